@@ -1,0 +1,39 @@
+# make demo   one set-up, the weights, and an answer about a sample video
+# make test   the same set-up, then lint, types and the whole suite
+# Needs Python 3.11 to 3.13 with venv and pip; nothing else.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ROOMS := cli kernels temporal video_llm weights
+
+.PHONY: demo test setup lint format clean
+
+demo: setup
+	$(BIN)/tvu models pull scout
+	$(BIN)/tvu ask samples/day.mp4 "when does the train come?"
+
+test: lint
+	$(BIN)/tvu models pull scout
+	$(BIN)/pytest -q
+
+setup: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else "tvu needs Python 3.11 to 3.13; set PYTHON=python3.12 or so")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q -e '.[dev]'
+	mkdir -p $(VENV)/types && ln -sfn ../.. $(VENV)/types/tvu  # the rooms as `tvu.*`, for the type checker
+	touch $@
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	MYPYPATH=$(VENV)/types $(BIN)/mypy $(addprefix -p tvu.,$(ROOMS))
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

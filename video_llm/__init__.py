@@ -1,0 +1,1 @@
+"""From a file to an answer: decode, sample, encode, score and ground; models, cache and export."""

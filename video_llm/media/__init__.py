@@ -1,0 +1,1 @@
+"""Files and their clock: containers, readers, probing, sound, and cuts written back to disk."""

@@ -1,0 +1,146 @@
+"""What the stages hand to each other: frozen, and checked once on construction."""
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tvu.temporal.types import Span
+
+Evidence = Literal["visual", "speech", "screen-text"]
+EVIDENCE: tuple[Evidence, ...] = get_args(Evidence)
+
+Decoder = Literal["pyav", "decord"]
+DECODERS: tuple[Decoder, ...] = get_args(Decoder)
+
+
+@dataclass(frozen=True)
+class VideoClip:
+    """A video, or a part of one, that has been opened: what is known of it before any pixel is decoded.
+
+    path: the file, or a folder of pictures.
+    span: the part to look at, seconds from the start of the file.
+    duration_seconds: of the whole file, by its clock.
+    fps: mean frames a second by the clock, for people to read; never used to compute a time.
+    num_frames: pictures that the clock lists for the whole file.
+    height, width: pixels as displayed, after rotation.
+    has_audio: whether there is a sound track that can be decoded.
+    decoder: the reader that will deliver its frames.
+    """
+
+    path: Path
+    span: Span
+    duration_seconds: float
+    fps: float
+    num_frames: int
+    height: int
+    width: int
+    has_audio: bool = False
+    decoder: Decoder = "pyav"
+
+    def __post_init__(self) -> None:
+        if self.num_frames < 1 or self.height < 1 or self.width < 1:
+            raise ValueError(f"a clip needs pictures, not {self.num_frames} of {self.width}x{self.height}")
+        if not (math.isfinite(self.duration_seconds) and self.duration_seconds > 0):
+            raise ValueError(f"a clip needs a duration, not {self.duration_seconds}")
+        if not (self.span.start_seconds >= 0 and self.span.end_seconds <= self.duration_seconds + 1e-6):
+            raise ValueError(f"{self.span} leaves the file's {self.duration_seconds} s")
+
+
+@dataclass(frozen=True)
+class FrameBatch:
+    """Decoded frames.
+
+    pixels: uint8 `[B, T, 3, H, W]`, RGB, display rotation applied.
+    pts_seconds: float64 `[B, T]`, when each frame appears on the screen, seconds from the start of the file.
+    """
+
+    pixels: NDArray[np.uint8]
+    pts_seconds: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        if self.pixels.ndim != 5 or self.pixels.shape[2] != 3 or self.pixels.dtype != np.uint8:
+            raise ValueError(f"pixels must be uint8 [B, T, 3, H, W], not {self.pixels.dtype} {self.pixels.shape}")
+        if self.pts_seconds.shape != self.pixels.shape[:2]:
+            raise ValueError(f"times {self.pts_seconds.shape} do not match pixels {self.pixels.shape}")
+
+
+@dataclass(frozen=True)
+class Grounding:
+    """One occurrence of what was asked for.
+
+    score: calibrated probability that the event is in `span`.
+    evidence: the channel it comes from; phrase: what was seen, heard or read there.
+    """
+
+    span: Span
+    score: float
+    evidence: Evidence
+    phrase: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.score <= 1.0:
+            raise ValueError(f"a score is a probability, not {self.score}")
+        if self.evidence not in EVIDENCE:
+            raise ValueError(f"unknown evidence {self.evidence!r}")
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Wall-clock seconds of each stage of one answer."""
+
+    decode_s: float = 0.0
+    encode_s: float = 0.0
+    temporal_s: float = 0.0
+    generate_s: float = 0.0
+    total_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one question about one clip came to; `groundings` best first, empty where nothing was found."""
+
+    question: str
+    text: str
+    groundings: tuple[Grounding, ...]
+    model: str
+    timing: Timing = field(default_factory=Timing)
+    notes: tuple[str, ...] = ()  # what the user should know of this answer, e.g. a channel that could not run
+
+    def __post_init__(self) -> None:
+        scores = [g.score for g in self.groundings]
+        if scores != sorted(scores, reverse=True):
+            raise ValueError("groundings must come best first")
+
+
+@dataclass(frozen=True)
+class ScoreCurve:
+    """How well a question fits each moment, for drawing: one channel of one question.
+
+    times: float64 `[T]` seconds; scores: float32 `[T]` probabilities.
+    """
+
+    evidence: Evidence
+    times: NDArray[np.float64]
+    scores: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        if self.times.shape != self.scores.shape or self.times.ndim != 1:
+            raise ValueError(f"a curve needs one score a time, not {self.scores.shape} for {self.times.shape}")
+
+
+class VideoModel(Protocol):
+    """What every model of tvu can do, however it does it."""
+
+    name: str
+
+    def ground(self, clip: VideoClip, queries: list[str]) -> list[list[Grounding]]:
+        """Groundings of each query, best first; the video is decoded and encoded once for all of them."""
+        ...
+
+    def answer(self, clip: VideoClip, question: str) -> Answer:
+        """Free text and groundings for one question."""
+        ...

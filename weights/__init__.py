@@ -1,0 +1,1 @@
+"""Where model weights come from, how they are checked, converted, stored and loaded."""
