@@ -1,0 +1,100 @@
+"""Frames as feature vectors: pretrained image networks behind one protocol.
+
+`Lite0Encoder` runs on any CPU through ONNX Runtime and never imports torch.
+"""
+
+import json
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tvu.video_llm.runtime import onnx_session
+from tvu.weights.load import located
+
+Pixels = NDArray[np.uint8]
+"""uint8 `[T, 3, H, W]`, RGB."""
+
+SIDE = 224  # pixels; what Lite0 was trained on
+BATCH = 16
+
+
+class FrameEncoder(Protocol):
+    """What every frame encoder can do. `name` goes into cache keys: it changes whenever the features would."""
+
+    name: str
+
+    def features(self, pixels: Pixels) -> NDArray[np.float32]:
+        """uint8 `[T, 3, H, W]` to float32 `[T, C]`."""
+        ...
+
+
+class Classifier(FrameEncoder, Protocol):
+    """A frame encoder with named classes on top of its features."""
+
+    class_names: tuple[str, ...]
+
+    def logits(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """float32 `[T, C]` to float32 `[T, len(class_names)]`."""
+        ...
+
+
+def squashed(pixels: Pixels, side: int = SIDE) -> Pixels:
+    """Whole frames at `side` x `side`, whatever their shape was: uint8 `[T, 3, H, W]` to uint8 `[T, 3, side, side]`.
+
+    Cropping the middle would lose what happens at the edges of a wide frame, and bars would cost a third of the pixels.
+    """
+    if pixels.ndim != 4 or pixels.shape[1] != 3 or pixels.dtype != np.uint8:
+        raise ValueError(f"pixels must be uint8 [T, 3, H, W], not {pixels.dtype} {pixels.shape}")
+    if pixels.shape[2:] == (side, side):
+        return pixels
+    from PIL import Image
+
+    small = np.empty((len(pixels), 3, side, side), np.uint8)
+    for frame, out in zip(pixels, small, strict=True):
+        picture = Image.fromarray(np.ascontiguousarray(frame.transpose(1, 2, 0)))
+        out[:] = np.asarray(picture.resize((side, side), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
+    return small
+
+
+class _Lite0Classes:
+    """What both twins of EfficientNet-Lite0 share: the classifier on top of the pooled features, and its classes.
+
+    class_names: for each of the 1000 ImageNet classes all names of its WordNet synset, as "tench, Tinca tinca".
+    """
+
+    weights_name = "efficientnet-lite0"
+
+    def __init__(self, folder: Path) -> None:
+        from safetensors import safe_open
+
+        with safe_open(folder / "model.safetensors", framework="numpy") as tensors:
+            self._weight: NDArray[np.float32] = tensors.get_tensor("classifier.weight")  # [1000, 1280]
+            self._bias: NDArray[np.float32] = tensors.get_tensor("classifier.bias")  # [1000]
+        self.class_names: tuple[str, ...] = tuple(json.loads((folder / "classes.json").read_text()))
+        self.name = f"{self.weights_name}@{folder.name}"
+
+    def logits(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Pooled features float32 `[T, 1280]` to ImageNet logits float32 `[T, 1000]`."""
+        return features @ self._weight.T + self._bias
+
+
+class Lite0Encoder(_Lite0Classes):
+    """EfficientNet-Lite0 on the CPU: `features` are its 1280 pooled features.
+
+    Raises WeightsError where the weights are missing or damaged.
+    """
+
+    def __init__(self) -> None:
+        folder = located(self.weights_name)
+        super().__init__(folder)
+        self._session = onnx_session(folder / "features.onnx")
+
+    def features(self, pixels: Pixels) -> NDArray[np.float32]:
+        """uint8 `[T, 3, H, W]` of any size to float32 `[T, 1280]`."""
+        found = np.empty((len(pixels), self._weight.shape[1]), np.float32)
+        for start in range(0, len(pixels), BATCH):
+            frames = np.ascontiguousarray(squashed(pixels[start : start + BATCH]))
+            (found[start : start + BATCH],) = self._session.run(None, {"frames": frames})
+        return found

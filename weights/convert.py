@@ -1,0 +1,169 @@
+"""Published files to the files that tvu reads, once, when weights are pulled.
+
+Each converter gets a folder of verified parts and an empty one to fill, and holds what it wrote against the published
+numbers before it returns. Importing this module imports torch, so only a pull that converts does.
+"""
+
+import json
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from tvu.weights.errors import WeightsError
+from tvu.weights.manifest import LITE0, MINILM, SMOLLM2
+
+TOLERANCE = 1e-4  # of the largest output: float32 sums in another order, and nothing else
+
+
+class PooledFeatures(nn.Module):
+    """A timm network from pixels uint8 `[n, 3, H, W]` to features float32 `[n, C]`, pooled over the picture."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net: Any = net
+
+    def forward(self, frames: Tensor) -> Tensor:
+        unit = (frames.float() - 127.5) / 127.5  # its authors trained with mean = std = 0.5
+        return self.net.forward_head(self.net.forward_features(unit), pre_logits=True)
+
+
+class MeanOfTokens(nn.Module):
+    """A BERT from `input_ids` and `attention_mask` int64 `[n, l]` to unit vectors float32 `[n, C]`."""
+
+    def __init__(self, bert: nn.Module) -> None:
+        super().__init__()
+        self.bert = bert
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        tokens = self.bert(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        kept = attention_mask.unsqueeze(-1).to(tokens.dtype)
+        return nn.functional.normalize((tokens * kept).sum(1) / kept.sum(1), dim=-1)
+
+
+def convert(name: str, parts: Path, out: Path) -> None:
+    """Fill the empty folder `out` from the files in `parts`. Raises WeightsError if the result computes otherwise."""
+    converters: dict[str, Callable[[Path, Path], None]] = {
+        LITE0.name: lite0,
+        MINILM.name: minilm,
+        SMOLLM2.name: smollm2,
+    }
+    converters.get(name, clip)(parts, out)
+
+
+def lite0(parts: Path, out: Path) -> None:
+    """EfficientNet-Lite0: `model.safetensors` under timm's names, `features.onnx` and `classes.json`.
+
+    features.onnx: `frames` uint8 `[n, 3, 224, 224]` to `features` float32 `[n, 1280]`. Logits are
+    `features @ classifier.weight.T + classifier.bias` with the two tensors of model.safetensors.
+    classes.json: of each of the 1000 classes all names of its WordNet synset, separated by commas.
+    """
+    import timm
+    from timm.data import ImageNetInfo
+
+    published = torch.load(parts / LITE0.parts[0].filename, map_location="cpu", weights_only=True)
+    net = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
+    names = list(net.state_dict())
+    if [tensor.shape for tensor in published.values()] != [tensor.shape for tensor in net.state_dict().values()]:
+        raise WeightsError("EfficientNet-Lite0 does not fit timm's layers", hint="install another version of timm")
+    # The publisher wrote the same layers in the same order under other names.
+    net.load_state_dict(dict(zip(names, published.values(), strict=True)))
+    save_file(net.state_dict(), out / "model.safetensors")
+    (out / "classes.json").write_text(json.dumps(list(map(ImageNetInfo().index_to_description, range(1000))), indent=0))
+
+    frames = torch.randint(0, 256, (3, 3, 224, 224), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    _export(PooledFeatures(net), {"frames": frames}, {0: "n"}, "features", out / "features.onnx")
+
+
+def minilm(parts: Path, out: Path) -> None:
+    """all-MiniLM-L6-v2: `sentence.onnx` and `tokenizer.json`, the latter as published.
+
+    sentence.onnx: `input_ids` and `attention_mask` int64 `[n, l]` to `embedding` float32 `[n, 384]`: the mean over the
+    tokens that the mask keeps, at length 1.
+    """
+    from transformers import BertConfig, BertModel
+
+    bert = BertModel(BertConfig.from_json_file(parts / "config.json"), add_pooling_layer=False).eval()
+    lacking, _ = bert.load_state_dict(load_file(parts / "model.safetensors"), strict=False)  # the pooler is left over
+    if lacking:
+        raise WeightsError(f"MiniLM has no {lacking[0]}", hint="install another version of transformers")
+
+    input_ids = torch.randint(1000, 20000, (3, 11), generator=torch.Generator().manual_seed(0))
+    attention_mask = torch.ones_like(input_ids)
+    attention_mask[1, 7:] = 0
+    inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
+    _export(MeanOfTokens(bert), inputs, {0: "n", 1: "l"}, "embedding", out / "sentence.onnx")
+    (parts / "tokenizer.json").rename(out / "tokenizer.json")
+
+
+def smollm2(parts: Path, out: Path) -> None:
+    """SmolLM2-135M-Instruct: the 4-bit blocks of the GGUF as float16 `model.safetensors`, with config and tokenizer."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    gguf = SMOLLM2.parts[0].filename
+    logging.disable_progress_bar()
+    model = AutoModelForCausalLM.from_pretrained(parts, gguf_file=gguf, dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(parts, gguf_file=gguf)
+    tokens = tokenizer("The train arrives at", return_tensors="pt")
+    with torch.no_grad():
+        expected = model(**tokens).logits.numpy()
+    model.half().save_pretrained(out)
+    tokenizer.save_pretrained(out)
+    del model
+    again = AutoModelForCausalLM.from_pretrained(out, dtype=torch.float32).eval()
+    tokens = AutoTokenizer.from_pretrained(out)("The train arrives at", return_tensors="pt")
+    with torch.no_grad():
+        got = again(**tokens).logits.numpy()
+    # float16 moves a weight by 2^-11 of itself at most, far less than the four bits that it had
+    _require_alike(got, expected, 1e-2, "model.safetensors of SmolLM2")
+
+
+def clip(parts: Path, out: Path) -> None:
+    """An open_clip checkpoint as `open_clip_model.safetensors`; a pickled one is read as tensors and nothing else."""
+    (published,) = parts.iterdir()
+    if published.suffix == ".safetensors":
+        published.rename(out / "open_clip_model.safetensors")
+        return
+    tensors = torch.load(published, map_location="cpu", weights_only=True)
+    tensors = tensors.get("state_dict", tensors)
+    save_file(
+        {name: tensor.clone().contiguous() for name, tensor in tensors.items()}, out / "open_clip_model.safetensors"
+    )
+
+
+def _export(module: nn.Module, inputs: dict[str, Tensor], free: dict[int, str], output: str, path: Path) -> None:
+    """Write `module` as ONNX, with the `free` axes of its inputs, and hold ONNX Runtime's output against torch's."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns of its age and of tracing; the check below is what counts
+        torch.onnx.export(
+            module.eval(),
+            tuple(inputs.values()),
+            str(path),
+            input_names=list(inputs),
+            output_names=[output],
+            dynamic_axes={**dict.fromkeys(inputs, free), output: {0: "n"}},
+            opset_version=17,
+            dynamo=False,  # the other exporter takes four times as long and needs one more package
+        )
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    for rows in (3, 2):  # the batch that was traced, and another
+        some = {name: tensor[:rows] for name, tensor in inputs.items()}
+        with torch.no_grad():
+            expected = module(**some).numpy()
+        (got,) = session.run(None, {name: tensor.numpy() for name, tensor in some.items()})
+        _require_alike(got, expected, TOLERANCE, path.name)
+
+
+def _require_alike(got: NDArray[np.float32], expected: NDArray[np.float32], tolerance: float, what: str) -> None:
+    off = float(np.abs(got - expected).max() / np.abs(expected).max())
+    if not off <= tolerance:  # so that NaN is refused as well
+        hint = "install other versions of torch and onnx"
+        raise WeightsError(f"{what} computes {off:.1e} away from the published weights", hint=hint)

@@ -1,0 +1,20 @@
+"""The door for code that needs weights: a folder of verified files, or an error that says how to get them."""
+
+from pathlib import Path
+
+from tvu.weights.errors import WeightsError
+from tvu.weights.manifest import entry
+from tvu.weights.store import folder_of, require_whole, state_of
+
+
+def located(name: str) -> Path:
+    """The folder in the cache that holds the converted files of `name`; sizes and times are checked, which is cheap.
+
+    Raises WeightsError if they are not there, or if a file is not what was pulled.
+    """
+    weights = entry(name)
+    state, wrong = state_of(weights)
+    if state == "missing":
+        raise WeightsError(f"weights of {name} are not in the cache", hint=f"run: tvu models pull {name}")
+    require_whole(weights, wrong)
+    return folder_of(weights)
