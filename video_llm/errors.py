@@ -1,4 +1,4 @@
-"""Errors about the user's input and about the machinery that reads it."""
+"""Errors about the user's input, the user's output, and the machinery between them."""
 
 from tvu.temporal.errors import TvuError
 
@@ -8,7 +8,11 @@ class VideoError(TvuError):
 
 
 class OutputError(TvuError):
-    """An output file cannot be written or would be overwritten; exit code 2."""
+    """An output cannot be written: no permission, no room on the disk, no such folder; exit code 5."""
+
+
+class OutputExists(OutputError):
+    """The output is there already and `--force` was not given; exit code 2."""
 
 
 class BackendError(TvuError):

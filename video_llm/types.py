@@ -89,6 +89,22 @@ class Grounding:
 
 
 @dataclass(frozen=True)
+class ScoreCurve:
+    """How well a question fits each moment, for drawing: one channel of one question.
+
+    times: float64 `[T]` seconds; scores: float32 `[T]` probabilities.
+    """
+
+    evidence: Evidence
+    times: NDArray[np.float64]
+    scores: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        if self.times.shape != self.scores.shape or self.times.ndim != 1:
+            raise ValueError(f"a curve needs one score a time, not {self.scores.shape} for {self.times.shape}")
+
+
+@dataclass(frozen=True)
 class Timing:
     """Wall-clock seconds of each stage of one answer."""
 
@@ -109,27 +125,12 @@ class Answer:
     model: str
     timing: Timing = field(default_factory=Timing)
     notes: tuple[str, ...] = ()  # what the user should know of this answer, e.g. a channel that could not run
+    curves: tuple[ScoreCurve, ...] = ()  # for drawing; empty from models that give none
 
     def __post_init__(self) -> None:
         scores = [g.score for g in self.groundings]
         if scores != sorted(scores, reverse=True):
             raise ValueError("groundings must come best first")
-
-
-@dataclass(frozen=True)
-class ScoreCurve:
-    """How well a question fits each moment, for drawing: one channel of one question.
-
-    times: float64 `[T]` seconds; scores: float32 `[T]` probabilities.
-    """
-
-    evidence: Evidence
-    times: NDArray[np.float64]
-    scores: NDArray[np.float32]
-
-    def __post_init__(self) -> None:
-        if self.times.shape != self.scores.shape or self.times.ndim != 1:
-            raise ValueError(f"a curve needs one score a time, not {self.scores.shape} for {self.times.shape}")
 
 
 class VideoModel(Protocol):

@@ -1,0 +1,138 @@
+"""The app, and the only place where errors become sentences and exit codes."""
+
+import errno
+import functools
+import os
+import sys
+from collections.abc import Callable
+from typing import Annotated, ParamSpec, TypeVar
+
+import typer
+
+from tvu.cli.ask import ask
+from tvu.cli.bench import bench
+from tvu.cli.doctor import doctor
+from tvu.cli.exit_codes import ExitCode, exit_code_of
+from tvu.cli.frames import frames
+from tvu.cli.ground import ground
+from tvu.cli.models import models
+from tvu.cli.probe import probe
+from tvu.temporal.errors import TvuError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+DEBUG = "TVU_DEBUG"  # set by --debug; in the environment so that child processes see it too
+
+app = typer.Typer(
+    name="tvu",
+    help="Ask a video when something happens: spans of seconds, with the evidence, offline.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def boundary(command: Callable[P, R]) -> Callable[P, R]:
+    """`command` with its errors as one sentence and a hint on stderr, and as a named exit code."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            result = command(*args, **kwargs)
+            sys.stdout.flush()  # here, so that a closed pipe or a full disk is still an error we can name
+            return result
+        except typer.Exit:
+            raise
+        except TvuError as error:
+            raise typer.Exit(_explain(error.message, error.hint, exit_code_of(error))) from error
+        except KeyboardInterrupt as error:
+            raise typer.Exit(_explain("interrupted", "", ExitCode.INTERRUPTED)) from error
+        except BrokenPipeError as error:
+            raise typer.Exit(ExitCode.CLOSED_PIPE) from error
+        except OSError as error:
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            hint = "free some space and run it again" if full else ""
+            reason = f"{error.strerror or error}: {error.filename}" if error.filename else str(error.strerror or error)
+            raise typer.Exit(_explain(reason, hint, ExitCode.BACKEND_FAILED)) from error
+        except MemoryError as error:
+            raise typer.Exit(
+                _explain("out of memory", "try a shorter part: --start, --end", ExitCode.BACKEND_FAILED)
+            ) from error
+        except Exception as error:
+            hint = "this is a bug in tvu; please report it with the output of the same command and --debug"
+            raise typer.Exit(_explain(f"{type(error).__name__}: {error}", hint, ExitCode.BACKEND_FAILED)) from error
+
+    return run
+
+
+def _explain(message: str, hint: str, code: ExitCode) -> ExitCode:
+    if os.environ.get(DEBUG):
+        import traceback
+
+        traceback.print_exc()
+    try:
+        sys.stderr.write(f"tvu: {one_line(message)}\n")
+        if hint:
+            sys.stderr.write(f"hint: {one_line(hint)}\n")
+    except OSError:
+        pass  # nobody is left to read it; the exit code still speaks
+    return code
+
+
+def one_line(text: str) -> str:
+    """`text` on one line, control characters spelled out: a file name may hold newlines and terminal escapes."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+for command in (ask, ground, probe, frames, doctor):
+    app.command()(boundary(command))
+for group, name in ((models, "models"), (bench, "bench")):
+    for info in group.registered_commands:
+        assert info.callback is not None
+        info.callback = boundary(info.callback)
+    app.add_typer(group, name=name)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"tvu {version('tvu')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Ask a video when something happens: spans of seconds, with the evidence, offline."""
+    if debug:
+        os.environ[DEBUG] = "1"
+
+
+def main() -> None:
+    """The `tvu` command."""
+    code: object = ExitCode.BACKEND_FAILED
+    if "--debug" in sys.argv:  # a global option, yet people append it to the command that failed
+        sys.argv.remove("--debug")
+        sys.argv.insert(1, "--debug")
+    try:
+        app()
+    except SystemExit as stop:
+        code = stop.code
+    except KeyboardInterrupt:  # between Python's start and the first command
+        code = ExitCode.INTERRUPTED
+    try:
+        sys.stdout.flush()
+    except OSError:  # or the interpreter would complain about the closed pipe on its way out
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if code == ExitCode.INTERRUPTED:
+        os._exit(
+            ExitCode.INTERRUPTED
+        )  # outputs are whole or absent by now; a model still busy in a thread would hold us up
+    sys.exit(code if isinstance(code, int) or code is None else ExitCode.BACKEND_FAILED)

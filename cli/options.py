@@ -1,0 +1,133 @@
+"""Options that several commands share, said once."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tvu.cli.exit_codes import UsageError
+from tvu.temporal.timecode import parse_timecode
+
+if TYPE_CHECKING:
+    from tvu.video_llm.pipeline import Report
+    from tvu.video_llm.types import Answer, Decoder, Evidence, VideoClip, VideoModel
+
+
+def _seconds(text: str | float) -> float:
+    try:
+        return parse_timecode(str(text))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a time; write 83.5, 1:23.5 or 00:01:23,500") from None
+
+
+Video = Annotated[
+    str, typer.Argument(help="A video file, a folder of pictures, or a part of one: 'file.mp4#t=12.5,40'.")
+]
+Model = Annotated[str, typer.Option("-m", "--model", help="scout, or clip:<open_clip model>/<tag>.")]
+Start = Annotated[float | None, typer.Option("--start", parser=_seconds, metavar="T", help="Look from here on.")]
+End = Annotated[float | None, typer.Option("--end", parser=_seconds, metavar="T", help="Look up to here.")]
+Top = Annotated[int | None, typer.Option("--top", min=1, metavar="N", help="At most N spans; all of them by default.")]
+MinScore = Annotated[
+    float | None, typer.Option("--min-score", min=0, max=1, metavar="P", help="Spans less likely than P are not told.")
+]
+EvidenceList = Annotated[
+    str, typer.Option("--evidence", metavar="LIST", help="Channels to use: visual,speech,screen-text (default: all).")
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print JSON: one document, or one line each for several questions.")
+]
+Pull = Annotated[bool, typer.Option("--pull", help="Fetch missing weights first.")]
+Offline = Annotated[bool, typer.Option("--offline", envvar="TVU_OFFLINE", help="Never use the network.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite outputs that exist.")]
+DecoderName = Annotated[str, typer.Option("--decoder", help="pyav or decord.")]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither read nor keep features of this video.")]
+
+
+def parse_evidence(text: str) -> "tuple[Evidence, ...]":
+    """`visual,speech` as channels, in the order they are usually told. Raises UsageError for an unknown one."""
+    from tvu.video_llm.types import EVIDENCE
+
+    wanted = {name.strip() for name in text.split(",") if name.strip()} or set(EVIDENCE)
+    unknown = sorted(wanted - set(EVIDENCE))
+    if unknown:
+        raise UsageError(f"unknown evidence {', '.join(unknown)}", hint=f"choose from {', '.join(EVIDENCE)}")
+    return tuple(e for e in EVIDENCE if e in wanted)
+
+
+def parse_decoder(text: str) -> "Decoder":
+    """The reader's name. Raises UsageError for an unknown one."""
+    from tvu.video_llm.types import DECODERS
+
+    for name in DECODERS:
+        if name == text:
+            return name
+    raise UsageError(f"unknown decoder {text!r}", hint=f"choose from {', '.join(DECODERS)}")
+
+
+def check_outputs(outputs: Sequence[Path | None], force: bool) -> None:
+    """Fail before the work, not after it, where an output cannot be written. Raises OutputExists or OutputError."""
+    import os
+
+    from tvu.video_llm.errors import OutputError, OutputExists
+
+    for output in outputs:
+        if output is None:
+            continue
+        if output.exists() and not force:
+            raise OutputExists(f"{output} exists already", hint="add --force to overwrite it")
+        if not output.parent.is_dir():
+            raise OutputError(f"{output.parent} is not a folder", hint="make it first")
+        if not os.access(output.parent, os.W_OK):
+            raise OutputError(f"no permission to write into {output.parent}")
+
+
+def load(name: str, channels: "tuple[Evidence, ...]", pull: bool, offline: bool, no_cache: bool, report: "Report") -> "VideoModel":
+    """The model called `name`, its missing weights fetched first where `--pull` says so.
+
+    Raises UsageError for an unknown model and WeightsError where weights are missing.
+    """
+    from tvu.video_llm.load import load_model, weights_needed
+
+    if pull:
+        from tvu.weights.fetch import pull as fetch
+
+        for weights in weights_needed(name, channels):
+            fetch(weights, offline=offline)
+    return load_model(name, evidence=channels, use_cache=not no_cache, report=report)
+
+
+@contextmanager
+def progress() -> "Iterator[Report]":
+    """Progress bars on stderr where it is a terminal, silence elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda stage, done: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description:<10}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        tasks: dict[str, object] = {}
+
+        def report(stage: str, done: float) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=1.0)
+            bars.update(tasks[stage], completed=done)  # type: ignore[arg-type]
+
+        yield report
+
+
+def cut_spans(clip: "VideoClip", answers: "Sequence[Answer]", folder: Path, force: bool) -> None:
+    """Every span as a file in `folder`; what was really written is told on stderr."""
+    from tvu.temporal.timecode import format_timecode
+    from tvu.video_llm.media.cut import cut
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for span in dict.fromkeys(g.span for answer in answers for g in answer.groundings):
+        name = f"{clip.path.stem}_{span.start_seconds:09.3f}-{span.end_seconds:09.3f}.mp4"
+        done = cut(clip, span, folder / name, force=force)
+        bounds = f"{format_timecode(done.start_seconds, 3)} - {format_timecode(done.end_seconds, 3)}"
+        print(f"cut: {done.path} ({bounds}, {done.num_frames} frames)", file=sys.stderr)

@@ -1,0 +1,61 @@
+"""Answers as text for people and as JSON for programs."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from tvu.temporal.timecode import format_timecode
+
+if TYPE_CHECKING:
+    from tvu.video_llm.types import Answer, Grounding, VideoClip
+
+
+def answer_json(answer: "Answer", clip: "VideoClip") -> str:
+    """One answer as one line of JSON, with the fields that every version of tvu keeps."""
+    from dataclasses import asdict
+    from importlib.metadata import version
+
+    document: dict[str, Any] = {
+        "video": str(clip.path),
+        "duration_seconds": round(clip.duration_seconds, 3),
+        "question": answer.question,
+        "answer": answer.text,
+        "groundings": [grounding_fields(g) for g in answer.groundings],
+        "model": answer.model,
+        "timing": {name: round(seconds, 3) for name, seconds in asdict(answer.timing).items()},
+        "tvu_version": version("tvu"),
+    }
+    if answer.notes:
+        document["notes"] = list(answer.notes)
+    return json.dumps(document, ensure_ascii=False)
+
+
+def grounding_fields(grounding: "Grounding") -> dict[str, Any]:
+    """One grounding with float seconds, as JSON tells it."""
+    return {
+        "start_seconds": round(grounding.span.start_seconds, 3),
+        "end_seconds": round(grounding.span.end_seconds, 3),
+        "score": round(grounding.score, 4),
+        "evidence": grounding.evidence,
+        "phrase": grounding.phrase,
+    }
+
+
+def answer_text(answer: "Answer") -> str:
+    """One answer for a terminal: a sentence, then a line for each span."""
+    return "\n".join([answer.text, *(f"  {line}" for line in grounding_lines(answer.groundings))])
+
+
+def grounding_lines(groundings: "tuple[Grounding, ...]") -> list[str]:
+    """`00:12.0 - 00:15.5   87 %  visual  looks like: bus`, one a span."""
+    return [
+        f"{format_timecode(g.span.start_seconds)} - {format_timecode(g.span.end_seconds)}  "
+        f"{100 * g.score:3.0f} %  {g.evidence:<11}  {g.phrase}".rstrip()
+        for g in groundings
+    ]
+
+
+def grounding_row(question: str, grounding: "Grounding", named: bool) -> str:
+    """One span as tab-parted columns, the question in front where there are several."""
+    span = grounding.span
+    columns = [f"{span.start_seconds:.3f}", f"{span.end_seconds:.3f}", f"{grounding.score:.4f}", grounding.evidence, grounding.phrase]
+    return "\t".join(" ".join(column.split()) for column in ([question] if named else []) + columns)

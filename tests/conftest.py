@@ -1,0 +1,41 @@
+"""What every test may use: the installed command, and a private cache."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SHARED = ROOT.parent / "shared" / "data"
+Tvu = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def tvu() -> Tvu:
+    """Runs the installed `tvu` as a user would; returns its exit code, stdout and stderr."""
+    command = Path(sys.executable).with_name("tvu")
+
+    def run(*args: object, cwd: Path | None = None, timeout: float = 60, **env: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [command, *map(str, args)],
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            cwd=cwd,
+            env={**os.environ, **env},
+            stdin=subprocess.DEVNULL,
+        )
+
+    return run
+
+
+@pytest.fixture
+def needles() -> Path:
+    """The development videos, where they are at hand."""
+    folder = SHARED / "needles"
+    if not folder.is_dir():
+        pytest.skip("the development videos are not beside this checkout")
+    return folder

@@ -1,0 +1,30 @@
+"""Outputs appear whole or not at all."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tvu.video_llm.errors import OutputError
+
+
+@contextmanager
+def written_beside(out: Path) -> Iterator[Path]:
+    """A path beside `out` to write to, renamed to `out` when the block ends well and removed when it does not.
+
+    Raises OutputError where the block, or the renaming, meets a full disk, a missing folder or missing permissions.
+    """
+    beside = out.with_name(f".{os.getpid()}.{out.name}"[:255])
+    try:
+        yield beside
+        beside.replace(out)
+    except OSError as error:
+        raise OutputError(f"{out} cannot be written: {error.strerror or error}", hint="is there room and permission?") from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_text(out: Path, text: str) -> None:
+    """`text` as UTF-8 into `out`. Raises OutputError."""
+    with written_beside(out) as beside:
+        beside.write_text(text, "utf-8")

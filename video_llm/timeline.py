@@ -1,0 +1,89 @@
+"""One answer as a picture: thumbnails, the score of each channel over time, and the spans."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from tvu.temporal.sampling import times_evenly
+from tvu.temporal.timecode import format_timecode
+from tvu.video_llm.decode import read_frames
+from tvu.video_llm.export import written_beside
+from tvu.video_llm.types import Answer, Evidence, VideoClip
+
+WIDTH, MARGIN, GAP = 1200, 24, 10
+STRIP_HEIGHT, CURVE_HEIGHT, NUM_SPANS_NAMED = 90, 150, 6
+INK, FAINT, PAPER = "#1b1b1b", "#9a9a9a", "#ffffff"
+COLOURS: dict[Evidence, str] = {"visual": "#0b6fb8", "speech": "#b2460a", "screen-text": "#3c7a1e"}  # 4.5:1 on white
+
+
+def draw_timeline(clip: VideoClip, answer: Answer, out: Path) -> None:
+    """Write the picture as PNG to `out`, beside it first and then renamed. Raises OutputError if it cannot be written."""
+    small, large = ImageFont.load_default(13), ImageFont.load_default(18)
+    inner = WIDTH - 2 * MARGIN
+    told = answer.groundings[:NUM_SPANS_NAMED]
+    strip_top = MARGIN + 34
+    curve_top = strip_top + STRIP_HEIGHT + GAP
+    axis = curve_top + CURVE_HEIGHT
+    height = axis + 30 + 20 * max(1, len(told)) + MARGIN
+    picture = Image.new("RGB", (WIDTH, height), PAPER)
+    draw = ImageDraw.Draw(picture, "RGBA")
+
+    def x_of(seconds: float) -> float:
+        return MARGIN + inner * (seconds - clip.span.start_seconds) / clip.span.seconds
+
+    def y_of(score: float) -> float:
+        return axis - CURVE_HEIGHT * score
+
+    draw.text((MARGIN, MARGIN - 6), _shorten(answer.question, large, inner), INK, font=large)
+    _paste_strip(picture, clip, strip_top, inner)
+    for score in (0.0, 0.5, 1.0):
+        draw.line([(MARGIN, y_of(score)), (WIDTH - MARGIN, y_of(score))], fill="#dddddd")
+        draw.text((2, y_of(score) - 7), f"{score:.1f}", FAINT, font=small)
+    for grounding in told:
+        left, right = x_of(grounding.span.start_seconds), x_of(grounding.span.end_seconds)
+        band = COLOURS[grounding.evidence] + "30"
+        draw.rectangle([left, strip_top - 5, right, axis], fill=band, outline=COLOURS[grounding.evidence])
+    for curve in answer.curves:
+        points = [(x_of(t), y_of(float(s))) for t, s in zip(curve.times, curve.scores, strict=True)]
+        if len(points) > 1:
+            draw.line(points, fill=COLOURS[curve.evidence], width=2)
+    for tick in np.linspace(clip.span.start_seconds, clip.span.end_seconds, 9):
+        draw.line([(x_of(tick), axis), (x_of(tick), axis + 5)], fill=INK)
+        label = format_timecode(float(tick))
+        middle = min(max(x_of(tick), MARGIN + 22), WIDTH - MARGIN - 22)
+        draw.text((middle, axis + 8), label, INK, font=small, anchor="ma")
+    for row, grounding in enumerate(told):
+        top = axis + 32 + 20 * row
+        draw.rectangle([MARGIN, top + 2, MARGIN + 12, top + 14], fill=COLOURS[grounding.evidence])
+        line = (
+            f"{format_timecode(grounding.span.start_seconds)} - {format_timecode(grounding.span.end_seconds)}   "
+            f"{100 * grounding.score:.0f} %   {grounding.evidence}   {grounding.phrase}"
+        )
+        draw.text((MARGIN + 20, top), _shorten(line, small, inner - 20), INK, font=small)
+    if not told:
+        draw.text((MARGIN, axis + 32), "nothing found", INK, font=small)
+    with written_beside(out) as beside:
+        picture.save(beside, "PNG")
+
+
+def _paste_strip(picture: Image.Image, clip: VideoClip, top: int, inner: int) -> None:
+    """Evenly spaced frames, each over the time that it shows."""
+    count = max(1, round(inner / (STRIP_HEIGHT * clip.width / clip.height)))
+    count = min(count, 40)
+    width = inner / count
+    i = 0
+    for batch in read_frames(clip, times_evenly(clip.span, count), max_side=2 * STRIP_HEIGHT):
+        for pixels in batch.pixels[0]:
+            frame = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
+            frame.thumbnail((max(1, int(width) - 2), STRIP_HEIGHT))
+            offset = (int(width) - frame.width) // 2
+            picture.paste(frame, (int(MARGIN + i * width) + offset, top + (STRIP_HEIGHT - frame.height) // 2))
+            i += 1
+
+
+def _shorten(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float) -> str:
+    text = " ".join(text.split())
+    while text and font.getlength(text) > width:
+        text = text[:-2].rstrip() + "…" if text.endswith("…") else text[:-1] + "…"
+    return text
