@@ -21,6 +21,8 @@ from tvu.video_llm.media.survey import open_file, shown_name, survey
 from tvu.video_llm.media.wire import Message
 from tvu.video_llm.types import Decoder, FrameBatch, VideoClip
 
+_FRAMES: dict[Decoder, str] = {"pyav": "frames", "decord": "frames by decord"}
+
 
 def open_video(
     address: str | Path, *, decoder: Decoder = "pyav", start: float | None = None, end: float | None = None
@@ -122,14 +124,23 @@ def frame_messages(
         "may_seek": may_seek,
         "is_counted": facts.clock.is_counted,
     }
+    if facts.pictures:
+        fields["paths"] = [str(path) for path in facts.pictures]
+        yield from run_reader(shown_name(clip.path), Message("picture frames", fields, {"wanted": wanted_ticks}))
+        return
     arrays = {
         "wanted": wanted_ticks,
         "ticks": facts.clock.ticks,
         "decode_ticks": facts.clock.decode_ticks,
         "is_key": facts.clock.is_key,
     }
+    fields["tick_seconds"] = facts.clock.tick_seconds.as_integer_ratio()
     fd = open_file(clip.path)
     try:
-        yield from run_reader(shown_name(clip.path), Message("frames", fields | {"fd": fd}, arrays), fd)
+        yield from run_reader(shown_name(clip.path), Message(_FRAMES[clip.decoder], fields | {"fd": fd}, arrays), fd)
+    except VideoError as error:
+        if clip.decoder == "pyav":
+            raise
+        raise VideoError(error.message, hint="try the default reader, pyav") from error
     finally:
         os.close(fd)

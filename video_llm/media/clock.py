@@ -29,6 +29,7 @@ class MediaClock:
     is_key: bool `[N]`, whether decoding can start at this picture.
     tick_seconds: length of one tick.
     zero_tick: the (possibly fractional) tick at which file seconds start.
+    start_seconds: where the container says that its timeline starts; file seconds of other tracks start there too.
     last_seconds: how long the last picture stays.
     num_hidden: packets that are decoded but never shown.
     is_counted: the file stores no time stamps (a raw stream), so pictures are counted at the header's frame rate.
@@ -39,6 +40,7 @@ class MediaClock:
     is_key: NDArray[np.bool_]
     tick_seconds: Fraction
     zero_tick: float
+    start_seconds: float
     last_seconds: float
     num_hidden: int = 0
     is_counted: bool = False
@@ -55,11 +57,6 @@ class MediaClock:
     def pts_seconds(self) -> NDArray[np.float64]:
         """float64 `[N]`, when each picture appears."""
         return self.seconds_of(self.ticks)
-
-    @property
-    def start_seconds(self) -> float:
-        """Where the container says its timeline starts; already subtracted from `pts_seconds`."""
-        return self.zero_tick * float(self.tick_seconds)
 
     @property
     def duration_seconds(self) -> float:
@@ -114,11 +111,16 @@ class PacketTable:
 
 
 def clock_from_packets(
-    packets: PacketTable, tick_seconds: Fraction, container_start_seconds: float, nominal_fps: float
+    packets: PacketTable,
+    tick_seconds: Fraction,
+    container_start_seconds: float,
+    nominal_fps: float,
+    shift_ticks: int = 0,
 ) -> MediaClock:
     """The clock of a track from its packets.
 
     container_start_seconds: as the container says, 0 where it does not.
+    shift_ticks: what has to be taken from every time stamp, apart from the start, to get the true time.
     nominal_fps: used where nothing better is known: for files without any time stamps, and for how long an only
     picture stays. Raises ValueError if no packet is shown.
     """
@@ -131,7 +133,8 @@ def clock_from_packets(
     middle = np.median(packets.pts[dated])
     dated &= np.abs(packets.pts.astype(np.float64) - middle) * float(tick_seconds) <= MAX_SECONDS
 
-    zero_tick = max(0.0, container_start_seconds) / float(tick_seconds)
+    start_seconds = max(0.0, container_start_seconds)
+    zero_tick = start_seconds / float(tick_seconds) + shift_ticks
     first = packets.pts[dated].min()
     if abs(first - zero_tick) * float(tick_seconds) <= 2e-6:
         zero_tick = float(first)  # the container rounds its start to microseconds
@@ -151,6 +154,7 @@ def clock_from_packets(
         is_key=packets.is_key[dated][rows],
         tick_seconds=tick_seconds,
         zero_tick=zero_tick,
+        start_seconds=start_seconds,
         last_seconds=duration * float(tick_seconds) if duration else 1.0 / nominal_fps,
         num_hidden=len(dated) - int(dated.sum()),
     )
@@ -160,4 +164,4 @@ def _counted_clock(num_frames: int, num_hidden: int, fps: float) -> MediaClock:
     counted = np.arange(num_frames, dtype=np.int64)
     tick_seconds = 1 / Fraction(fps).limit_denominator(1_000_000)
     is_key = counted == 0  # without time stamps there is nothing to seek by
-    return MediaClock(counted, counted, is_key, tick_seconds, 0.0, 1.0 / fps, num_hidden, is_counted=True)
+    return MediaClock(counted, counted, is_key, tick_seconds, 0.0, 0.0, 1.0 / fps, num_hidden, is_counted=True)

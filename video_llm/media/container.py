@@ -14,17 +14,16 @@ from tvu.video_llm.media.limits import MAX_PIXELS
 DAMAGED = "the file is damaged or cut short, or not a video"
 
 
-def open_container(fd: int) -> InputContainer:
-    """The media file behind the open descriptor `fd`, from its beginning.
+def open_container(fd: int, options: dict[str, str] | None = None) -> InputContainer:
+    """The media file behind the open descriptor `fd`, from its beginning; `options` are the demuxer's.
 
     FFmpeg is given the descriptor and no other protocol: a name like `http:x.mp4` is only a name, and a playlist
     inside the file cannot make it open anything else. Raises VideoError where FFmpeg does not know the contents.
     """
+    limits = {"fd": str(fd), "protocol_whitelist": "fd", "max_pixels": str(MAX_PIXELS)}
     os.lseek(fd, 0, os.SEEK_SET)
     try:
-        return av.open(
-            "fd:", mode="r", options={"fd": str(fd), "protocol_whitelist": "fd", "max_pixels": str(MAX_PIXELS)}
-        )
+        return av.open("fd:", mode="r", options=limits | (options or {}))
     except (av.FFmpegError, UnicodeError) as error:
         raise VideoError("cannot be read as a video", hint=DAMAGED) from error
 

@@ -41,7 +41,10 @@ class AudioFacts:
 
 @dataclass(frozen=True)
 class MediaFacts:
-    """A surveyed file. Everything `_from_header` is taken on trust, and None where the header is silent."""
+    """A surveyed file. Everything `_from_header` is taken on trust, and None where the header is silent.
+
+    pictures: the files of a folder of pictures, or the one file of a single picture; empty for a video.
+    """
 
     path: Path
     clock: MediaClock
@@ -61,6 +64,7 @@ class MediaFacts:
     duration_seconds_from_header: float | None
     fps_from_header: float | None
     audio: AudioFacts | None
+    pictures: tuple[Path, ...] = ()
 
     @property
     def is_hdr(self) -> bool:

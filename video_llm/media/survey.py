@@ -10,8 +10,9 @@ import numpy as np
 
 from tvu.video_llm.errors import VideoError
 from tvu.video_llm.media.child import run_reader
-from tvu.video_llm.media.clock import PacketTable, clock_from_packets
+from tvu.video_llm.media.clock import MediaClock, PacketTable, clock_from_packets
 from tvu.video_llm.media.facts import AudioFacts, MediaFacts
+from tvu.video_llm.media.limits import PICTURES_PER_SECOND
 from tvu.video_llm.media.pixels import Geometry
 from tvu.video_llm.media.wire import Message
 
@@ -30,12 +31,67 @@ def survey(path: Path) -> MediaFacts:
 @functools.lru_cache(maxsize=64)
 def _survey(path: Path, *identity: int) -> MediaFacts:
     name = shown_name(path)
+    if path.is_dir():
+        return _survey_folder(path)
     fd = open_file(path)
     try:
         answer = next(run_reader(name, Message("survey", {"fd": fd}), fd))
     finally:
         os.close(fd)
+    if answer.fields["container"].endswith("_pipe"):  # FFmpeg's name for a single picture
+        return _survey_pictures(path, (path,))
     return _facts(path, answer)
+
+
+def _survey_folder(path: Path) -> MediaFacts:
+    # Imported here: Pillow is slow to load, and needed for pictures only.
+    from tvu.video_llm.media.pictures import pictures_in
+
+    try:
+        paths = pictures_in(path)
+    except OSError as error:
+        raise VideoError(f"{shown_name(path)} may not be read", hint="look at its permissions") from error
+    if not paths:
+        raise VideoError(f"{shown_name(path)} is a folder without pictures", hint="name a video file in it")
+    return _survey_pictures(path, paths)
+
+
+def _survey_pictures(path: Path, paths: tuple[Path, ...]) -> MediaFacts:
+    """Facts of pictures that are shown one after the other."""
+    request = Message("picture survey", {"paths": [str(p) for p in paths]})
+    size = next(run_reader(shown_name(path), request)).fields
+    rows = np.arange(len(paths), dtype=np.int64)
+    seconds = 1.0 / PICTURES_PER_SECOND
+    clock = MediaClock(
+        ticks=rows,
+        decode_ticks=rows,
+        is_key=np.ones(len(paths), np.bool_),
+        tick_seconds=Fraction(seconds).limit_denominator(1000),
+        zero_tick=0.0,
+        start_seconds=0.0,
+        last_seconds=seconds,
+    )
+    return MediaFacts(
+        path=path,
+        clock=clock,
+        geometry=Geometry(size["height"], size["width"]),
+        container="pictures",
+        codec=paths[0].suffix.lower().lstrip("."),
+        pixel_format="rgb24",
+        bit_depth=8,
+        stored_width=size["width"],
+        stored_height=size["height"],
+        sample_aspect=1.0,
+        color_transfer=2,
+        color_primaries=2,
+        has_index=True,
+        num_video_tracks=1,
+        num_frames_from_header=None,
+        duration_seconds_from_header=None,
+        fps_from_header=None,
+        audio=None,
+        pictures=paths,
+    )
 
 
 def _facts(path: Path, answer: Message) -> MediaFacts:
@@ -47,7 +103,11 @@ def _facts(path: Path, answer: Message) -> MediaFacts:
             f"{shown_name(path)} has a video stream without pictures", hint="its edit list hides all of them"
         )
     clock = clock_from_packets(
-        table, Fraction(*fields["tick_seconds"]), fields["start_seconds"], _sane_fps(fields["fps"])
+        table,
+        Fraction(*fields["tick_seconds"]),
+        container_start_seconds=fields["start_seconds"],
+        nominal_fps=_sane_fps(fields["fps"]),
+        shift_ticks=fields["shift_ticks"],
     )
     audio = None
     if fields["audio"] is not None and arrays["audio"].size:

@@ -27,6 +27,7 @@ def answer_survey(request: Message, send: Callable[[Message], None], tick: Calla
         fields |= _header(container, stream)
         audio = audio_stream(container)
         arrays = _packet_arrays(container, stream, audio, tick)
+        is_cut = bool(arrays["is_hidden"][0])
         fields["has_index"] = len(stream.index_entries) > 0
         if audio is not None:
             fields["audio"] = {
@@ -35,6 +36,7 @@ def answer_survey(request: Message, send: Callable[[Message], None], tick: Calla
                 "channels": audio.codec_context.channels,
                 "tick_seconds": _fraction(audio.time_base),
             }
+    fields["shift_ticks"] = _edit_list_shift(fd, arrays, tick) if is_cut else 0
     with open_container(fd) as container:
         fields["picture"] = _first_picture(container, video_stream(container), tick)
     send(Message("survey", fields, arrays))
@@ -69,10 +71,11 @@ def _packet_arrays(
 ) -> dict[str, NDArray[Any]]:
     """Demuxes the whole file without decoding: `pts`, `dts`, `duration` int64 and `is_key`, `is_hidden` bool `[P]` of
     the video packets, and int64 `[2, P]` `audio` with the pts and durations of the audio packets that have a pts."""
-    rows: list[tuple[int, int, int, bool, bool]] = []
+    rows: list[tuple[int, int, int, int, bool, bool]] = []
     heard: list[tuple[int, int]] = []
     hides_frames = video.codec_context.name == "vp8"
     index = video.index
+    is_torn = False
     try:
         for packet in container.demux([s for s in (video, audio) if s is not None]):
             tick()
@@ -84,6 +87,7 @@ def _packet_arrays(
             if not packet.size and packet.dts is None:
                 continue  # the flush at the end
             hidden = packet.is_discard or not packet.size
+            is_torn = packet.is_corrupt
             if hides_frames and not hidden:
                 hidden = not memoryview(packet)[0] >> 4 & 1  # the show_frame bit of RFC 6386, section 9.1
             dts = packet.dts
@@ -92,12 +96,15 @@ def _packet_arrays(
                     NO_TICK if pts is None else pts,
                     NO_TICK if dts is None else dts,
                     packet.duration or 0,
+                    packet.pos or 0,
                     packet.is_keyframe,
                     hidden,
                 )
             )
     except (av.FFmpegError, OSError):
         pass  # the rest of a damaged file is lost; what came before it is not
+    if is_torn:
+        rows[-1] = (*rows[-1][:-1], True)  # the file ends inside this packet
     if not rows:
         raise VideoError("has a video stream without pictures", hint=DAMAGED)
     columns = list(zip(*rows, strict=True))
@@ -105,10 +112,29 @@ def _packet_arrays(
         "pts": np.array(columns[0], np.int64),
         "dts": np.array(columns[1], np.int64),
         "duration": np.array(columns[2], np.int64),
-        "is_key": np.array(columns[3], np.bool_),
-        "is_hidden": np.array(columns[4], np.bool_),
+        "position": np.array(columns[3], np.int64),
+        "is_key": np.array(columns[4], np.bool_),
+        "is_hidden": np.array(columns[5], np.bool_),
         "audio": np.array(heard, np.int64).reshape(-1, 2).T,
     }
+
+
+def _edit_list_shift(fd: int, arrays: dict[str, NDArray[Any]], tick: Callable[[], None]) -> int:
+    """Minus the ticks by which FFmpeg shows the first picture of a cut too early.
+
+    An edit list may start inside a picture. FFmpeg then hides this picture and moves all others to close the gap; read
+    without that correction, the first picture which is shown has its true time.
+    """
+    first = int(np.flatnonzero(~arrays["is_hidden"])[0]) if (~arrays["is_hidden"]).any() else 0
+    shown = arrays["pts"][~arrays["is_hidden"] & (arrays["pts"] != NO_TICK)]
+    frame = int(np.median(np.diff(np.unique(shown)))) if len(shown) > 1 else 0
+    with open_container(fd, {"advanced_editlist": "0"}) as container:
+        for packet in container.demux(video_stream(container)):
+            tick()
+            if packet.pos == arrays["position"][first] and packet.pts is not None:
+                shift = packet.pts - int(arrays["pts"][first])
+                return -shift if 0 < shift < frame else 0
+    return 0
 
 
 def _first_picture(container: InputContainer, stream: VideoStream, tick: Callable[[], None]) -> dict[str, Any]:
