@@ -11,7 +11,7 @@ ROOMS := cli kernels temporal video_llm weights
 
 demo: setup
 	$(BIN)/tvu models pull scout
-	$(BIN)/tvu ask samples/postcard.mp4 "when do we see the lighthouse?"
+	$(BIN)/tvu ask samples/postcard.mp4 "when do we see the penguin?"
 
 test: lint
 	$(BIN)/tvu models pull scout

@@ -14,7 +14,7 @@ def ask(
     video: options.Video,
     question: Annotated[str | None, typer.Argument(help="What to look for, in your own words.")] = None,
     more: Annotated[
-        list[str] | None, typer.Option("-q", "--question", metavar="TEXT", help="Another question; the video is decoded once.")
+        list[str] | None, typer.Option("-q", "--question", metavar="TEXT", help="Another question, same decode.")
     ] = None,
     model: options.Model = "scout",
     start: options.Start = None,
@@ -24,7 +24,7 @@ def ask(
     evidence: options.EvidenceList = "",
     as_json: options.AsJson = False,
     clip_dir: Annotated[
-        Path | None, typer.Option("--clip", metavar="DIR", help="Cut every span into this folder, accurate to the frame.")
+        Path | None, typer.Option("--clip", metavar="DIR", help="Cut every span into this folder, to the frame.")
     ] = None,
     timeline: Annotated[
         Path | None, typer.Option("--timeline", metavar="FILE.png", help="Draw thumbnails, score curves and spans.")

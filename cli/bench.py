@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-bench = typer.Typer(help="Measure tvu on this machine.", no_args_is_help=True)
+bench = typer.Typer(help="Measure tvu on this machine.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @bench.command("list")
@@ -17,7 +17,7 @@ def list_benchmarks() -> None:
 
 @bench.command()
 def speed(
-    video: Annotated[Path, typer.Argument(help="A short video with sound, looped to 60 s of 720p, as samples/postcard.mp4.")],
+    video: Annotated[Path, typer.Argument(help="A video with sound, looped to 60 s of 720p.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Time a first and a second question, and sampling beside ffmpeg decoding the same file to nothing."""

@@ -12,8 +12,10 @@ from tvu.cli.exit_codes import ExitCode, UsageError
 
 def ground(
     video: options.Video,
-    queries: Annotated[list[str] | None, typer.Option("-q", "--query", metavar="TEXT", help="What to look for; may be repeated.")] = None,
-    out: Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE.jsonl", help="Write JSON Lines here.")] = None,
+    queries: Annotated[
+        list[str] | None, typer.Option("-q", "--query", metavar="TEXT", help="What to look for; may be repeated.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE.jsonl", help="Write JSON Lines.")] = None,
     model: options.Model = "scout",
     start: options.Start = None,
     end: options.End = None,

@@ -29,6 +29,7 @@ app = typer.Typer(
     help="Ask a video when something happens: spans of seconds, with the evidence, offline.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # rich takes longer to load than the help takes to read
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -84,7 +84,9 @@ def check_outputs(outputs: Sequence[Path | None], force: bool) -> None:
             raise OutputError(f"no permission to write into {output.parent}")
 
 
-def load(name: str, channels: "tuple[Evidence, ...]", pull: bool, offline: bool, no_cache: bool, report: "Report") -> "VideoModel":
+def load(
+    name: str, channels: "tuple[Evidence, ...]", pull: bool, offline: bool, no_cache: bool, report: "Report"
+) -> "VideoModel":
     """The model called `name`, its missing weights fetched first where `--pull` says so.
 
     Raises UsageError for an unknown model and WeightsError where weights are missing.

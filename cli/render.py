@@ -57,5 +57,6 @@ def grounding_lines(groundings: "tuple[Grounding, ...]") -> list[str]:
 def grounding_row(question: str, grounding: "Grounding", named: bool) -> str:
     """One span as tab-parted columns, the question in front where there are several."""
     span = grounding.span
-    columns = [f"{span.start_seconds:.3f}", f"{span.end_seconds:.3f}", f"{grounding.score:.4f}", grounding.evidence, grounding.phrase]
-    return "\t".join(" ".join(column.split()) for column in ([question] if named else []) + columns)
+    numbers = [f"{span.start_seconds:.3f}", f"{span.end_seconds:.3f}", f"{grounding.score:.4f}"]
+    columns = [*([question] if named else []), *numbers, grounding.evidence, grounding.phrase]
+    return "\t".join(" ".join(column.split()) for column in columns)  # no tab or newline of the text parts columns

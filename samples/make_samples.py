@@ -26,7 +26,7 @@ WIDTH, HEIGHT, FPS, RATE = 640, 360, 15, 22_050
 
 @dataclass(frozen=True)
 class Scene:
-    """One shot: what is drawn, for how long, over which colour, under which title, and what is said from its start on."""
+    """One shot: what is drawn and for how long, over which colour, under which title, and what is said."""
 
     seconds: float
     art: str = ""
@@ -42,18 +42,20 @@ SAMPLES: dict[str, tuple[Scene, ...]] = {
         Scene(4, "tiger", "#d8c79a"),
         Scene(3, "teacup", "#c9b6c9"),
         Scene(3, "ladybug", "#b9d3a0"),
-        Scene(4, "penguin", "#9fc3dd"),
+        Scene(4, "pumpkin", "#9fc3dd"),
         Scene(3, "tiger", "#b8c4a0"),
     ),
     # slides with titles, and a narrator
     "talk": (
-        Scene(5, colour="#f4f1e8", title="How bees find their way", said="Honey bees dance to tell each other where the flowers are."),
-        Scene(6, colour="#e8eef4", title="Cost of the project", said="In total we spent four thousand dollars on the new hive."),
-        Scene(5, colour="#eaf4e8", title="Thank you!", said="Thank you all for listening, and good night."),
+        Scene(
+            5, "", "#f4f1e8", "How bees find their way", "Honey bees dance to tell each other where the flowers are."
+        ),
+        Scene(6, "", "#e8eef4", "Cost of the project", "In total we spent four thousand dollars on the new hive."),
+        Scene(5, "", "#eaf4e8", "Thank you!", "Thank you all for listening, and good night."),
     ),
     # all three channels
     "postcard": (
-        Scene(5, "lighthouse", "#8fb7d9", said="We began our holiday on the coast."),
+        Scene(5, "penguin", "#9fc3dd", said="We began our holiday on the coast."),
         Scene(4, "strawberry", "#dfe8d0", title="Fresh today: 3 euros"),
         Scene(5, "guitar", "#c8a98a", said="In the evening my brother played a song for us."),
         Scene(4, "football", "#9cc59a", title="FINAL SCORE 2 : 1"),

@@ -56,10 +56,12 @@ def test_the_wheel_holds_every_module(tmp_path):
     (wheel,) = tmp_path.glob("tvu-*.whl")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "env"], check=True)
     python = tmp_path / "env" / "bin" / "python"
-    site = Path(subprocess.check_output([python, "-c", "import site; print(site.getsitepackages()[0])"], text=True).strip())
+    site = Path(
+        subprocess.check_output([python, "-c", "import site; print(site.getsitepackages()[0])"], text=True).strip()
+    )
     subprocess.run([*pip, "--python", python, "install", "--no-deps", "--no-index", wheel], check=True)
-    # The dependencies come from the environment of this test run, without its link to the checkout: a `.pth` inside a folder
-    # that is named by a `.pth` is not read.
+    # The dependencies come from the environment of this test run, without its link to the checkout: a `.pth` inside a
+    # folder that is named by a `.pth` is not read.
     (site / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
     modules = [
         "tvu." + ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
@@ -67,7 +69,11 @@ def test_the_wheel_holds_every_module(tmp_path):
         for file in sorted((ROOT / room).rglob("*.py"))
     ]
     script = "import importlib, sys\n"
-    script += f"for name in {modules!r}: assert {str(ROOT)!r} not in importlib.import_module(name).__file__.split('/env/')[0]"
+    script += (
+        f"for name in {modules!r}: assert {str(ROOT)!r} not in importlib.import_module(name).__file__.split('/env/')[0]"
+    )
     subprocess.run([python, "-P", "-c", script], check=True, cwd=tmp_path)
-    told = subprocess.run([site.parents[2] / "bin" / "tvu", "--help"], capture_output=True, text=True, cwd=tmp_path, check=True)
+    told = subprocess.run(
+        [site.parents[2] / "bin" / "tvu", "--help"], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
     assert "ask" in told.stdout
