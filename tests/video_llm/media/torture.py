@@ -1,8 +1,9 @@
-"""Draws the torture set: small videos whose frames carry their own number, in every shape that makes readers lie about time.
+"""Draws the torture set: small videos whose frames carry their own number, in every shape that makes readers lie
+about time.
 
-A frame shows its number as a 4x4 grid of black and white cells: eight bits, then the same eight bits scrambled and in the
-other order, so that a picture that is turned, torn or blended from two frames reads as -1 and not as some other number.
-The truth about times comes from what was written here, never from reading a file back.
+A frame shows its number as a 4x4 grid of black and white cells: eight bits, then the same eight bits scrambled and in
+the other order, so that a picture that is turned, torn or blended from two frames reads as -1 and not as some other
+number. The truth about times comes from what was written here, never from reading a file back.
 """
 
 import io
@@ -96,7 +97,10 @@ def encode(
     turn: int = 0,
     to_pipe: bool = False,
 ) -> Numbered:
-    """Frames 0, 1, 2, … at a constant rate; `sound` are the audio codec's arguments, `turn` quarter turns before encoding."""
+    """Frames 0, 1, 2, … at a constant rate.
+
+    sound: the audio codec's arguments, for a tone; turn: quarter turns of the picture before it is encoded.
+    """
     width, height = size
     pictures = [np.rot90(draw(number, width, height), turn) for number in range(num_frames)]
     stored_height, stored_width = pictures[0].shape
@@ -134,7 +138,7 @@ def encode_variable(path: Path, milliseconds: Sequence[int], codec: str, **optio
 
 
 def uneven_milliseconds(num_frames: int = 150) -> list[int]:
-    """Presentation times like a screen recording's: bursts at 60 a second, stretches at 10, and one picture held for 2 s."""
+    """Presentation times like a screen recording's: bursts at 60 a second, stretches at 10, one held for 2 s."""
     rng = np.random.default_rng(7)
     gaps = rng.choice([17, 17, 33, 40, 100], size=num_frames - 1)
     gaps[60], gaps[61:90] = 2000, 17
@@ -279,7 +283,7 @@ def _(folder: Path) -> Numbered:
 @readable("one picture")
 def _(folder: Path) -> Numbered:
     Image.fromarray(draw(77, 128, 96)).save(folder / "one.png")
-    return Numbered(folder / "one.png", np.array([77]), np.array([0.0]), 0.04)
+    return Numbered(folder / "one.png", np.array([77]), np.array([0.0]), 1.0)  # a single picture is shown for a second
 
 
 @readable("gif")
@@ -321,7 +325,7 @@ def _after_sound(folder: Path, path: Path, codec: str) -> Numbered:
 
 @readable("avi mpeg4 with B-frames")
 def _(folder: Path) -> Numbered:
-    """AVI stores no presentation times."""
+    """AVI stores decode times only."""
     return encode(folder / "old.avi", "-c:v", "mpeg4", "-q:v", "3", "-bf", "2", "-g", "40", "-threads", "1")
 
 
@@ -371,7 +375,7 @@ def nasty_names(folder: Path) -> list[Numbered]:
 
 
 def folder_of_pictures(folder: Path, num_pictures: int = 30) -> list[Path]:
-    """PNG and JPEG pictures, their names in the order of their numbers only when numbers in them are read as numbers."""
+    """PNG and JPEG pictures, in the order of their numbers only where numbers in names are read as numbers."""
     paths = [folder / f"shot {number}.{'png' if number % 2 else 'jpg'}" for number in range(num_pictures)]
     for number, path in enumerate(paths):
         Image.fromarray(draw(number, 96, 64)).convert("RGB").save(path)
@@ -422,8 +426,8 @@ def unreadable(folder: Path) -> dict[str, Path]:
         "mkv cut short in its head": mkv[:200],
         "playlist on the network": b"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nhttp://192.0.2.1/a.ts\n#EXT-X-ENDLIST\n",
         "playlist of a local file": b"ffconcat version 1.0\nfile '/etc/hostname'\n",
-        "session description": b"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n"
-        b"a=rtpmap:96 H264/90000\n",
+        "session description": b"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\n"
+        b"m=video 5004 RTP/AVP 96\na=rtpmap:96 H264/90000\n",
     }
     endings = {
         "subtitles": ".srt",
@@ -458,13 +462,15 @@ def huge_claims(folder: Path) -> dict[str, Path]:
     clip = encode(folder / "clip.mp4", *SHORT_GOP, num_frames=30, size=(64, 48)).path
     mp4 = clip.read_bytes()
     made: dict[str, bytes] = {
-        "mp4 of 65535x65535.mp4": _patch(_patch(mp4, b"tkhd", 80, "2I", 65535 << 16, 65535 << 16), b"avc1", 28, "2H", 65535, 65535),
+        "mp4 of 65535x65535.mp4": _patch(
+            _patch(mp4, b"tkhd", 80, "2I", 65535 << 16, 65535 << 16), b"avc1", 28, "2H", 65535, 65535
+        ),
         "mp4 of 136 years.mp4": _patch(_patch(mp4, b"mvhd", 16, "2I", 1, 0xFFFFFFFF), b"mdhd", 16, "2I", 1, 0xFFFFFFFF),
         "mp4 of 4 billion samples.mp4": _patch(mp4, b"stsz", 12, "I", 0xFFFFFFFF),
         "mp4 of 4 billion equal durations.mp4": _patch(mp4, b"stts", 12, "I", 0xFFFFFFFF),
         "mp4 of frames that last a day.mp4": _patch(mp4, b"stts", 16, "I", 0x40000000),
         "mp4 with a box of 4 GB.mp4": _patch(mp4, b"mdat", -4, "I", 0xFFFFFFF0),
-        "y4m of a million pixels a side.y4m": b"YUV4MPEG2 W1000000 H1000000 F25:1 Ip A1:1 C420jpeg\nFRAME\n" + bytes(1000),
+        "y4m of a million pixels a side.y4m": b"YUV4MPEG2 W1000000 H1000000 F25:1 Ip A1:1\nFRAME\n" + bytes(1000),
         "png of 2 billion pixels a side.png": _png_of(0x7FFFFFFF),
         "png of 30000 pixels a side.png": _png_of(30000),
         "gif of 65535x65535.gif": b"GIF89a" + struct.pack("<2H3B", 65535, 65535, 0, 0, 0) + _gif_frame(65535),
@@ -479,7 +485,7 @@ def huge_claims(folder: Path) -> dict[str, Path]:
 
 
 def _patch(content: bytes, box: bytes, offset: int, layout: str, *values: int) -> bytes:
-    """`content` with numbers written at `offset` after the start of the last box of that name (its 4-byte size before)."""
+    """`content` with numbers written `offset` bytes after the start of the last box of that name."""
     at = content.rindex(box) + offset if offset < 0 else content.rindex(box) - 4 + offset
     packed = struct.pack(f">{layout}", *values)
     return content[:at] + packed + content[at + len(packed) :]
@@ -520,7 +526,7 @@ def fuzz_sources(folder: Path) -> list[Path]:
 
 
 def bit_flipped(sources: Iterable[Path], folder: Path, count: int, seed: int) -> list[Path]:
-    """`count` damaged copies, the sources in turn: flipped bits, half of the time within the first 2 KB, where headers live."""
+    """`count` damaged copies, the sources in turn: bits flipped, half of the time in the first 2 KB (headers)."""
     rng = np.random.default_rng(seed)
     files = []
     for index, source in zip(range(count), itertools.cycle(sources), strict=False):
@@ -534,6 +540,7 @@ def bit_flipped(sources: Iterable[Path], folder: Path, count: int, seed: int) ->
 
 
 def frames_of(path: Path) -> list[int]:
-    """The numbers of every frame that plain PyAV decodes, in display order: to check what we wrote with none of our readers."""
+    """The numbers of every frame that plain PyAV decodes, in display order: a check on what was written, apart from our
+    readers."""
     with av.open(io.BytesIO(path.read_bytes())) as container:
         return [read_number(frame.to_ndarray(format="gray")) for frame in container.decode(video=0)]
