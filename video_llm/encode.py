@@ -1,16 +1,18 @@
 """Frames as feature vectors: pretrained image networks behind one protocol.
 
-`Lite0Encoder` runs on any CPU through ONNX Runtime and never imports torch.
+`Lite0Encoder` runs on any CPU through ONNX Runtime and never imports torch; `Lite0Torch` is the same network for a GPU;
+`OpenClipEncoder` is any CLIP model of open_clip, whose pictures and sentences share one space.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tvu.video_llm.runtime import onnx_session
+from tvu.video_llm.runtime import onnx_session, quiet_threads
 from tvu.weights.load import located
 
 Pixels = NDArray[np.uint8]
@@ -18,6 +20,7 @@ Pixels = NDArray[np.uint8]
 
 SIDE = 224  # pixels; what Lite0 was trained on
 BATCH = 16
+GPU_BATCH = 256
 
 
 class FrameEncoder(Protocol):
@@ -98,3 +101,81 @@ class Lite0Encoder(_Lite0Classes):
             frames = np.ascontiguousarray(squashed(pixels[start : start + BATCH]))
             (found[start : start + BATCH],) = self._session.run(None, {"frames": frames})
         return found
+
+
+class Lite0Torch(_Lite0Classes):
+    """The same network through torch, for a GPU: features equal to Lite0Encoder's up to rounding, hence its name.
+
+    Raises WeightsError where the weights are missing or damaged.
+    """
+
+    def __init__(self, device: str = "cuda") -> None:
+        import timm
+        from safetensors.torch import load_file
+
+        folder = located(self.weights_name)
+        super().__init__(folder)
+        self._net: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+        self._net.load_state_dict(load_file(folder / "model.safetensors"))
+        self._net.eval().to(device)
+        self._device = device
+
+    def features(self, pixels: Pixels) -> NDArray[np.float32]:
+        """uint8 `[T, 3, H, W]` of any size to float32 `[T, 1280]`."""
+        import torch
+
+        found = np.empty((len(pixels), self._weight.shape[1]), np.float32)
+        with torch.inference_mode():
+            for start in range(0, len(pixels), GPU_BATCH):
+                frames = torch.from_numpy(np.ascontiguousarray(squashed(pixels[start : start + GPU_BATCH])))
+                unit = (frames.to(self._device).float() - 127.5) / 127.5
+                pooled = self._net.forward_head(self._net.forward_features(unit), pre_logits=True)
+                found[start : start + GPU_BATCH] = pooled.cpu().numpy()
+        return found
+
+
+class OpenClipEncoder:
+    """A CLIP model of open_clip, on a GPU where there is one: pictures and sentences as unit vectors of one space.
+
+    name: `clip:<open_clip model>/<tag>`. Raises WeightsError where its weights are missing or damaged.
+    """
+
+    def __init__(self, name: str, device: str | None = None) -> None:
+        folder = located(name)
+        quiet_threads()
+        import open_clip
+        import torch
+
+        address = f"local-dir:{folder}"
+        self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self._model: Any
+        self._model, _, self._preprocess = open_clip.create_model_and_transforms(address, device=self._device)
+        self._model.eval()
+        self._tokenizer = open_clip.get_tokenizer(address)
+        self._width: int = json.loads((folder / "open_clip_config.json").read_text())["model_cfg"]["embed_dim"]
+        self.name = f"{name}@{folder.name}"
+
+    def features(self, pixels: Pixels) -> NDArray[np.float32]:
+        """uint8 `[T, 3, H, W]` to float32 `[T, C]` of length 1, through open_clip's own resizing and cropping."""
+        import torch
+        from PIL import Image
+
+        found = np.empty((len(pixels), self._width), np.float32)
+        with torch.inference_mode():
+            for start in range(0, len(pixels), BATCH):
+                pictures = (
+                    Image.fromarray(np.ascontiguousarray(frame.transpose(1, 2, 0)))
+                    for frame in pixels[start : start + BATCH]
+                )
+                batch = torch.stack([self._preprocess(picture) for picture in pictures])
+                unit = self._model.encode_image(batch.to(self._device), normalize=True)
+                found[start : start + BATCH] = unit.float().cpu().numpy()
+        return found
+
+    def embed_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Sentences to float32 `[n, C]` of length 1; their cosines with `features` say how well they describe them."""
+        import torch
+
+        with torch.inference_mode():
+            found = self._model.encode_text(self._tokenizer(list(texts)).to(self._device), normalize=True)
+        return found.float().cpu().numpy()

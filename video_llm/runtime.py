@@ -34,6 +34,20 @@ def quiet_threads() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 
+def cuda_devices() -> int:
+    """CUDA devices that this process may use, asked of the driver: importing torch to learn of none would be dear."""
+    import ctypes
+
+    count = ctypes.c_int(0)
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return 0
+    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
+        return 0
+    return count.value
+
+
 def onnx_session(path: Path) -> "InferenceSession":
     """The model file `path` on the CPU, on every usable core."""
     quiet_threads()

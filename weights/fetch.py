@@ -34,19 +34,23 @@ def pull(
     """The folder of `name` in the cache, fetched and converted unless it is there and whole.
 
     force: fetch again and replace what is there. offline: never touch the network.
-    local: a folder that may hold the published files under their own names; it is looked into before any other source.
+    local: a folder that may hold the published files under their own names; a file that it has comes from there.
     Raises WeightsError if the weights cannot be had or kept, or if what is there is damaged and `force` is not set.
     """
-    weights = entry(name)
+    return pull_entry(entry(name), progress=progress, offline=offline, force=force, local=local)
+
+
+def pull_entry(weights: Weights, *, progress: Progress, offline: bool, force: bool, local: Path | None) -> Path:
+    """`pull` for an entry that need not be in the manifest."""
     folder, home = folder_of(weights), home_of(weights)
     if not force and _is_there(weights):
         return folder
     if offline and local is None:
-        hint = f"with a network: tvu models pull {name}"
-        raise WeightsError(f"weights of {name} are not in the cache, and tvu is offline", hint=hint)
+        hint = f"with a network: tvu models pull {weights.name}"
+        raise WeightsError(f"weights of {weights.name} are not in the cache, and tvu is offline", hint=hint)
     with _writing_to(home):
         home.mkdir(parents=True, exist_ok=True)
-        with locked(home, lambda: progress(f"{name}: waiting for another tvu", 0, 0)):
+        with locked(home, lambda: progress(f"{weights.name}: waiting for another tvu", 0, 0)):
             if not force and _is_there(weights):  # the other one has fetched it
                 return folder
             with workshop(home) as work:
@@ -85,18 +89,17 @@ def _build(weights: Weights, work: Path, progress: Progress, offline: bool, loca
 
 def _fetch(part: Part, target: Path, work: Path, progress: Progress, offline: bool, local: Path | None) -> str:
     """Write one verified part to `target` from the first source that has it, and name that source."""
-    sources: list[Source] = [source for source in part.sources if isinstance(source, LocalPath) or not offline]
+    sources = part.sources
     if local is not None and (local / part.filename).is_file():
-        sources.insert(0, LocalPath(local / part.filename))
-    if not sources:
-        raise WeightsError(f"{part.filename} is not in {local}, and tvu is offline")
-    for source in sources:
-        try:
+        sources = (LocalPath(local / part.filename),)
+    elif offline:
+        sources = tuple(source for source in sources if isinstance(source, LocalPath))
+        if not sources:
+            raise WeightsError(f"{part.filename} is not in {local}, and tvu is offline")
+    for source in sources[:-1]:
+        with contextlib.suppress(WeightsError):  # the next one may do better
             return _fetch_from(source, part, target, work, progress)
-        except WeightsError:
-            if source is sources[-1]:
-                raise
-    raise AssertionError("unreachable")
+    return _fetch_from(sources[-1], part, target, work, progress)
 
 
 def _fetch_from(source: Source, part: Part, target: Path, work: Path, progress: Progress) -> str:

@@ -17,20 +17,26 @@ def clip_part(name: str, local: Path | None, offline: bool) -> Part:
     A file of its name in the folder `local` is taken on the user's word: only the hub could vouch for it.
     Raises WeightsError if open_clip does not know the name, or if the hub cannot be asked.
     """
-    from open_clip.pretrained import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME, get_pretrained_cfg
+    import open_clip
+    from open_clip.pretrained import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
 
     model, _, tag = name.removeprefix(CLIP_PREFIX).partition("/")
-    listed = (get_pretrained_cfg(model, tag) or {}).get("hf_hub", "")
-    if not listed:
-        hint = "names as in open_clip.list_pretrained(), written clip:MODEL/TAG"
-        raise WeightsError(f"open_clip lists no hub repository for {name}", hint=hint)
+    config = open_clip.get_model_config(model)
+    if config is None:
+        raise WeightsError(f"open_clip has no model {model}", hint="names as in open_clip.list_models()")
+    if {"hf_tokenizer_name", "hf_model_name"} & set(config["text_cfg"]):
+        hint = "choose one with CLIP's own tokenizer, such as ViT-B-32, ViT-L-14 or ViT-H-14"
+        raise WeightsError(f"{model} needs a tokenizer from the hub, which tvu does not fetch", hint=hint)
+    listed = (open_clip.get_pretrained_cfg(model, tag) or {}).get("hf_hub", "")
     repo, _, filename = listed.rpartition("/")  # a trailing slash stands for the usual file names
     usual = (filename,) if filename else (HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME)
     for path in (local / filename for filename in usual if local is not None):
         if path.is_file():
             return Part(path.name, path.stat().st_size, sha256_of(path), (LocalPath(path),))
     if offline:
-        raise WeightsError(f"none of {', '.join(usual)} is in {local}, and tvu is offline")
+        raise WeightsError(f"{name} is not in {local}, and tvu is offline", hint=f"it is called {' or '.join(usual)}")
+    if not repo:
+        raise WeightsError(f"open_clip lists no {tag} for {model}", hint="see open_clip.list_pretrained()")
     return _first_on_hub(repo, usual)
 
 
