@@ -43,6 +43,7 @@ class AudioFacts:
 class MediaFacts:
     """A surveyed file. Everything `_from_header` is taken on trust, and None where the header is silent.
 
+    num_video_tracks counts the num_covers still pictures, such as album art, that FFmpeg takes for video.
     pictures: the files of a folder of pictures, or the one file of a single picture; empty for a video.
     """
 
@@ -59,7 +60,9 @@ class MediaFacts:
     color_transfer: int
     color_primaries: int
     has_index: bool
+    is_interlaced: bool
     num_video_tracks: int
+    num_covers: int
     num_frames_from_header: int | None
     duration_seconds_from_header: float | None
     fps_from_header: float | None

@@ -6,6 +6,7 @@ from typing import Any
 import av
 import numpy as np
 from av.container import InputContainer
+from av.stream import Disposition
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -55,6 +56,7 @@ def _header(container: InputContainer, stream: VideoStream) -> dict[str, Any]:
         "codec": stream.codec_context.name,
         "tick_seconds": _fraction(stream.time_base),
         "num_video_tracks": len(container.streams.video),
+        "num_covers": sum(bool(s.disposition & Disposition.attached_pic) for s in container.streams.video),
         "num_frames": stream.frames or None,
         "duration_seconds": duration,
         "fps": float(rate) if rate else None,
@@ -153,6 +155,7 @@ def _first_picture(container: InputContainer, stream: VideoStream, tick: Callabl
             return {
                 "width": frame.width,
                 "height": frame.height,
+                "is_interlaced": frame.interlaced_frame or stream.codec_context.field_order > 1,
                 "sample_aspect": float(aspect or 1),
                 "pixel_format": frame.format.name,
                 "bit_depth": max(component.bits for component in frame.format.components),
