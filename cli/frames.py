@@ -31,6 +31,7 @@ def frames(
     from tvu.cli.options import check_outputs, parse_decoder
     from tvu.temporal.timecode import format_timecode
     from tvu.video_llm.decode import clock_of, open_video, read_frames
+    from tvu.video_llm.errors import OutputError
     from tvu.video_llm.export import written_beside
 
     clip = open_video(video, decoder=parse_decoder(decoder))
@@ -41,7 +42,10 @@ def frames(
         )
     shown = clock_of(clip).shown_at(np.array(at))
     files = [out / f"{clip.path.stem}_{seconds:09.3f}.png" for seconds in shown]
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{out} cannot be made a folder: {error.strerror}", hint="choose another with -o") from error
     check_outputs(files, force)
 
     times, first = np.unique(shown, return_index=True)  # a frame asked for twice is written once

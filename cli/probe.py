@@ -32,15 +32,13 @@ def _as_json(report: "ProbeReport") -> str:
 
 def _print(report: "ProbeReport") -> None:
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
     from tvu.cli.main import one_line
     from tvu.temporal.timecode import format_timecode
 
-    size = "" if report.size_bytes is None else f", {report.size_bytes / 1e6:.3g} MB"
     rows = [
-        ("container", f"{report.container}{size}"),
+        ("container", report.container + ("" if report.size_bytes is None else f", {_size(report.size_bytes)}")),
         ("picture", f"{report.codec}, {report.pixel_format}, {report.width}x{report.height}"),
         (
             "frames",
@@ -50,18 +48,21 @@ def _print(report: "ProbeReport") -> None:
     ]
     if report.audio:
         audio = report.audio
+        channels = {1: "mono", 2: "stereo"}.get(audio.channels, f"{audio.channels} channels")
         heard = f"{format_timecode(audio.start_seconds, 3)} to {format_timecode(audio.end_seconds, 3)}"
-        rows.append(("sound", f"{audio.codec}, {audio.rate} Hz, {audio.channels} channels, {heard}"))
+        rows.append(("sound", f"{audio.codec}, {audio.rate} Hz, {channels}, {heard}"))
     else:
         rows.append(("sound", "none"))
-    if not report.oddities:
-        rows.append(("odd", "nothing"))
+    rows.append(("odd", f"{len(report.oddities) or 'nothing'}"))
+
     console = Console(highlight=False)
     console.print(Text(one_line(str(report.path)), style="bold"), soft_wrap=True)
-    for title, pairs in (("", rows), ("odd in this file", [(o.name, o.detail) for o in report.oddities])):
-        if pairs and title:
-            console.print(Text(title, style="bold"))
-        table = Table.grid(padding=(0, 2))
-        for name, value in pairs:
-            table.add_row(Text(f"  {name}", style="cyan" if not title else "yellow"), Text(value))
-        console.print(table)
+    width = max([9, *(len(oddity.name) for oddity in report.oddities)])
+    for name, value in rows:
+        console.print(Text.assemble((f"  {name:<9}  ", "cyan"), value), soft_wrap=True)
+    for oddity in report.oddities:
+        console.print(Text.assemble((f"    {oddity.name:<{width}}  ", "yellow"), oddity.detail), soft_wrap=True)
+
+
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:.1f} MB" if size_bytes >= 1e6 else f"{size_bytes / 1e3:.1f} kB"

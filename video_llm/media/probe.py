@@ -80,9 +80,8 @@ def probe(address: str | Path) -> ProbeReport:
 
 
 def _audio_track(audio: AudioFacts) -> AudioTrack:
-    heard = len(audio.starts) > 0
-    start, end = (float(audio.starts[0]), float(audio.ends.max())) if heard else (0.0, 0.0)
-    return AudioTrack(audio.codec, audio.rate, audio.channels, start, end)
+    start = max(0.0, float(audio.starts[0]))  # encoders start a little early, cuts are hidden up to zero
+    return AudioTrack(audio.codec, audio.rate, audio.channels, start, float(audio.ends.max()))
 
 
 def _oddities(clip: VideoClip, facts: MediaFacts) -> Iterator[Oddity]:
@@ -129,7 +128,7 @@ def _odd_claims(facts: MediaFacts) -> Iterator[Oddity]:
         yield Oddity("wrong-header-count", f"the header counts {claimed} frames, the file holds {stored}")
     is_movie = facts.container.startswith("mov") and facts.path.is_file()
     promised = movie_seconds(facts.path) if is_movie else facts.duration_seconds_from_header
-    sound_end = facts.audio.ends.max() if facts.audio and len(facts.audio.ends) else 0.0
+    sound_end = facts.audio.ends.max() if facts.audio else 0.0
     lengths = (clock.duration_seconds, clock.duration_seconds - pts[0], sound_end)  # headers mean any of these
     if promised is not None and min(abs(promised - length) for length in lengths) > max(0.5, 0.02 * lengths[0]):
         length = f"the pictures end at {clock.duration_seconds:.3f} s"
