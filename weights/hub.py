@@ -37,10 +37,14 @@ def clip_part(name: str, local: Path | None, offline: bool) -> Part:
         raise WeightsError(f"{name} is not in {local}, and tvu is offline", hint=f"it is called {' or '.join(usual)}")
     if not repo:
         raise WeightsError(f"open_clip lists no {tag} for {model}", hint="see open_clip.list_pretrained()")
-    return _first_on_hub(repo, usual)
+    return find(repo, usual)
 
 
-def _first_on_hub(repo: str, filenames: tuple[str, ...]) -> Part:
+def find(repo: str, filenames: tuple[str, ...]) -> Part:
+    """The first of `filenames` that the repository has, at its newest commit, with the hash that the hub tells.
+
+    Raises WeightsError if it has none of them, or if the hub cannot be asked.
+    """
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
     from huggingface_hub.errors import EntryNotFoundError
 
