@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tvu.video_llm.runtime import onnx_session, quiet_threads
+from tvu.video_llm.runtime import cuda_devices, onnx_session, quiet_threads
 from tvu.weights.load import located
 
 Pixels = NDArray[np.uint8]
@@ -46,7 +46,9 @@ class Classifier(FrameEncoder, Protocol):
 def squashed(pixels: Pixels, side: int = SIDE) -> Pixels:
     """Whole frames at `side` x `side`, whatever their shape was: uint8 `[T, 3, H, W]` to uint8 `[T, 3, side, side]`.
 
-    Cropping the middle would lose what happens at the edges of a wide frame, and bars would cost a third of the pixels.
+    Cropping the middle would lose what happens at the edges, bars would waste pixels, two crops would take twice the
+    time. On 40 questions about 8 clips of 4:3 the right clip stood out by 1.68 standard deviations when squashed, 1.71
+    cropped, 1.60 with bars and 1.68 with two crops; it came first for 65, 78, 60 and 78 %, which two clips decided.
     """
     if pixels.ndim != 4 or pixels.shape[1] != 3 or pixels.dtype != np.uint8:
         raise ValueError(f"pixels must be uint8 [T, 3, H, W], not {pixels.dtype} {pixels.shape}")
@@ -76,7 +78,7 @@ class _Lite0Classes:
             self._weight: NDArray[np.float32] = tensors.get_tensor("classifier.weight")  # [1000, 1280]
             self._bias: NDArray[np.float32] = tensors.get_tensor("classifier.bias")  # [1000]
         self.class_names: tuple[str, ...] = tuple(json.loads((folder / "classes.json").read_text()))
-        self.name = f"{self.weights_name}@{folder.name}"
+        self.name = f"{self.weights_name}@{folder.name}/squashed{SIDE}"
 
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Pooled features float32 `[T, 1280]` to ImageNet logits float32 `[T, 1000]`."""
@@ -132,6 +134,19 @@ class Lite0Torch(_Lite0Classes):
                 pooled = self._net.forward_head(self._net.forward_features(unit), pre_logits=True)
                 found[start : start + GPU_BATCH] = pooled.cpu().numpy()
         return found
+
+
+def lite0_encoder() -> Lite0Encoder | Lite0Torch:
+    """EfficientNet-Lite0 on a GPU where the driver knows one and torch can use it, else on the CPU without torch.
+
+    Raises WeightsError where the weights are missing or damaged.
+    """
+    if cuda_devices() > 0:
+        import torch
+
+        if torch.cuda.is_available():
+            return Lite0Torch()
+    return Lite0Encoder()
 
 
 class OpenClipEncoder:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def usable_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
     """Cores that this process may keep busy: its affinity, cut by the quota of its control group (version 2 or 1)."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores, _quota_cores(cgroup) or cores))
+    return min(cores, _quota_cores(cgroup) or cores)
 
 
 def _quota_cores(cgroup: Path) -> int | None:
@@ -22,7 +22,7 @@ def _quota_cores(cgroup: Path) -> int | None:
     for files in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
         try:
             quota, period = " ".join((cgroup / file).read_text() for file in files).split()
-            return round(int(quota) / int(period)) if int(quota) > 0 else None
+            return max(1, round(int(quota) / int(period))) if int(quota) > 0 else None
         except (OSError, ValueError):  # no such file, or the word "max"
             continue
     return None
