@@ -1,5 +1,6 @@
 """The ffmpeg program: which one runs, and how a graph built with ffmpeg-python is run by it."""
 
+import errno
 import os
 import shutil
 import subprocess
@@ -60,6 +61,6 @@ def run_ffmpeg(graph: Any) -> None:
         raise BackendError(f"ffmpeg does not start: {error.strerror}", hint=f"is {command[0]} a program?") from error
     if done.returncode:
         words = done.stderr.decode(errors="replace").strip()
-        if os.strerror(28) in words:  # ENOSPC
+        if any(os.strerror(code) in words for code in (errno.ENOSPC, errno.EDQUOT)):
             raise OutputError("the disk is full", hint="free some space and run it again")
         raise BackendError(f"ffmpeg failed: {(words.splitlines() or ['no reason given'])[-1]}")

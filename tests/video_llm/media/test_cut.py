@@ -132,6 +132,14 @@ def test_a_device_is_no_place_for_a_cut(torture: Torture) -> None:
         cut(open_video(torture("tiny size").path), Span(0, 1), Path("/dev/null"), force=True)
 
 
+def test_no_system_ffmpeg_is_needed(torture: Torture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("FFMPEG", raising=False)
+    assert (
+        cut(open_video(torture("h264 long GOP with B-frames").path), Span(1, 2), tmp_path / "cut.mp4").num_frames == 30
+    )
+
+
 def test_an_ffmpeg_that_is_not_there_is_named(
     torture: Torture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
