@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tvu.temporal.types import Span
 from tvu.video_llm.media.clock import MediaClock
+from tvu.video_llm.media.hdr import is_hdr
 from tvu.video_llm.media.pixels import Geometry
 
 GAP_SECONDS = 0.1  # a shorter pause between audio packets is rounding
@@ -72,4 +73,4 @@ class MediaFacts:
     @property
     def is_hdr(self) -> bool:
         """Whether brightness is coded by the PQ or HLG curve (ITU-R BT.2100)."""
-        return self.color_transfer in (16, 18)
+        return is_hdr(self.color_transfer)

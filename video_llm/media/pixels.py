@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tvu.video_llm.media.hdr import ToneMapper, is_hdr
+
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
 THUMBNAIL_WIDTH = 64
+BT709 = 1  # FFmpeg's number of this colour matrix
 
 
 @dataclass(frozen=True)
@@ -93,32 +96,46 @@ def display_matrix(frame: VideoFrame) -> NDArray[np.int32] | None:
 
 
 class Converter:
-    """Turns decoded frames into displayed pictures of one size; keeps the scaler between frames.
+    """Turns decoded frames into displayed 8-bit RGB pictures of one size; keeps the scaler between frames."""
 
-    pixel_format: "rgb24" or "bgr24".
-    """
-
-    def __init__(self, geometry: Geometry, pixel_format: str = "rgb24") -> None:
+    def __init__(self, geometry: Geometry) -> None:
         from av.video.reformatter import Interpolation, VideoReformatter
 
         self._geometry = geometry
-        self._pixel_format = pixel_format
         self._reformatter = VideoReformatter()
         self._interpolation = Interpolation.AREA
+        self._tone_mapper: ToneMapper | None = None
 
-    def convert(self, frame: VideoFrame) -> NDArray[np.uint8]:
+    def rgb(self, frame: VideoFrame) -> NDArray[np.uint8]:
         """uint8 `[H, W, 3]`, averaged over the area that each new pixel covers."""
+        if not is_hdr(frame.color_trc):
+            return self._geometry.turned(self._scaled(frame, "rgb24", np.dtype(np.uint8)))
+        if self._tone_mapper is None:
+            self._tone_mapper = ToneMapper(frame.color_trc, frame.color_primaries)
+        return self._geometry.turned(self._tone_mapper.srgb(self._scaled(frame, "rgb48le", np.dtype("<u2"))))
+
+    def _scaled(self, frame: VideoFrame, pixel_format: str, dtype: np.dtype[Any]) -> NDArray[Any]:
+        """`[h, w, 3]`, as stored: not turned yet."""
         width, height = self._geometry.stored_width, self._geometry.stored_height
         small = self._reformatter.reformat(
             frame,
             width=width,
             height=height,
-            format=self._pixel_format,
+            format=pixel_format,
+            src_colorspace=_color_matrix(frame),
             interpolation=self._interpolation,
             threads=1,
         )
-        rows = np.frombuffer(memoryview(small.planes[0]), np.uint8).reshape(-1, small.planes[0].line_size)
-        return self._geometry.turned(rows[:height, : width * 3].reshape(height, width, 3))
+        rows: NDArray[Any] = np.frombuffer(memoryview(small.planes[0]), dtype)
+        return rows.reshape(-1, small.planes[0].line_size // dtype.itemsize)[:height, : width * 3].reshape(
+            height, width, 3
+        )
+
+
+def _color_matrix(frame: VideoFrame) -> int | None:
+    """What a silent file means by its colours: players take BT.709 from 720 lines on, as the standards for those do."""
+    is_silent = frame.colorspace == 2 and not frame.format.is_rgb
+    return BT709 if is_silent and (frame.width >= 1280 or frame.height > 576) else None
 
 
 class ThumbnailMaker:
@@ -126,14 +143,14 @@ class ThumbnailMaker:
 
     def __init__(self, geometry: Geometry) -> None:
         self._turned = geometry.turned
-        self._converter = Converter(geometry.fitted(THUMBNAIL_WIDTH), "bgr24")
+        self._converter = Converter(geometry.fitted(THUMBNAIL_WIDTH))
 
     def thumbnail(self, frame: VideoFrame) -> NDArray[np.uint8]:
         """uint8 `[h, w, 3]` BGR, about THUMBNAIL_WIDTH pixels wide, turned as displayed."""
         step = 2 * max(1, round(frame.width / THUMBNAIL_WIDTH / 2))
         plain = _PLAIN_YUV.fullmatch(frame.format.name)
         if plain is None or min(frame.width, frame.height) < 2 * step:
-            return self._converter.convert(frame)
+            return self._converter.rgb(frame)[..., ::-1]
         step_x = step if plain["chroma"] == "444" else step // 2
         step_y = step // 2 if plain["chroma"] == "420" else step
         y = _sparse(frame, 0, step, step)

@@ -1,20 +1,28 @@
-"""The second reader: decord, its frames found by the clock's times and not by its own index arithmetic.
+"""The second reader: decord, its frames counted against the clock and never found by its own seeking.
 
-What it can and cannot do (each row has a test): constant and variable rate, rotation and HEVC come out right; files
-cut with an edit list, MPEG-TS and hidden pictures are refused where its own table of times does not agree with the
-clock. It is slower than PyAV, ignores the shape of pixels, and decodes with a 2021 FFmpeg. Runs in the reader process.
+Its seeks lose count where key pictures have leading ones (HEVC) or no index (FLV), so frames are only ever taken one
+after the other from the first on, and only from files whose frames it times as the clock does. That way it is right
+or refuses:
+
+right: constant and variable rate, rotation, HEVC with 10 bits, VP9 with hidden frames, fragmented MP4, a picture
+after the sound
+refused: edit lists, MPEG-TS, MPEG-PS, AVI with B-frames, Matroska without an index, AV1, GIF, pictures under about 32
+pixels
+
+It is several times slower than PyAV, most of all far into a file, and knows neither the shape of pixels nor the HDR
+curves. Runs in the reader process.
 """
 
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tvu.video_llm.errors import VideoError
 from tvu.video_llm.media.batches import BatchSender
 from tvu.video_llm.media.pixels import Converter, Geometry, ThumbnailMaker
 from tvu.video_llm.media.wire import Message
 
-FRAMES_AT_ONCE = 8
 MAX_ERROR_SECONDS = 0.5e-3  # decord rounds its times to float32 seconds
 
 
@@ -31,43 +39,41 @@ def answer_frames(request: Message, send: Callable[[Message], None], tick: Calla
         ) from error
     from av.video.frame import VideoFrame
 
-    fields, wanted = request.fields, request.arrays["wanted"]
+    fields, wanted, ticks = request.fields, request.arrays["wanted"], request.arrays["ticks"]
     size = Geometry(fields["geometry"]["height"], fields["geometry"]["width"])  # decord turns pictures by itself
     sender = BatchSender(send, size.height, size.width, fields["batch_frames"])
     converter, thumbnails = Converter(size), ThumbnailMaker(size)
     try:
         video = decord.VideoReader(f"/dev/fd/{fields['fd']}", num_threads=2)
-        times = video.get_frame_timestamp(range(len(video)))[:, 0].astype(np.float64)
+        times = np.sort(video.get_frame_timestamp(range(len(video)))[:, 0].astype(np.float64))
     except (decord.DECORDError, RuntimeError, AssertionError) as error:
         raise VideoError("cannot be read by decord") from error
     numerator, denominator = fields["tick_seconds"]
-    indices = _indices_at(times, wanted * numerator / denominator)
-    for start in range(0, len(wanted), FRAMES_AT_ONCE):
-        some = indices[start : start + FRAMES_AT_ONCE]
+    if not _agree(times, (ticks - ticks[0]) * numerator / denominator):
+        raise VideoError("has other times for decord than by its clock")
+    tick_at = dict(zip(np.searchsorted(ticks, wanted).tolist(), wanted.tolist(), strict=True))
+    for row in range(max(tick_at) + 1):
+        tick()
         try:
-            pictures = video.get_batch(some.tolist()).asnumpy()
-        except (decord.DECORDError, RuntimeError) as error:
+            picture = video.next()
+        except (decord.DECORDError, RuntimeError, StopIteration) as error:
             raise VideoError("cannot be decoded by decord to its end") from error
-        for picture, ticks in zip(pictures, wanted[start : start + FRAMES_AT_ONCE].tolist(), strict=True):
-            tick()
-            frame = VideoFrame.from_ndarray(picture, format="rgb24")
-            sender.add(ticks, ticks, converter.convert(frame))
-            if fields["thumbnails"]:
-                sender.add_thumbnail(ticks, thumbnails.thumbnail(frame))
+        if row not in tick_at:
+            continue
+        pixels = picture.asnumpy()
+        if pixels.ndim != 3 or pixels.shape[2] != 3:  # of very small pictures
+            raise VideoError("has pictures that decord returns in the wrong shape")
+        frame = VideoFrame.from_ndarray(pixels, format="rgb24")
+        sender.add(tick_at[row], tick_at[row], converter.rgb(frame))
+        if fields["thumbnails"]:
+            sender.add_thumbnail(tick_at[row], thumbnails.thumbnail(frame))
     sender.flush()
 
 
-def _indices_at(times: np.ndarray, wanted_seconds: np.ndarray) -> np.ndarray:
-    """int64 `[T]`: decord's indices of the frames that start at `wanted_seconds` by its own table of `times`.
-
-    Raises VideoError where the table has none there.
-    """
-    order = np.argsort(times, kind="stable")
-    nearest = np.searchsorted(times[order], wanted_seconds)
-    before, after = np.maximum(nearest - 1, 0), np.minimum(nearest, len(times) - 1)
-    is_before = np.abs(times[order[before]] - wanted_seconds) < np.abs(times[order[after]] - wanted_seconds)
-    indices = order[np.where(is_before, before, after)]
-    allowed = MAX_ERROR_SECONDS + 2 * np.spacing(np.abs(wanted_seconds).astype(np.float32))
-    if (np.abs(times[indices] - wanted_seconds) > allowed).any() or times.min() < 0:
-        raise VideoError("has times that decord does not see")
-    return indices
+def _agree(times: NDArray[np.float64], clock_times: NDArray[np.float64]) -> bool:
+    """Whether decord's frames, `[M]` seconds, are the clock's, `[N]` seconds from its first; decord rounds to
+    float32."""
+    if times.shape != clock_times.shape:
+        return False
+    allowed = MAX_ERROR_SECONDS + 2 * np.spacing(np.abs(times).astype(np.float32))
+    return bool((np.abs(times - times[0] - clock_times) <= allowed).all())

@@ -24,7 +24,7 @@ MIN_FRAMES_SAVED = 24  # a seek refills the decoder's pipeline, which costs abou
 BACK_OFFS = (0, 1, 4, 16)  # key pictures; some formats land later than they were asked to
 MAX_THREADS = 8  # more of them hold more frames, and gain little
 # Formats whose seek looks for a decode time stamp; the others look for a presentation time stamp.
-SEEKS_BY_DTS = {"mov,mp4,m4a,3gp,3g2,mj2", "mpegts", "mpeg"}
+SEEKS_BY_DTS = {"mpegts", "mpeg"}
 # Codecs where a frame that the stream marks as no reference is needed by no other frame (in HEVC a higher temporal
 # layer may still refer to it, so there nothing is skipped).
 SKIPS_EXACTLY = {"h264", "mpeg2video"}
@@ -49,13 +49,18 @@ def answer_frames(request: Message, send: Callable[[Message], None], tick: Calla
         arrays["wanted"], arrays["ticks"], arrays["is_key"], MIN_FRAMES_SAVED if fields["may_seek"] else None
     )
     for wanted, frame in reader.frames(runs):
-        sender.add(wanted, _tick_of(frame), converter.convert(frame))
+        sender.add(wanted, _tick_of(frame), converter.rgb(frame))
     sender.flush()
 
 
 def _tick_of(frame: VideoFrame) -> int:
     assert frame.pts is not None  # frames without a time are never delivered
     return frame.pts
+
+
+def decoder_threads() -> int:
+    """How many threads decode: one for each core that we may use."""
+    return min(len(os.sched_getaffinity(0)), MAX_THREADS)
 
 
 @dataclass(frozen=True)
@@ -212,7 +217,7 @@ class FrameReader:
         self._container = open_container(self._fd)
         self._stream = video_stream(self._container)
         self._stream.codec_context.thread_type = "AUTO"
-        self._stream.codec_context.thread_count = min(len(os.sched_getaffinity(0)), MAX_THREADS)
+        self._stream.codec_context.thread_count = decoder_threads()
         self._is_at_start = True
         self._num_decoded = 0
 

@@ -1,5 +1,6 @@
 """Decodes the sound track with PyAV, in the reader process."""
 
+import contextlib
 from collections.abc import Callable
 
 import av
@@ -32,10 +33,9 @@ def answer_sound(request: Message, send: Callable[[Message], None], tick: Callab
             raise VideoError("has no sound that can be decoded")
         tick_seconds = float(stream.time_base)
         if start > PREROLL_SECONDS:
-            try:
+            # Not every format can seek; then everything before is decoded too.
+            with contextlib.suppress(av.FFmpegError, OSError):
                 container.seek(int((start - PREROLL_SECONDS + fields["zero"]) / tick_seconds), stream=stream)
-            except (av.FFmpegError, OSError):
-                pass  # not every format can seek; then everything before is decoded too
         try:
             for packet in container.demux(stream):
                 tick()
