@@ -7,6 +7,7 @@ numbers before it returns. Importing this module imports torch, so only a pull t
 import contextlib
 import io
 import json
+import math
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -104,17 +105,13 @@ def _fix_padding(net: nn.Module, example: Tensor) -> None:
     with torch.no_grad():
         net(example)
     for name, conv in convs.items():
-        plain = nn.Conv2d(
-            conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, groups=conv.groups, bias=False
-        )
+        kernel, stride = conv.kernel_size[0], conv.stride[0]
+        plain = nn.Conv2d(conv.in_channels, conv.out_channels, kernel, stride, groups=conv.groups, bias=False)
         plain.weight = conv.weight
-        # TensorFlow puts the odd pixel after the picture, torch's own padding can only be the same on both sides.
-        (top, bottom), (left, right) = (
-            (total // 2, total - total // 2)
-            for size, kernel, stride in zip(sizes[name], conv.kernel_size, conv.stride, strict=True)
-            for total in [max((-(-size // stride) - 1) * stride + kernel - size, 0)]
-        )
-        net.set_submodule(name, nn.Sequential(nn.ZeroPad2d((left, right, top, bottom)), plain))
+        height, width = (max((math.ceil(size / stride) - 1) * stride + kernel - size, 0) for size in sizes[name])
+        # TensorFlow puts an odd pixel of padding below and to the right, where torch's own pads both sides alike.
+        pad = nn.ZeroPad2d((width // 2, width - width // 2, height // 2, height - height // 2))
+        net.set_submodule(name, nn.Sequential(pad, plain))
 
 
 def minilm(parts: Path, out: Path) -> None:

@@ -184,9 +184,10 @@ def _told_by_size_of(folder: Path, what: str, total: int, progress: Progress) ->
     def watch() -> None:
         while not done.wait(0.1):
             size = 0
-            for path in folder.rglob("*"):
-                with contextlib.suppress(OSError):  # files come and go while we look
-                    size += path.lstat().st_size
+            for root, _, names in os.walk(folder):
+                for name in names:
+                    with contextlib.suppress(OSError):  # files come and go while we look
+                        size += (Path(root) / name).lstat().st_size
             progress(what, min(size, total), total)
 
     progress(what, 0, total)
