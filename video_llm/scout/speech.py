@@ -1,0 +1,254 @@
+"""What is said and when: Whisper tiny.en over the voiced parts of the sound, its words cut into sentences, matched by
+`match`."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tvu.temporal.types import Span
+from tvu.video_llm.errors import BackendError
+from tvu.video_llm.runtime import quiet_threads, usable_cores
+from tvu.video_llm.scout.match import Sentences, Unit, WordCandidate, WordIndex, build_index, score_words
+from tvu.video_llm.types import ScoreCurve
+
+if TYPE_CHECKING:
+    from tvu.video_llm.media.sound import Sound
+
+RATE = 16000
+WINDOW_SECONDS = 120.0  # transcribed at once; bounds the spectrogram that is held
+PAUSE_SECONDS = 0.6  # a silence between words that ends an utterance
+LONG_SECONDS = 12.0  # an utterance above this is cut at its longest pause
+SHORT_SECONDS = 3.5  # a sentence below this is not cut into clauses
+MIN_PART_WORDS = 3
+NEIGHBOUR_SECONDS = 0.6  # sentences closer than this may be one answer together
+
+
+@dataclass(frozen=True)
+class Word:
+    """One word as heard, punctuation attached; probability is the recogniser's own, in [0, 1]."""
+
+    text: str
+    start_seconds: float
+    end_seconds: float
+    probability: float
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """All words of a sound track in order of time; `language` is an ISO 639-1 code."""
+
+    words: tuple[Word, ...]
+    language: str = "en"
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """For the cache: `text` uint8 (UTF-8, words separated by newlines), `times` float64 `[W, 2]`, `probability`
+        float32 `[W]`."""
+        return {
+            "text": np.frombuffer("\n".join(w.text for w in self.words).encode(), np.uint8),
+            "times": np.array([(w.start_seconds, w.end_seconds) for w in self.words], np.float64).reshape(-1, 2),
+            "probability": np.array([w.probability for w in self.words], np.float32),
+            "language": np.frombuffer(self.language.encode(), np.uint8),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> "Transcript":
+        """The inverse of `to_arrays`."""
+        texts = bytes(arrays["text"]).decode().split("\n") if len(arrays["times"]) else []
+        rows = zip(texts, arrays["times"].tolist(), arrays["probability"].tolist(), strict=True)
+        return cls(
+            tuple(Word(text, start, end, p) for text, (start, end), p in rows), bytes(arrays["language"]).decode()
+        )
+
+    @classmethod
+    def joined(cls, transcripts: Sequence["Transcript"]) -> "Transcript":
+        """Transcripts of successive stretches of one sound track as one."""
+        return cls(tuple(w for t in transcripts for w in t.words), transcripts[0].language if transcripts else "en")
+
+
+@cache
+def _whisper(model_dir: Path) -> Any:
+    quiet_threads()
+    import ctranslate2
+    from faster_whisper import WhisperModel
+
+    if ctranslate2.get_cuda_device_count() > 0:
+        try:
+            model = WhisperModel(str(model_dir), device="cuda", compute_type="float16")
+            model.encode(np.zeros((80, 3000), np.float32))  # CUDA libraries are first looked for here
+            return model
+        except (RuntimeError, ValueError):  # a GPU without cuBLAS or cuDNN, or one that is full: the CPU does it too
+            pass
+    try:
+        return WhisperModel(str(model_dir), device="cpu", compute_type="int8", cpu_threads=usable_cores())
+    except (RuntimeError, ValueError, OSError) as error:
+        raise BackendError(
+            f"the speech model in {model_dir} cannot be loaded: {error}", hint="tvu models pull"
+        ) from error
+
+
+def _windows(samples: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Stretches of at most WINDOW_SECONDS, each cut where the last quarter is quietest, with their first sample."""
+    first, longest, tick = 0, round(WINDOW_SECONDS * RATE), RATE // 20
+    while first < len(samples):
+        last = min(first + longest, len(samples))
+        if last < len(samples):
+            tail = samples[last - longest // 4 : last]
+            tail = tail[: len(tail) // tick * tick].reshape(-1, tick)
+            loud = np.convolve(
+                (tail**2).mean(axis=1), np.ones(8), "same"
+            )  # the middle of a pause, not a gap within a word
+            last = last - longest // 4 + int(loud.argmin()) * tick + tick // 2
+        yield first, samples[first:last]
+        first = last
+
+
+def transcribe(sound: "Sound", model_dir: Path) -> Transcript:
+    """Words of `sound` with times on its clock; none where nobody speaks.
+
+    Only stretches that silero's detector finds voiced reach the recogniser, which would otherwise invent words for
+    silence and music;
+    what it still invents is dropped by its own doubts (no speech and unlikely words together, or text that compresses
+    like a loop).
+    For hours of sound, transcribe stretch by stretch and use `Transcript.joined`: the spectrogram is bounded here,
+    the samples are not.
+
+    Raises BackendError if the model cannot be loaded or run; ValueError unless the sound is at 16 kHz.
+    """
+    if sound.rate != RATE:
+        raise ValueError(f"speech is recognised at {RATE} Hz, not {sound.rate}")
+    model = _whisper(model_dir)
+    words: list[Word] = []
+    for first, samples in _windows(sound.samples):
+        zero = sound.start_seconds + first / RATE
+        try:
+            segments, _ = model.transcribe(
+                samples,
+                language="en",
+                beam_size=5,
+                word_timestamps=True,
+                condition_on_previous_text=False,
+                vad_filter=True,
+                vad_parameters={"min_silence_duration_ms": 500, "speech_pad_ms": 400},
+            )
+            for segment in segments:
+                if not _is_invented(segment):
+                    words += [
+                        Word(
+                            w.word.strip(),
+                            zero + float(w.start),
+                            zero + float(max(w.end, w.start)),
+                            float(w.probability),
+                        )
+                        for w in segment.words or ()
+                        if w.word.strip()
+                    ]
+        except RuntimeError as error:
+            raise BackendError(f"speech recognition failed: {error}") from error
+    return Transcript(tuple(words))
+
+
+def _is_invented(segment: Any) -> bool:
+    return (
+        (segment.no_speech_prob > 0.6 and segment.avg_logprob < -0.8)
+        or segment.compression_ratio > 2.4
+        or segment.avg_logprob < -1.5
+    )
+
+
+# --- units --------------------
+
+_ENDS = re.compile(r"[.?!…][\"'”’)]*$")
+_ABBREVIATION = re.compile(r"^(?:mr|mrs|ms|dr|st|prof|jr|sr|vs|etc|no|[a-z]|(?:[a-z]\.)+[a-z]?)\.$", re.IGNORECASE)
+
+_CONJUNCTIONS = {"and", "or", "but", "so", "because", "that", "which", "who", "when", "if", "then", "than", "while"}
+_OPENERS = re.compile(
+    r"The|An?|You|We|They|He|She|It|This|That|These|Those|There|My|Our|Your|His|Her|Their|If|When|Where|What|Who|Why|How"
+    r"|Please|Do|Let|And|But|So|Now|Here|Always|Never|Could|Would|Can|Will|In|On|At"
+)
+
+
+def sentences_of(words: Sequence[Word]) -> list[tuple[Word, ...]]:
+    """Words cut into sentences: at a pause, at the end of a sentence, and at the longest pause of what is still too
+    long."""
+    pieces: list[tuple[Word, ...]] = []
+    begin = 0
+    for i, word in enumerate(words):
+        last = i + 1 == len(words)
+        stops = bool(_ENDS.search(word.text)) and not _ABBREVIATION.match(word.text)
+        # one word that ends a sentence after a pause is a late time stamp, not an utterance
+        leads_on = not stops and not last and bool(_ENDS.search(words[i + 1].text)) and not word.text.endswith(",")
+        pause = 0.0 if last else words[i + 1].start_seconds - word.end_seconds
+        if last or stops or pause >= PAUSE_SECONDS * (3 if leads_on else 1):
+            pieces += _shortened(tuple(words[begin : i + 1]))
+            begin = i + 1
+    return pieces
+
+
+def _shortened(words: tuple[Word, ...]) -> list[tuple[Word, ...]]:
+    if len(words) < 4 or words[-1].end_seconds - words[0].start_seconds <= LONG_SECONDS:
+        return [words]
+    inner = range(1, len(words))  # a comma is worth a third of a second of silence
+    pauses = [
+        words[i].start_seconds - words[i - 1].end_seconds + 0.3 * words[i - 1].text.endswith((",", ";", ":"))
+        for i in inner
+    ]
+    middle = [-abs(2 * i / len(words) - 1) * 0.2 for i in inner]  # all else equal, cut near the middle
+    cut = 1 + int(np.argmax(np.add(pauses, middle)))
+    return _shortened(words[:cut]) + _shortened(words[cut:])
+
+
+def clauses_of(words: Sequence[Word]) -> list[tuple[Word, ...]]:
+    """A sentence cut where hurried speech may hide the end of another: at commas that no conjunction follows, at odd
+    capitals."""
+    pieces, begin = [], 0
+    for i in range(1, len(words)):
+        comma = words[i - 1].text.endswith((",", ";", ":", "-", "—")) and words[i].text.lower() not in _CONJUNCTIONS
+        capital = _OPENERS.fullmatch(words[i].text) is not None and not _ENDS.search(words[i - 1].text)
+        if comma or capital:
+            pieces.append(tuple(words[begin:i]))
+            begin = i
+    return [*pieces, tuple(words[begin:])]
+
+
+def units_of(transcript: Transcript) -> list[Unit]:
+    """What may answer a question: every sentence, every run of clauses within a long one, and every two sentences
+    that are close."""
+    pieces = sentences_of(transcript.words)
+    units = [_unit(piece) for piece in pieces]
+    for a, b in pairwise(pieces):
+        if b[0].start_seconds - a[-1].end_seconds < NEIGHBOUR_SECONDS:
+            units.append(_unit(a + b, is_joined=True))
+    for piece in pieces:
+        clauses = clauses_of(piece)
+        if piece[-1].end_seconds - piece[0].start_seconds < SHORT_SECONDS:
+            continue
+        for i in range(len(clauses)):
+            for j in range(i + 1, min(i + 4, len(clauses) + 1)):
+                part = sum(clauses[i:j], ())
+                if j - i < len(clauses) and len(part) >= MIN_PART_WORDS:
+                    units.append(_unit(part, is_part=True))
+    return units
+
+
+def _unit(words: tuple[Word, ...], *, is_joined: bool = False, is_part: bool = False) -> Unit:
+    start, end = words[0].start_seconds, words[-1].end_seconds
+    certainty = float(np.mean([w.probability for w in words]))
+    return Unit(" ".join(w.text for w in words), Span(start, max(end, start + 0.1)), is_joined, is_part, certainty)
+
+
+@lru_cache(maxsize=8)
+def index_speech(transcript: Transcript, sentences: Sentences) -> WordIndex:
+    """The sentences of a transcript with their meanings; kept for the next question about the same transcript."""
+    return build_index("speech", units_of(transcript), sentences)
+
+
+def score_speech(transcript: Transcript, query: str, sentences: Sentences) -> tuple[list[WordCandidate], ScoreCurve]:
+    """What was said that answers `query`, most probable first, and the curve of that probability over time."""
+    return score_words(index_speech(transcript, sentences), query, sentences)
