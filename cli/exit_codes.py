@@ -3,7 +3,7 @@
 from enum import IntEnum
 
 from tvu.temporal.errors import TvuError
-from tvu.video_llm.errors import OutputExists, VideoError
+from tvu.video_llm.errors import OutputExists, UnknownModel, VideoError
 from tvu.weights.errors import WeightsError
 
 
@@ -27,7 +27,7 @@ class UsageError(TvuError):
 def exit_code_of(error: TvuError) -> ExitCode:
     """The code for an error's class; an error of no known class is a failed backend."""
     match error:
-        case UsageError() | OutputExists():
+        case UsageError() | OutputExists() | UnknownModel():
             return ExitCode.WRONG_USAGE
         case VideoError():
             return ExitCode.UNREADABLE_INPUT

@@ -18,7 +18,9 @@ def tvu() -> Tvu:
     """Runs the installed `tvu` as a user would; returns its exit code, stdout and stderr."""
     command = Path(sys.executable).with_name("tvu")
 
-    def run(*args: object, cwd: Path | None = None, timeout: float = 60, **env: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        *args: object, cwd: Path | None = None, timeout: float = 60, **env: str
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [command, *map(str, args)],
             capture_output=True,
@@ -39,3 +41,19 @@ def needles() -> Path:
     if not folder.is_dir():
         pytest.skip("the development videos are not beside this checkout")
     return folder
+
+
+@pytest.fixture(scope="session")
+def weights_cache() -> Path:
+    """The cache folder, once the weights of `scout` are in it."""
+    from tvu.weights.errors import WeightsError
+    from tvu.weights.load import located
+    from tvu.weights.manifest import GROUPS
+    from tvu.weights.store import cache_root
+
+    try:
+        for name in GROUPS["scout"]:
+            located(name)
+    except WeightsError as error:
+        pytest.skip(f"{error.message}; {error.hint}")
+    return cache_root()

@@ -1,8 +1,8 @@
 """Features of a video, kept by what the file contains: a second question decodes nothing.
 
-An entry is a folder of `.npy` arrays (read memory-mapped) and one `entry.json`. It is written beside its place and renamed, so a reader
-never sees half of one; an entry that does not read back is dropped and made anew. A cache that cannot be written is no error: the
-answer comes without it, and `FeatureCache.trouble` says why.
+An entry is a folder of `.npy` arrays (read memory-mapped) and one `entry.json`. It is written beside its place and
+renamed, so a reader never sees half of one; an entry that does not read back is dropped and made anew. A cache that
+cannot be written is no error: the answer comes without it, and `FeatureCache.trouble` says why.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ CHUNK = 1 << 22
 class CacheEntry:
     """What one channel keeps of one video.
 
-    arrays: by name; float32 features are stored as float16, all else as it is. fields: JSON values.
+    arrays: by name, of any numeric type. fields: JSON values.
     """
 
     arrays: Mapping[str, NDArray[Any]]

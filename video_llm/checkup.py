@@ -43,7 +43,9 @@ def _readers() -> list[Finding]:
     try:
         # asked in a child: an old wheel on a new system has been seen to take the process down
         script = "import decord; print(decord.__version__)"
-        run = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, timeout=20, check=True)
+        run = subprocess.run(
+            [sys.executable, "-P", "-c", script], capture_output=True, text=True, timeout=20, check=True
+        )
         found.append(Finding("reader decord", "works", f"decord {run.stdout.strip()}, the second choice"))
     except (subprocess.SubprocessError, OSError):
         found.append(Finding("reader decord", "not here", "only needed for --decoder decord", "pip install decord"))
@@ -64,16 +66,20 @@ def _ffmpeg() -> Finding:
 
 
 def _weights() -> list[Finding]:
-    from tvu.weights.load import state_of
     from tvu.weights.manifest import GROUPS, MANIFEST
+    from tvu.weights.store import state_of
 
     found = []
-    for name, entry in MANIFEST.items():
-        state = state_of(name)
-        needed = name in GROUPS["scout"]
-        mend = {"ready": "", "missing": f"tvu models pull {name}", "damaged": f"tvu models pull {name} --force"}[state]
+    for weights in MANIFEST:
+        state, wrong = state_of(weights)
+        mend = {
+            "ready": "",
+            "missing": f"tvu models pull {weights.name}",
+            "damaged": f"tvu models pull {weights.name} --force",
+        }[state]
+        needed = weights.name in GROUPS["scout"]
         verdict: State = "works" if state == "ready" else "missing" if needed or state == "damaged" else "not here"
-        found.append(Finding(f"weights {name}", verdict, f"{entry.purpose}: {state}", mend))
+        found.append(Finding(f"weights {weights.name}", verdict, ", ".join([weights.purpose, *wrong]), mend))
     return found
 
 
@@ -99,12 +105,19 @@ def _extras() -> list[Finding]:
     about = importlib.metadata.metadata("tvu")
     found = []
     for extra in about.get_all("Provides-Extra") or []:
-        lines = [r for r in about.get_all("Requires-Dist") or [] if re.search(rf"extra == ['\"]{re.escape(extra)}['\"]", r)]
+        lines = [
+            r for r in about.get_all("Requires-Dist") or [] if re.search(rf"extra == ['\"]{re.escape(extra)}['\"]", r)
+        ]
         names = [re.split(r"[\s<>=!~;\[(]", line, maxsplit=1)[0] for line in lines]
         missing = [name for name in names if not _is_installed(name)]
         detail = f"without {', '.join(missing)}" if missing else ", ".join(names)
         found.append(
-            Finding(f"extra {extra}", "not here" if missing else "works", detail, f"pip install 'tvu[{extra}]'" if missing else "")
+            Finding(
+                f"extra {extra}",
+                "not here" if missing else "works",
+                detail,
+                f"pip install 'tvu[{extra}]'" if missing else "",
+            )
         )
     return found
 

@@ -17,3 +17,7 @@ class OutputExists(OutputError):
 
 class BackendError(TvuError):
     """A decoder, model runtime or ffmpeg failed on input that looked right; exit code 5."""
+
+
+class UnknownModel(TvuError):
+    """No model has that name; exit code 2."""

@@ -21,7 +21,8 @@ class PipelineConfig:
     """What one run looks at, and how much of what it finds is told.
 
     start_seconds, end_seconds: the part to look at; None means the file's own start and end, or those of `path#t=a,b`.
-    top: at most so many spans; None tells all. min_score: spans less likely than this are not told; None leaves it to the model.
+    top: at most so many spans; None tells all.
+    min_score: spans less likely than this are not told; None leaves it to the model.
     decoder: the reader of the frames.
     """
 
