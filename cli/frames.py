@@ -28,6 +28,7 @@ def frames(
     from PIL import Image
 
     from tvu.cli.exit_codes import UsageError
+    from tvu.cli.main import one_line
     from tvu.cli.options import check_outputs, parse_decoder
     from tvu.temporal.timecode import format_timecode
     from tvu.video_llm.decode import clock_of, open_video, read_frames
@@ -62,4 +63,4 @@ def frames(
         print(json.dumps({"video": str(clip.path), "frames": rows}, ensure_ascii=False))
         return
     for asked, seconds, file in zip(at, shown, files, strict=True):
-        print(f"{format_timecode(asked, 3)}  shown since {format_timecode(float(seconds), 3)}  {file}")
+        print(f"{format_timecode(asked, 3)}  shown since {format_timecode(float(seconds), 3)}  {one_line(str(file))}")

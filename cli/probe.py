@@ -26,8 +26,10 @@ def _as_json(report: "ProbeReport") -> str:
     from dataclasses import asdict
     from importlib.metadata import version
 
-    document = asdict(report) | {"path": str(report.path), "tvu_version": version("tvu")}
-    return json.dumps({"video": document.pop("path"), **document}, ensure_ascii=False)
+    fields = asdict(report)
+    document = {"video": str(fields.pop("path")), **fields, "tvu_version": version("tvu")}
+    rounded = json.loads(json.dumps(document), parse_float=lambda number: round(float(number), 6))
+    return json.dumps(rounded, ensure_ascii=False)
 
 
 def _print(report: "ProbeReport") -> None:
