@@ -148,6 +148,7 @@ def smollm2(parts: Path, out: Path) -> None:
         del published.config.quantization_config  # or its class would refuse to be written in another type
         plain = type(published)(published.config)
         plain.load_state_dict(published.state_dict(), assign=True)
+        plain.tie_weights()  # words in and words out are one table, written once
         plain.half().save_pretrained(out)
         tokenizer.save_pretrained(out)
         del published, plain
