@@ -3,7 +3,7 @@
 import json
 from typing import TYPE_CHECKING, Any
 
-from tvu.temporal.timecode import format_timecode
+from tvu.temporal.timecode import format_timecode, percent
 
 if TYPE_CHECKING:
     from tvu.video_llm.types import Answer, Grounding, VideoClip
@@ -49,7 +49,7 @@ def grounding_lines(groundings: "tuple[Grounding, ...]") -> list[str]:
     """`00:12.0 - 00:15.5   87 %  visual  looks like: bus`, one a span."""
     return [
         f"{format_timecode(g.span.start_seconds)} - {format_timecode(g.span.end_seconds)}  "
-        f"{100 * g.score:3.0f} %  {g.evidence:<11}  {g.phrase}".rstrip()
+        f"{percent(g.score):>4}  {g.evidence:<11}  {g.phrase}".rstrip()
         for g in groundings
     ]
 

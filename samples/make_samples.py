@@ -48,14 +48,14 @@ SAMPLES: dict[str, tuple[Scene, ...]] = {
     # slides with titles, and a narrator
     "talk": (
         Scene(
-            5, "", "#f4f1e8", "How bees find their way", "Honey bees dance to tell each other where the flowers are."
+            5, "", "#f4f1e8", "How bees find their way", "Their little dance tells the others where the flowers are."
         ),
         Scene(6, "", "#e8eef4", "Cost of the project", "In total we spent four thousand dollars on the new hive."),
         Scene(5, "", "#eaf4e8", "Thank you!", "Thank you all for listening, and good night."),
     ),
     # all three channels
     "postcard": (
-        Scene(5, "penguin", "#9fc3dd", said="We began our holiday on the coast."),
+        Scene(5, "penguin", "#9fc3dd", said="We spent our holiday on the coast."),
         Scene(4, "strawberry", "#dfe8d0", title="Fresh today: 3 euros"),
         Scene(5, "guitar", "#c8a98a", said="In the evening my brother played a song for us."),
         Scene(4, "football", "#9cc59a", title="FINAL SCORE 2 : 1"),

@@ -1,4 +1,4 @@
-"""Seconds inside, time codes outside: the one place that reads and writes them."""
+"""Seconds inside, time codes outside: the one place that reads and writes them, and how probabilities are told."""
 
 import re
 
@@ -30,3 +30,8 @@ def format_timecode(seconds: float, decimals: int = 1) -> str:
     text = f"{minutes:02d}:{units / scale:0{width}.{decimals}f}"
     sign = "-" if seconds < 0 and (hours or minutes or units) else ""
     return f"{sign}{hours:02d}:{text}" if hours else f"{sign}{text}"
+
+
+def percent(probability: float) -> str:
+    """`0.873` as `87 %`; never `100 %`, which nothing that was estimated is."""
+    return f"{min(99, round(100 * probability))} %"

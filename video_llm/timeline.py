@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from tvu.temporal.sampling import times_evenly
-from tvu.temporal.timecode import format_timecode
+from tvu.temporal.timecode import format_timecode, percent
 from tvu.video_llm.decode import read_frames
 from tvu.video_llm.export import written_beside
 from tvu.video_llm.types import Answer, Evidence, VideoClip
@@ -18,7 +18,7 @@ COLOURS: dict[Evidence, str] = {"visual": "#0b6fb8", "speech": "#b2460a", "scree
 
 
 def draw_timeline(clip: VideoClip, answer: Answer, out: Path) -> None:
-    """Write the picture as PNG to `out`, beside it first and then renamed. Raises OutputError if it cannot be written."""
+    """Write the picture as PNG to `out`. Raises OutputError if it cannot be written."""
     small, large = ImageFont.load_default(13), ImageFont.load_default(18)
     inner = WIDTH - 2 * MARGIN
     told = answer.groundings[:NUM_SPANS_NAMED]
@@ -36,6 +36,10 @@ def draw_timeline(clip: VideoClip, answer: Answer, out: Path) -> None:
         return axis - CURVE_HEIGHT * score
 
     draw.text((MARGIN, MARGIN - 6), _shorten(answer.question, large, inner), INK, font=large)
+    right = WIDTH - MARGIN
+    for curve in reversed(answer.curves):
+        draw.text((right, 6), curve.evidence, COLOURS[curve.evidence], font=small, anchor="ra")
+        right -= round(small.getlength(curve.evidence)) + 14
     _paste_strip(picture, clip, strip_top, inner)
     for score in (0.0, 0.5, 1.0):
         draw.line([(MARGIN, y_of(score)), (WIDTH - MARGIN, y_of(score))], fill="#dddddd")
@@ -58,7 +62,7 @@ def draw_timeline(clip: VideoClip, answer: Answer, out: Path) -> None:
         draw.rectangle([MARGIN, top + 2, MARGIN + 12, top + 14], fill=COLOURS[grounding.evidence])
         line = (
             f"{format_timecode(grounding.span.start_seconds)} - {format_timecode(grounding.span.end_seconds)}   "
-            f"{100 * grounding.score:.0f} %   {grounding.evidence}   {grounding.phrase}"
+            f"{percent(grounding.score)}   {grounding.evidence}   {grounding.phrase}"
         )
         draw.text((MARGIN + 20, top), _shorten(line, small, inner - 20), INK, font=small)
     if not told:

@@ -111,7 +111,7 @@ class Scout:
         for candidates, curve in self._score(seen, question):
             found += candidates
             curves.append(curve)
-        groundings = tuple(g for g in fuse(found) if g.score >= LEAST_SCORE)
+        groundings = tuple(fuse(found, LEAST_SCORE))
         done = time.perf_counter()
         timing = Timing(
             decode_s=seen.decode_s if is_new else 0.0,

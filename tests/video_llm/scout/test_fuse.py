@@ -27,3 +27,16 @@ def test_every_occurrence_stays_best_first():
 
 def test_nothing_found_is_no_grounding():
     assert fuse([]) == []
+
+
+def test_a_witness_speaks_for_one_event_only():
+    said = Grounding(Span(5, 9), 0.9, "speech")
+    written = Grounding(Span(5, 11), 0.8, "screen-text")
+    seen = Grounding(Span(5, 16), 0.3, "visual")
+    assert [g.score for g in fuse([said, written, seen])] == pytest.approx([0.98, 0.3])
+
+
+def test_what_is_unlikely_is_neither_told_nor_a_witness():
+    assert fuse([Grounding(Span(1, 2), 0.5, "speech"), Grounding(Span(1, 2), 0.1, "visual", "bus")], 0.2) == [
+        Grounding(Span(1, 2), 0.5, "speech")
+    ]
