@@ -1,0 +1,64 @@
+import pytest
+
+from tvu.video_llm.scout.query import Channels, Router, asks_for_darkness, visual_content
+
+
+@pytest.mark.parametrize(
+    ("query", "content"),
+    [
+        ("When do we see two dogs?", "two dogs"),
+        ("when is the train shown", "the train"),
+        ("Which part shows a crowded beach?", "a crowded beach"),
+        ("Find the red balloon", "the red balloon"),
+        ("a bear catches a fish", "a bear catches a fish"),
+        ("At what point does the plane land?", "the plane land"),
+        ("Where are there boats on screen?", "boats"),
+        ("show me the part where a glass breaks", "a glass breaks"),
+    ],
+)
+def test_the_content_is_left_without_how_it_is_asked(query: str, content: str) -> None:
+    assert visual_content(query) == content
+
+
+@pytest.mark.parametrize("query", ["when", "When?", "?", " ", "find the part where", "visible"])
+def test_a_question_without_content_is_left_alone(query: str) -> None:
+    assert visual_content(query) == query.strip().rstrip("?") or visual_content(query) == query
+
+
+def test_darkness_is_a_word_of_its_own() -> None:
+    assert asks_for_darkness("a fox at night") and asks_for_darkness("a Dark room")
+    assert not asks_for_darkness("a knight on a darkroom shelf")
+
+
+def test_a_question_is_about_pictures_as_far_as_it_is_not_about_words() -> None:
+    assert Channels(speech=0.25, screen_text=0.5).visual == 0.5
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize(
+    ("query", "is_visual"),
+    [
+        ("When does the minister talk about taxes?", False),
+        ("the moment she says good night", False),
+        ("a subtitle with the name of the town", False),
+        ("when do the closing credits roll", False),
+        ("When does the goat climb the rock?", True),
+        ("a woman repairs a bicycle", True),
+        ("snow falling on a village", True),
+    ],
+)
+def test_questions_about_words_are_told_from_questions_about_pictures(
+    query: str, is_visual: bool, router: Router
+) -> None:
+    assert (router.channels(query).visual > 0.5) is is_visual
+
+
+@pytest.fixture(scope="module")
+def router() -> Router:
+    from tvu.video_llm.sentence import SentenceEncoder
+    from tvu.weights.errors import WeightsError
+
+    try:
+        return Router(SentenceEncoder())
+    except WeightsError as error:
+        pytest.skip(error.message)

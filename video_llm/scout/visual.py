@@ -1,0 +1,438 @@
+"""The visual channel: which shots look like what the question names.
+
+A frame encoder gives every sampled frame a vector; a scorer turns a question into a score of every shot, in standard
+deviations above what an unrelated question would get; a calibration turns scores into probabilities.
+`ClassLogitScorer` reads the 1000 class logits of an ImageNet network through sentence embeddings of the class names,
+`ClipScorer` compares pictures and sentences in one space.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tvu.temporal.types import Span
+from tvu.video_llm.cache import CacheEntry, FeatureCache
+from tvu.video_llm.encode import Classifier, FrameEncoder
+from tvu.video_llm.sample import SamplingConfig, Watch, watch
+from tvu.video_llm.scout.query import Router, Sentences, asks_for_darkness, visual_content
+from tvu.video_llm.scout.shots import find_shots
+from tvu.video_llm.types import ScoreCurve, VideoClip
+
+Array = NDArray[np.float64]
+
+# --- the index of one video ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class VisualIndex:
+    """What the visual channel keeps of one clip.
+
+    frame_times: float64 `[T]` seconds, when each encoded frame appears; it stays until the next one.
+    features: float `[T, C]`, of the frame encoder.
+    shots: the shots of the clip, without gap or overlap.
+    darkness: float64 `[S]`, share of nearly black pixels of each shot.
+    """
+
+    frame_times: Array
+    features: NDArray[np.floating[Any]]
+    shots: tuple[Span, ...]
+    darkness: Array
+
+    def __post_init__(self) -> None:
+        if len(self.frame_times) == 0 or len(self.features) != len(self.frame_times):
+            raise ValueError(f"{len(self.frame_times)} times for features {self.features.shape}")
+        if len(self.shots) == 0 or len(self.darkness) != len(self.shots):
+            raise ValueError(f"{len(self.darkness)} values of darkness for {len(self.shots)} shots")
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """The index as plain arrays, for a cache."""
+        edges = np.array([(s.start_seconds, s.end_seconds) for s in self.shots])
+        return {
+            "frame_times": self.frame_times,
+            "features": self.features,
+            "shots": edges,
+            "darkness": self.darkness,
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "VisualIndex":
+        """The inverse of `to_arrays`; raises KeyError or ValueError where arrays are missing or do not fit."""
+        shots = tuple(Span(float(a), float(b)) for a, b in arrays["shots"])
+        return cls(np.asarray(arrays["frame_times"]), arrays["features"], shots, np.asarray(arrays["darkness"]))
+
+    def seconds_in_shots(self) -> Array:
+        """float64 `[S, T]`: for how long each frame is on the screen in each shot. Each shot holds at least one
+        frame.
+        """
+        edges = np.array([(s.start_seconds, s.end_seconds) for s in self.shots])
+        ends = np.append(self.frame_times[1:], max(edges[-1, 1], self.frame_times[-1]))
+        both = np.minimum(edges[:, 1:], ends) - np.maximum(edges[:, :1], self.frame_times)
+        # A frame sampled in a shot shows that shot only; one from before it is counted where there is no other.
+        inside = (self.frame_times >= edges[:, :1] - 1e-6) & (self.frame_times < edges[:, 1:])
+        seconds = np.where(inside, np.maximum(both, 1e-3), 0.0)
+        for shot in np.flatnonzero(~inside.any(axis=1)):
+            nearest = np.abs(self.frame_times - edges[shot].mean()).argmin()
+            seconds[shot, nearest] = 1e-3
+        return seconds
+
+
+SAME_PICTURE = 1.0  # mean difference in 0..255 of a coarse grid of pixels below which a frame is not encoded again
+STRIDE = 8  # pixels, of that grid
+BLACK = 50  # value below which a thumbnail's pixel counts as dark
+
+
+class VisualIndexer:
+    """Builds a `VisualIndex` from the steps of one pass over a clip, so that other channels can share the pass."""
+
+    def __init__(self, clip: VideoClip, encoder: FrameEncoder) -> None:
+        self._clip = clip
+        self._encoder = encoder
+        self._times: list[NDArray[np.float64]] = []
+        self._features: list[NDArray[np.float32]] = []
+        self._last: NDArray[np.int16] | None = None
+        self._thumbnails: list[NDArray[np.uint8]] = []
+        self._thumbnail_seconds: list[NDArray[np.float64]] = []
+
+    def add(self, step: Watch) -> None:
+        """Take in the next step of the pass."""
+        if len(step.thumbnail_seconds):
+            self._thumbnails.append(step.thumbnails)
+            self._thumbnail_seconds.append(step.thumbnail_seconds)
+        pixels, times = step.frames.pixels[0], step.frames.pts_seconds[0]
+        if len(times) == 0:
+            return
+        coarse = pixels[:, :, ::STRIDE, ::STRIDE].astype(np.int16)
+        is_new = np.array([self._changed(frame) for frame in coarse])
+        if is_new.any():
+            self._features.append(self._encoder.features(pixels[is_new]))
+            self._times.append(times[is_new])
+
+    def _changed(self, coarse: NDArray[np.int16]) -> bool:
+        if self._last is not None and np.abs(coarse - self._last).mean() < SAME_PICTURE:
+            return False
+        self._last = coarse
+        return True
+
+    def finish(self) -> VisualIndex:
+        """The index of all that was added. Raises ValueError if no frame was."""
+        if not self._times:
+            raise ValueError("an index needs frames")
+        thumbnails, seconds = self._all_thumbnails()
+        shots = tuple(find_shots(thumbnails, seconds, self._clip.span))
+        return VisualIndex(
+            np.concatenate(self._times), np.concatenate(self._features), shots, _darkness(thumbnails, seconds, shots)
+        )
+
+    def _all_thumbnails(self) -> tuple[NDArray[np.uint8], Array]:
+        if not self._thumbnails:
+            return np.zeros((0, 1, 1, 3), np.uint8), np.zeros(0)
+        return np.concatenate(self._thumbnails), np.concatenate(self._thumbnail_seconds)
+
+
+def build_visual_index(clip: VideoClip, encoder: FrameEncoder, sampling: SamplingConfig | None = None) -> VisualIndex:
+    """Watch `clip` once, encode the sampled frames that changed, and find its shots.
+
+    Raises VideoError where the file cannot be decoded.
+    """
+    indexer = VisualIndexer(clip, encoder)
+    for step in watch(clip, sampling or SamplingConfig()):
+        indexer.add(step)
+    return indexer.finish()
+
+
+def _darkness(thumbnails: NDArray[np.uint8], seconds: Array, shots: Sequence[Span]) -> Array:
+    if len(seconds) == 0:
+        return np.zeros(len(shots))
+    dark = (thumbnails.max(axis=-1) < BLACK).mean(axis=(1, 2))
+    starts = np.array([s.start_seconds for s in shots])
+    shot = np.maximum(np.searchsorted(starts, seconds + 1e-6, side="right") - 1, 0)
+    count = np.bincount(shot, minlength=len(shots))
+    total = np.bincount(shot, weights=dark, minlength=len(shots))
+    return np.where(count > 0, total / np.maximum(count, 1), dark.mean())
+
+
+# --- scorers ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How well one question fits one video, in standard deviations above an unrelated question.
+
+    shots: float64 `[S]`; frames: float64 `[T]`, for drawing; phrases: `[S]`, what each shot looks like.
+    """
+
+    shots: Array
+    frames: Array
+    phrases: tuple[str, ...]
+
+
+class Scorer(Protocol):
+    """What turns a question into scores of shots."""
+
+    name: str
+
+    def score(self, index: VisualIndex, query: str) -> Scores:
+        """Scores of every shot and frame of `index` for `query`."""
+        ...
+
+
+HESITATION_SECONDS = 0.5  # evidence of a shot this long counts half: a glimpse is not trusted like a view
+DARK_WEIGHT = 3.0  # standard deviations that darkness, where asked for, can add or take
+DARK_FLOOR = 0.01  # share of dark pixels that is as good as none
+
+
+def _trust(seconds: Array) -> Array:
+    return seconds / (seconds + HESITATION_SECONDS)
+
+
+def _dark_bonus(index: VisualIndex, query: str) -> Array:
+    """float64 `[S]`: how much darker than the mean shot each is, where the question asks for darkness; else 0."""
+    if not asks_for_darkness(query):
+        return np.zeros(len(index.shots))
+    relative = np.log((index.darkness + DARK_FLOOR) / (index.darkness.mean() + DARK_FLOOR))
+    return DARK_WEIGHT * np.clip(relative, -1.0, 1.0)
+
+
+def _standard(values: Array, axis: int = -1) -> Array:
+    centred = values - values.mean(axis=axis, keepdims=True)
+    return np.asarray(centred / np.maximum(centred.std(axis=axis, keepdims=True), 1e-9))
+
+
+def _in_shots(index: VisualIndex, values: Array) -> Array:
+    """Means over the shots of what frames have: `[T, ...]` to `[S, ...]`."""
+    seconds = index.seconds_in_shots()
+    return np.asarray((seconds / seconds.sum(axis=1, keepdims=True)) @ values)
+
+
+class ClassLogitScorer:
+    """Zero-shot through the classes of an ImageNet network.
+
+    A question weighs the classes: its closeness in meaning to the text of each class, standardised over the classes,
+    less `CLOSE`, negative ones dropped, scaled to unit length. A shot scores the classes: its mean logits less what
+    is usual, standardised over the classes. Their product would be a standard normal variable if the two had nothing
+    to do with each other.
+
+    Two texts a class, its names and its names with the gloss of WordNet, count equally. What is usual is the mean
+    over this video's shots and, as `PRIOR_SHOTS` more shots, over all pictures (see `usual_features`): alone the
+    first would leave nothing of a video that shows one thing throughout, and the second would favour what the whole
+    video shows.
+    """
+
+    name = "class-logit"
+    CLOSE = 1.5  # standard deviations
+    PRIOR_SHOTS = 10.0
+
+    def __init__(
+        self,
+        encoder: Classifier,
+        sentences: Sentences,
+        usual_features: NDArray[np.float32],
+        cache: FeatureCache | None = None,
+    ) -> None:
+        """usual_features: float32 `[C]`, the mean features of pictures at large; cache: keeps the vectors of the
+        classes.
+        """
+        self._encoder = encoder
+        self._sentences = sentences
+        self._usual = encoder.logits(usual_features[None])[0].astype(np.float64)
+        self._classes = _class_vectors(encoder.class_names, sentences, cache)
+
+    def score(self, index: VisualIndex, query: str) -> Scores:
+        """Scores of every shot and frame of `index` for `query`."""
+        weights = self.class_weights(query)
+        logits = self._encoder.logits(np.asarray(index.features, np.float32)).astype(np.float64)
+        shots = _in_shots(index, logits)
+        usual = (shots.sum(axis=0) + self.PRIOR_SHOTS * self._usual) / (len(shots) + self.PRIOR_SHOTS)
+        evidence = _standard(shots - usual)  # [S, K]
+        trust = _trust(np.array([s.seconds for s in index.shots]))
+        found = evidence @ weights + _dark_bonus(index, query)
+        return Scores(
+            trust * found, _standard(logits - usual) @ weights, tuple(self._phrase(e * weights) for e in evidence)
+        )
+
+    def class_weights(self, query: str) -> Array:
+        """float64 `[K]` of length 1: how much each class speaks for `query`."""
+        vector = self._sentences.embed([visual_content(query)])[0]
+        close = np.sum([_standard(np.asarray(texts @ vector, np.float64)) for texts in self._classes], axis=0)
+        weights = np.maximum(_standard(close) - self.CLOSE, 0.0)
+        return np.asarray(weights / max(float(np.linalg.norm(weights)), 1e-9))
+
+    def _phrase(self, share: Array) -> str:
+        best = [i for i in np.argsort(-share)[:3] if share[i] > 0]
+        if not best:
+            return ""
+        return "looks like: " + ", ".join(self._encoder.class_names[i].split(",")[0] for i in best)
+
+
+def usual_features(weights_folder: Path) -> NDArray[np.float32]:
+    """The mean pooled features over the pictures that EfficientNet-Lite0 was trained on: float32 `[C]`.
+
+    They need no pictures: before its last activation, min(max(x, 0), 6), the training of batch normalisation gave
+    channel c the mean `bias[c]` and the standard deviation `|weight[c]|` over all pictures and places; taken as
+    normal, the clipped mean has a closed form.
+    """
+    from safetensors import safe_open
+
+    with safe_open(weights_folder / "model.safetensors", framework="numpy") as tensors:
+        scale = np.maximum(np.abs(tensors.get_tensor("bn2.weight").astype(np.float64)), 1e-6)
+        shift = tensors.get_tensor("bn2.bias").astype(np.float64)
+    return (_mean_above(shift, scale, 0.0) - _mean_above(shift, scale, 6.0)).astype(np.float32)
+
+
+def _mean_above(mean: Array, deviation: Array, floor: float) -> Array:
+    """The mean of max(x - floor, 0) of a normal variable x."""
+    from math import erf
+
+    z = (mean - floor) / deviation
+    above = np.array([0.5 * (1 + erf(x)) for x in z / np.sqrt(2)])
+    return np.asarray((mean - floor) * above + deviation * np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi))
+
+
+@cache
+def _glosses() -> tuple[str, ...]:
+    text = resources.files(__package__).joinpath("imagenet_glosses.txt").read_text("utf-8")
+    return tuple(text.splitlines())
+
+
+def _class_vectors(
+    names: Sequence[str], sentences: Sentences, kept: FeatureCache | None
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Sentence vectors `[K, C]` of the class names, and of the names with their glosses. They take seconds, so they
+    are kept.
+    """
+    if len(names) != len(_glosses()):
+        raise ValueError(f"{len(names)} classes but {len(_glosses())} glosses")
+    plain = [f"a photo of {name}" for name in names]
+    glossed = [f"a photo of {name}: {gloss}" for name, gloss in zip(names, _glosses(), strict=True)]
+    key = json.dumps(["class texts", getattr(sentences, "name", type(sentences).__name__), plain, glossed])
+    entry = kept.load(key) if kept else None
+    if entry is None:
+        entry = CacheEntry({"plain": sentences.embed(plain), "glossed": sentences.embed(glossed)}, {})
+        if kept:
+            kept.store(key, entry)
+    return np.asarray(entry.arrays["plain"], np.float32), np.asarray(entry.arrays["glossed"], np.float32)
+
+
+class PicturesAndText(FrameEncoder, Protocol):
+    """An encoder of one space for pictures and sentences: `tvu.video_llm.encode.OpenClipEncoder`."""
+
+    def embed_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """float32 `[n, C]`, each row of length 1."""
+        ...
+
+
+class ClipScorer:
+    """Zero-shot through a CLIP model: cosines of shots with the question, standardised by those with unrelated
+    captions.
+    """
+
+    PROMPTS = ("{}", "a photo of {}", "a video of {}")
+
+    def __init__(self, encoder: PicturesAndText, unrelated: Sequence[str] | None = None) -> None:
+        """unrelated: captions of all kinds of pictures; by default the glosses of the ImageNet classes."""
+        self.name = encoder.name
+        self._encoder = encoder
+        self._unrelated = encoder.embed_text(list(unrelated or _glosses()[::5]))
+
+    def score(self, index: VisualIndex, query: str) -> Scores:
+        """Scores of every shot and frame of `index` for `query`."""
+        content = visual_content(query)
+        text = self._encoder.embed_text([p.format(content) for p in self.PROMPTS]).mean(axis=0)
+        text = text / np.linalg.norm(text)
+        frames = np.asarray(index.features, np.float64)
+        shots = _in_shots(index, frames)
+        shots /= np.linalg.norm(shots, axis=1, keepdims=True)
+        trust = _trust(np.array([s.seconds for s in index.shots]))
+        return Scores(trust * self._lift(shots, text), self._lift(frames, text), ("",) * len(shots))
+
+    def _lift(self, pictures: Array, text: NDArray[np.float32]) -> Array:
+        others = pictures @ self._unrelated.T
+        return np.asarray((pictures @ text - others.mean(axis=1)) / np.maximum(others.std(axis=1), 1e-6))
+
+
+# --- candidates ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class VisualCalibration:
+    """From scores to the probability that the span shows what was asked for: logistic in the score and in its gap to
+    the best.
+
+    Written by `python -P -m tvu.video_llm.scout.calibrate`.
+    """
+
+    intercept: float
+    score: float
+    gap: float
+
+    def probability(self, score: float, gap: float) -> float:
+        """gap: by how much the score is below the best of the video."""
+        return float(1 / (1 + np.exp(-np.clip(self.intercept + self.score * score + self.gap * gap, -30, 30))))
+
+
+@cache
+def calibration_of(scorer: str) -> VisualCalibration:
+    """The calibration that ships for a scorer; every CLIP model shares one."""
+    table = json.loads(resources.files(__package__).joinpath("visual_calibration.json").read_text("utf-8"))
+    return VisualCalibration(**table["clip" if scorer.startswith("clip:") else scorer])
+
+
+@dataclass(frozen=True)
+class VisualCandidate:
+    """One possible answer: when, how probable, what it looks like, and the numbers behind the probability."""
+
+    span: Span
+    probability: float
+    phrase: str
+    features: Mapping[str, float]
+
+
+SAME_SCENE = 0.7  # neighbouring shots with at least this share of the best one's score belong to it
+
+
+def score_visual(
+    index: VisualIndex, query: str, scorer: Scorer, router: Router, calibration: VisualCalibration | None = None
+) -> tuple[list[VisualCandidate], ScoreCurve]:
+    """Candidates, most probable first, that cover the clip, and the curve of probabilities for drawing."""
+    scores = scorer.score(index, query)
+    calibration = calibration or calibration_of(scorer.name)
+    pictures = router.channels(query).visual
+    best = float(scores.shots.max())
+    candidates = []
+    for first, last, peak in _runs(scores.shots):
+        top = float(scores.shots[peak])
+        span = Span(index.shots[first].start_seconds, index.shots[last].end_seconds)
+        probability = pictures * calibration.probability(top, best - top)
+        features = {"score": top, "gap": best - top, "pictures": pictures}
+        candidates.append(VisualCandidate(span, probability, scores.phrases[peak], features))
+    curve = [pictures * calibration.probability(float(s), max(0.0, best - float(s))) for s in scores.frames]
+    return sorted(candidates, key=lambda c: -c.probability), ScoreCurve(
+        "visual", index.frame_times, np.array(curve, np.float32)
+    )
+
+
+def _runs(scores: Array) -> list[tuple[int, int, int]]:
+    """First, last and best shot of each run: the best shot left takes in its neighbours of similar score, until none
+    is left.
+    """
+    left = set(range(len(scores)))
+    runs = []
+    for peak in np.argsort(-scores, kind="stable").tolist():
+        if peak not in left:
+            continue
+        first = last = peak
+        least = SAME_SCENE * scores[peak]
+        while scores[peak] > 0 and first - 1 in left and scores[first - 1] >= least:
+            first -= 1
+        while scores[peak] > 0 and last + 1 in left and scores[last + 1] >= least:
+            last += 1
+        left -= set(range(first, last + 1))
+        runs.append((first, last, peak))
+    return runs
