@@ -35,8 +35,8 @@ def parse_address(text: str | Path) -> Address:
     try:
         start = parse_timecode(start_text) if start_text.strip() else None
         end = parse_timecode(end_text) if end_text.strip() else None
-        if start is None and end is None:
-            raise ValueError("no time")
+        if (start is None and end is None) or "," in end_text:  # a decimal comma would be taken for the one between
+            raise ValueError("no part")
         return Address(Path(name), start, end)
     except ValueError as error:
         raise VideoError(f"the time after #t= cannot be read: {fragment!r}", hint=_HINT) from error

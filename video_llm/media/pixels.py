@@ -93,6 +93,10 @@ def display_matrix(frame: VideoFrame) -> NDArray[np.int32] | None:
         return np.frombuffer(bytes(frame.side_data["DISPLAYMATRIX"]), np.int32, count=9)  # type: ignore[typeddict-item]
     except KeyError:
         return None
+    except ValueError:  # PyAV cannot list side data of a kind it does not know, such as a photograph's EXIF
+        turn = np.deg2rad(-frame.rotation)
+        matrix = [np.cos(turn), np.sin(turn), 0, -np.sin(turn), np.cos(turn), 0, 0, 0, 1]
+        return (np.array(matrix) * (1 << 16)).round().astype(np.int32)
 
 
 class Converter:

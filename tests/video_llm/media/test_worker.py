@@ -1,0 +1,156 @@
+"""The reader process: what it may cost its parent when a file, a user or the system does its worst."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from tests.video_llm.media.drawing import draw_video
+from tvu.video_llm.decode import clock_of, open_video, read_frames
+from tvu.video_llm.errors import VideoError
+from tvu.video_llm.media import child
+from tvu.video_llm.media.wire import Message, read_message, write_message
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_video(tmp_path_factory.mktemp("worker") / "long.mp4", num_frames=500, size=(640, 360))
+
+
+def children_of(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    if not children.exists():
+        pytest.skip("this system does not list a process's children")
+    return [int(child) for child in children.read_text().split()]
+
+
+def wait_until_gone(pid: int, seconds: float = 3.0) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return
+        if state == "Z":
+            return
+        time.sleep(0.02)
+    pytest.fail(f"process {pid} is still there")
+
+
+def test_messages_arrive_as_they_were_sent() -> None:
+    sent = bytearray()
+    arrays = {"a": np.arange(6, dtype=np.int64).reshape(2, 3), "none": np.empty((0, 4), np.uint8)}
+    write_message(Message("kind", {"name": "søren\udcff"}, arrays), sent.extend)
+
+    def read_into(buffer: memoryview) -> None:
+        buffer[:] = sent[: len(buffer)]
+        del sent[: len(buffer)]
+
+    received = read_message(read_into)
+    assert (received.kind, received.fields) == ("kind", {"name": "søren\udcff"})
+    assert received.arrays["a"].tolist() == arrays["a"].tolist() and received.arrays["none"].shape == (0, 4)
+
+
+def test_arrays_longer_than_their_message_are_refused() -> None:
+    header = b'{"kind": "x", "fields": {}, "arrays": [["a", "|u1", [999999999999]]]}'
+    sent = bytearray(len(header).to_bytes(4, "little") + (8).to_bytes(8, "little") + header + bytes(8))
+
+    def read_into(buffer: memoryview) -> None:
+        buffer[:] = sent[: len(buffer)]
+        del sent[: len(buffer)]
+
+    with pytest.raises(ValueError, match="longer"):
+        read_message(read_into)
+
+
+def test_a_crash_of_the_decoder_is_an_error_about_the_file(video: Path) -> None:
+    frames = read_frames(open_video(video), np.arange(0, 20, 0.1), max_side=None, batch_frames=1)
+    next(frames)
+    os.kill(children_of(os.getpid())[-1], signal.SIGSEGV)
+    with pytest.raises(VideoError, match="crashes the decoder") as refusal:
+        list(frames)
+    assert str(video) in refusal.value.message
+
+
+def test_a_decoder_that_stands_still_is_given_up(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child, "STALL_SECONDS", 0.5)
+    frames = read_frames(open_video(video), np.arange(0, 20, 0.1), max_side=None, batch_frames=1)
+    next(frames)
+    os.kill(children_of(os.getpid())[-1], signal.SIGSTOP)
+    with pytest.raises(VideoError, match="stalls the decoder"):
+        list(frames)
+    assert not children_of(os.getpid())
+
+
+def test_a_slow_reader_is_not_a_stalled_one(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child, "STALL_SECONDS", 0.6)
+    seen = 0
+    for batch in read_frames(open_video(video), np.arange(0, 4, 0.5), max_side=None, batch_frames=4):
+        time.sleep(1.0)  # our side may take as long as it likes
+        seen += batch.pixels.shape[1]
+    assert seen == 8
+
+
+def test_an_abandoned_iterator_leaves_no_process(video: Path) -> None:
+    frames = read_frames(open_video(video), np.arange(0, 20, 0.1), max_side=None, batch_frames=1)
+    next(frames)
+    (reader,) = children_of(os.getpid())
+    frames.close()  # type: ignore[attr-defined]
+    wait_until_gone(reader, seconds=0.5)
+
+
+READ_ON = """
+import sys, numpy as np
+from tvu.video_llm.decode import open_video, read_frames
+for batch in read_frames(open_video(sys.argv[1]), np.arange(0, 20, 0.04), max_side=None, batch_frames=1):
+    print("frame", flush=True)
+    if len(sys.argv) > 2:
+        import time; time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_no_process_outlives_its_parent(video: Path, how: signal.Signals) -> None:
+    command = [sys.executable, "-P", "-c", READ_ON, str(video), "slowly"]
+    parent = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert parent.stdout is not None and parent.stdout.readline() == "frame\n"
+    (reader,) = children_of(parent.pid)
+    parent.send_signal(how)
+    _, errors = parent.communicate(timeout=10)
+    wait_until_gone(reader)
+    if how is signal.SIGINT:
+        assert errors.count("Traceback") == 1  # the parent's own KeyboardInterrupt; the reader is silent
+
+
+def test_frames_larger_than_memory_never_pile_up(video: Path) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    num_frames = 0
+    for batch in read_frames(open_video(video), clock_of(open_video(video)).pts_seconds, max_side=None):
+        num_frames += batch.pixels.shape[1]
+    assert num_frames == 500  # 346 MB of pixels
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 150_000  # kB
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 300_000
+
+
+def test_the_reader_process_imports_nothing_heavy(video: Path) -> None:
+    modules = "tvu.video_llm.media.survey_pyav, tvu.video_llm.media.reader_pyav, tvu.video_llm.media.worker"
+    script = f"import sys, {modules}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=True)
+    assert not {"torch", "rich", "typer", "cv2", "PIL", "decord", "onnxruntime"} & set(done.stdout.split())
+
+
+def test_ffmpeg_sees_no_name_and_opens_no_other_file(tmp_path: Path, video: Path) -> None:
+    (tmp_path / "list.mp4").write_text(f"ffconcat version 1.0\nfile {video}\n")
+    (tmp_path / "stream.mp4").write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{video}\n#EXT-X-ENDLIST\n")
+    for name in ("list.mp4", "stream.mp4"):
+        with pytest.raises(VideoError, match="playlist"):
+            open_video(tmp_path / name)
+    with pytest.raises(av.FFmpegError):  # and where a list hides better, the decoder has no protocol to follow it with
+        av.open(str(tmp_path / "list.mp4"), options={"protocol_whitelist": "fd"})
