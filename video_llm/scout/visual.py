@@ -36,7 +36,7 @@ class VisualIndex:
 
     frame_times: float64 `[T]` seconds, when each encoded frame appears; it stays until the next one.
     features: float `[T, C]`, of the frame encoder.
-    shots: the shots of the clip, without gap or overlap.
+    shots: the shots of the clip, long ones in pieces, without gap or overlap.
     darkness: float64 `[S]`, share of nearly black pixels of each shot.
     """
 
@@ -86,6 +86,8 @@ class VisualIndex:
 SAME_PICTURE = 1.0  # mean difference in 0..255 of a coarse grid of pixels below which a frame is not encoded again
 STRIDE = 8  # pixels, of that grid
 BLACK = 50  # value below which a thumbnail's pixel counts as dark
+LONG_SECONDS = 12.0  # a shot longer than this may well show several things, one after the other
+PIECE_SECONDS = 3.0  # and a piece of it is at least this long
 
 
 class VisualIndexer:
@@ -125,10 +127,13 @@ class VisualIndexer:
         if not self._times:
             raise ValueError("an index needs frames")
         thumbnails, seconds = self._all_thumbnails()
-        shots = tuple(find_shots(thumbnails, seconds, self._clip.span))
-        return VisualIndex(
-            np.concatenate(self._times), np.concatenate(self._features), shots, _darkness(thumbnails, seconds, shots)
-        )
+        times, features = np.concatenate(self._times), np.concatenate(self._features)
+        shots = [
+            piece
+            for shot in find_shots(thumbnails, seconds, self._clip.span)
+            for piece in in_pieces(shot, times, features)
+        ]
+        return VisualIndex(times, features, tuple(shots), _darkness(thumbnails, seconds, shots))
 
     def _all_thumbnails(self) -> tuple[NDArray[np.uint8], Array]:
         if not self._thumbnails:
@@ -145,6 +150,29 @@ def build_visual_index(clip: VideoClip, encoder: FrameEncoder, sampling: Samplin
     for step in watch(clip, sampling or SamplingConfig()):
         indexer.add(step)
     return indexer.finish()
+
+
+def in_pieces(shot: Span, times: Array, features: NDArray[np.floating[Any]]) -> list[Span]:
+    """A long shot in pieces that each look alike, a short one as it is.
+
+    The cut is where it leaves the least variance of the features within the two parts (Ward's criterion), and again
+    in each part that is still long. A cut through one scene does no harm: pieces that answer a question alike are
+    joined again in the answer.
+    """
+    if shot.seconds <= LONG_SECONDS:
+        return [shot]
+    inside = (times >= shot.start_seconds) & (times < shot.end_seconds)
+    when, what = times[inside], np.asarray(features[inside], np.float64)
+    count = np.arange(1, len(when))  # frames before each possible cut, which is at the start of the next frame
+    far = (when[1:] - shot.start_seconds >= PIECE_SECONDS) & (shot.end_seconds - when[1:] >= PIECE_SECONDS)
+    if not far.any():
+        return [shot]
+    total = np.cumsum(what, axis=0)
+    before, after = total[:-1] / count[:, None], (total[-1] - total[:-1]) / (len(when) - count)[:, None]
+    gain = count * (len(when) - count) * ((before - after) ** 2).sum(axis=1)
+    cut = float(when[1:][np.where(far, gain, -1.0).argmax()])
+    parts = Span(shot.start_seconds, cut), Span(cut, shot.end_seconds)
+    return [piece for part in parts for piece in in_pieces(part, times, features)]
 
 
 def _darkness(thumbnails: NDArray[np.uint8], seconds: Array, shots: Sequence[Span]) -> Array:

@@ -1,6 +1,7 @@
 import subprocess
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from tvu.video_llm.scout.visual import (
     VisualIndexer,
     _mean_above,
     _runs,
+    in_pieces,
     score_visual,
     usual_features,
 )
@@ -92,6 +94,25 @@ def test_a_shot_is_what_is_on_the_screen_in_it_even_if_no_frame_was_sampled() ->
     seconds = index.seconds_in_shots()
     assert seconds[0].tolist() == [1.5, 0.5, 0.0]
     assert (seconds.sum(axis=1) > 0).all()
+
+
+def test_a_long_shot_is_cut_where_its_look_changes() -> None:
+    times = np.arange(0, 20, 0.25)
+    look = np.where(times[:, None] < 11, [[1.0, 0.0]], [[0.0, 1.0]])
+    assert in_pieces(Span(0, 20), times, look) == [Span(0, 11), Span(11, 20)]
+    assert in_pieces(Span(0, 12), times, look) == [Span(0, 12)]
+
+
+def test_a_long_shot_of_one_still_picture_stays_whole() -> None:
+    assert in_pieces(Span(0, 600), np.array([0.0]), np.zeros((1, 2))) == [Span(0, 600)]
+
+
+def test_an_hour_of_one_take_is_in_pieces_that_cover_it() -> None:
+    times = np.arange(0, 3600, 0.25)
+    pieces = in_pieces(Span(0, 3600), times, np.random.default_rng(0).normal(size=(len(times), 4)))
+    assert pieces[0].start_seconds == 0 and pieces[-1].end_seconds == 3600
+    assert all(a.end_seconds == b.start_seconds for a, b in pairwise(pieces))
+    assert all(3 <= p.seconds <= 12 for p in pieces)
 
 
 def test_a_run_takes_in_neighbours_that_score_nearly_as_high() -> None:
