@@ -22,7 +22,15 @@ from numpy.typing import NDArray
 
 from tvu.temporal.spans import iou
 from tvu.temporal.types import Span
-from tvu.video_llm.scout.match import FEATURES, Sentences, WordCalibration, WordIndex, features_of
+from tvu.video_llm.scout.match import (
+    FEATURES,
+    SPEAK_AGAINST,
+    SPEAK_FOR,
+    Sentences,
+    WordCalibration,
+    WordIndex,
+    features_of,
+)
 from tvu.video_llm.scout.narrated import Placed, Script
 from tvu.video_llm.types import Evidence
 
@@ -106,7 +114,7 @@ def fit(cases: Sequence[Case]) -> WordCalibration:
         if case.index.units
         for a, x in zip(case.asked, case.features, strict=True)
     ]
-    coefficients = _logistic(np.concatenate([x for x, _ in asked]), np.concatenate([y for _, y in asked]), ridge=1.0)
+    coefficients = _signed_logistic(np.concatenate([x for x, _ in asked]), np.concatenate([y for _, y in asked]))
     tops = []
     for x, y in asked:
         logit = x @ coefficients[1:] + coefficients[0]
@@ -119,6 +127,22 @@ def fit(cases: Sequence[Case]) -> WordCalibration:
 
 def _best_iou(span: Span, answers: Sequence[Span]) -> float:
     return max((iou(span, a) for a in answers), default=0.0)
+
+
+def _signed_logistic(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Like `_logistic`, leaving out features whose weight comes out with a sign that only these sentences can
+    explain."""
+    sign = np.array([(name in SPEAK_FOR) - float(name in SPEAK_AGAINST) for name in FEATURES])
+    used = np.ones(len(sign), bool)
+    while True:
+        found = _logistic(x[:, used], y, ridge=1.0)
+        wrong = found[1:] * sign[used] < 0
+        if not wrong.any():
+            break
+        used[np.flatnonzero(used)[wrong]] = False
+    weights = np.zeros(len(sign))
+    weights[used] = found[1:]
+    return np.concatenate([found[:1], weights])
 
 
 def _logistic(x: NDArray[np.float64], y: NDArray[np.float64], *, ridge: float) -> NDArray[np.float64]:

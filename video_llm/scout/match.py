@@ -105,7 +105,6 @@ _STOP = _set(
     only
     """
 )
-_WORD = re.compile(r"[^\W_]+(?:['’.,:@/-][^\W_]+)*", re.UNICODE)
 
 
 def quote_of(query: str) -> str | None:
@@ -147,7 +146,8 @@ def addresses(query: str) -> dict[Evidence, float]:
 
 
 _VERBATIM = re.compile(
-    r"\b(?:says?|saying|said|mentions?|mentioned|words?|reads?|reading|names?|phrase|title|sign)\b(?!\s+(?:that|how|when|who|why|where|with|about)\b)"
+    r"\b(?:says?|saying|said|mentions?|mentioned|words?|reads?|reading|names?|phrase|title|sign)\b"
+    r"(?!\s+(?:that|how|when|who|why|where|with|about|of|appear)\b)"
 )
 
 
@@ -158,61 +158,18 @@ def is_verbatim(query: str) -> bool:
 
 # --- words, letters, kinds --------------------
 
-_UNITS = {
-    word: value
-    for value, word in enumerate(
-        [
-            "zero",
-            "one",
-            "two",
-            "three",
-            "four",
-            "five",
-            "six",
-            "seven",
-            "eight",
-            "nine",
-            "ten",
-            "eleven",
-            "twelve",
-            "thirteen",
-            "fourteen",
-            "fifteen",
-            "sixteen",
-            "seventeen",
-            "eighteen",
-            "nineteen",
-        ]
-    )
-}
-_TENS = {
-    word: 10 * value
-    for value, word in enumerate(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], 2)
-}
+
+def _numbered(words: str, start: int = 0, step: int = 1) -> dict[str, int]:
+    return {word: start + step * i for i, word in enumerate(words.split())}
+
+
+_UNITS = _numbered(
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen"
+)
+_TENS = _numbered("twenty thirty forty fifty sixty seventy eighty ninety", start=20, step=10)
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 1_000_000, "billion": 1_000_000_000}
-_ORDINALS = {
-    word: value
-    for value, word in enumerate(
-        [
-            "first",
-            "second",
-            "third",
-            "fourth",
-            "fifth",
-            "sixth",
-            "seventh",
-            "eighth",
-            "ninth",
-            "tenth",
-            "eleventh",
-            "twelfth",
-            "thirteenth",
-            "fourteenth",
-            "fifteenth",
-        ],
-        1,
-    )
-}
+_ORDINALS = _numbered("first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth", start=1)
 
 
 def plain_words(text: str) -> list[str]:
@@ -304,7 +261,7 @@ _KINDS: dict[str, tuple[str, str]] = {  # kind: what a question calls it, what i
         r"\bdates?\b|\bday and (?:a )?month\b|\bwhat day\b",
         rf"\b\d{{1,2}}\.?\s*(?:of )?{_MONTH}\b|\b{_MONTH}\.?\s*\d{{1,4}}\b|\b\d{{1,4}}[/.-]\d{{1,2}}[/.-]\d{{1,4}}\b",
     ),
-    "year": (r"\byears?\b|\bdates?\b", r"\b(?:1[5-9]|20)\d\d\b"),
+    "year": (r"\byears?\b", r"\b(?:1[5-9]|20)\d\d\b"),
     "weekday": (r"\bweekdays?\b|\bdays? of the week\b|\bwhat day\b", rf"\b{_DAY}\b"),
     "month": (r"\bmonths?\b", rf"\b{_MONTH}\b"),
     "time": (
@@ -325,6 +282,11 @@ _KINDS: dict[str, tuple[str, str]] = {  # kind: what a question calls it, what i
     "score": (r"\bscores?\b|\bresult\b|\bscoreboard\b", r"\b\d{1,3}\s?[-:]\s?\d{1,3}\b"),
     "number": (r"\bnumbers?\b|\bhow many\b|\bfigures?\b|\bstatistics?\b", _NUMBER),
 }
+_CLOSE = {
+    "date": frozenset({"year", "weekday", "month"}),
+    "time": frozenset({"number"}),
+    "price": frozenset({"number"}),
+}
 _ASKED = {kind: re.compile(asked) for kind, (asked, _) in _KINDS.items()}
 _SHAPE = {kind: re.compile(shape) for kind, (_, shape) in _KINDS.items()}
 
@@ -332,7 +294,8 @@ _SHAPE = {kind: re.compile(shape) for kind, (_, shape) in _KINDS.items()}
 def kinds_asked(query: str) -> frozenset[str]:
     """The kinds of thing (`price`, `date`, `phone`, ...) that a question names outside its quotes."""
     outside = _QUOTED.sub(" ", query).lower()
-    return frozenset(kind for kind, pattern in _ASKED.items() if pattern.search(outside))
+    asked = frozenset(kind for kind, pattern in _ASKED.items() if pattern.search(outside))
+    return asked - {"number"} or asked  # a phone number is no mere number
 
 
 @lru_cache(maxsize=65536)
@@ -414,10 +377,13 @@ FEATURES = (
     "kind",
     "speech",
     "screen_text",
+    "missing",
     "joined",
     "part",
     "inner",
 )
+SPEAK_FOR = ("meaning", "typed", "margin", "words", "verbatim", "kind")  # may not have a negative weight
+SPEAK_AGAINST = ("missing", "joined", "inner")  # may not have a positive one
 
 
 def features_of(index: WordIndex, query: str, sentences: Sentences) -> NDArray[np.float64]:
@@ -431,6 +397,7 @@ def features_of(index: WordIndex, query: str, sentences: Sentences) -> NDArray[n
     screen_text: what the
     question addresses. joined, part: as in Unit; inner: how much closer the best smaller unit inside this one is,
     which then says it better.
+    missing: a number in the content, or the kind of thing asked for, is not there.
     Nothing here knows how long a unit is or where: those are habits of a data set.
     """
     units = index.units
@@ -439,15 +406,19 @@ def features_of(index: WordIndex, query: str, sentences: Sentences) -> NDArray[n
     content = content_of(query)
     cosine = np.clip(index.vectors @ sentences.embed([content, query]).T, 0, 1).astype(np.float64)  # [U, 2]
     best = cosine.max(axis=1)
-    asked, to = kinds_asked(query), addresses(query)
     needle = plain_words(content) if is_verbatim(query) else []
+    to = addresses(query)
+    kind = np.array([_kind_there(kinds_asked(query), kinds_in(u.text)) for u in units])
+    numbers = {w for w in plain_words(content) if w[0].isdigit() and (needle or w in query)}  # "two prices" counts them
+    lost = [bool(numbers) and numbers.isdisjoint(words) for words in index.words]
     columns = {
         "meaning": cosine[:, 0],
         "typed": cosine[:, 1],
         "margin": best - _best_elsewhere(best, index),
         "words": _word_overlap(index, content),
         "verbatim": [max(0.0, 2 * found_in(needle, words) - 1) for words in index.words],
-        "kind": [float(bool(asked & kinds_in(u.text))) for u in units],
+        "kind": np.maximum(kind, 0),
+        "missing": np.maximum(lost, kind < 0),
         "speech": np.full(len(units), to["speech"]),
         "screen_text": np.full(len(units), to["screen-text"]),
         "joined": [float(u.is_joined) for u in units],
@@ -455,6 +426,16 @@ def features_of(index: WordIndex, query: str, sentences: Sentences) -> NDArray[n
         "inner": np.maximum(0, _best_inside(best, index) - best + 0.05),
     }
     return np.stack([np.asarray(columns[name], np.float64) for name in FEATURES], axis=1)
+
+
+def _kind_there(asked: frozenset[str], there: frozenset[str]) -> float:
+    """1 where a kind that is asked for is there, 0.5 for something close to it, -1 where it is not, 0 where none is
+    asked for."""
+    if not asked:
+        return 0.0
+    if asked & there:
+        return 1.0
+    return 0.5 if any(_CLOSE.get(kind, frozenset()) & there for kind in asked) else -1.0
 
 
 def _best_elsewhere(score: NDArray[np.float64], index: WordIndex) -> NDArray[np.float64]:
