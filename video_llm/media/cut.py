@@ -100,9 +100,10 @@ def _graph(clip: VideoClip, clock: MediaClock, span: Span, first: int, last: int
     )  # 4:2:0 needs even sides
     streams = [picture]
 
-    start = clock.pts_seconds[first]
-    end = clock.pts_seconds[last] if last < len(stored) else clock.duration_seconds
-    end = min(end, max(span.end_seconds, clock.pts_seconds[last - 1]))  # a picture that is held may outlast the span
+    start = float(clock.pts_seconds[first])
+    end = float(clock.pts_seconds[last]) if last < len(stored) else clock.duration_seconds
+    if span.end_seconds > clock.pts_seconds[last - 1]:  # a picture that is held may outlast the span
+        end = min(end, span.end_seconds)
     if _is_heard(clip, start, end):
         window = {name: _decimal(seconds + clock.start_seconds) for name, seconds in (("start", start), ("end", end))}
         heard = source["a:0"].filter("atrim", **window).filter("asetpts", f"PTS-({window['start']})/TB")
@@ -120,7 +121,17 @@ def _graph(clip: VideoClip, clock: MediaClock, span: Span, first: int, last: int
         video_track_timescale=TICKS,
         movflags="+faststart",
         map_metadata=-1,
+        **_hold(last - first, end - float(clock.pts_seconds[last - 1]), np.diff(stored)),
     )
+
+
+def _hold(num_frames: int, seconds: float, gaps: NDArray[np.float64]) -> dict[str, Any]:
+    """Options that keep the last picture for `seconds` where that is longer than usual; ffmpeg would end at once."""
+    if len(gaps) == 0 or seconds < 1.5 * np.median(gaps):
+        return {}
+    is_last = f"0^({num_frames - 1}-N)"  # 1 for the last packet, 0 for all before it
+    duration = f"DURATION+({round(seconds * TICKS)}-DURATION)*{is_last}"
+    return {"bf": 0, "bsf:v": f"setts=duration={duration}"}  # without B-frames the last packet is the last picture
 
 
 def _is_heard(clip: VideoClip, start: float, end: float) -> bool:

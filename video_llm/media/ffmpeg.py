@@ -1,7 +1,9 @@
 """The ffmpeg program: which one runs, and how a graph built with ffmpeg-python is run by it."""
 
 import errno
+import functools
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,7 +13,7 @@ from tvu.video_llm.errors import BackendError, OutputError
 
 
 def find_ffmpeg() -> str:
-    """The program that `$FFMPEG` names, else the system's, else the one that comes with imageio-ffmpeg.
+    """The program that `$FFMPEG` names, else the system's where it is recent enough, else imageio-ffmpeg's.
 
     Raises BackendError if there is none.
     """
@@ -23,7 +25,21 @@ def find_ffmpeg() -> str:
                 f"FFMPEG={wanted} is not a program", hint="unset FFMPEG, or set it to ffmpeg's full path"
             )
         return found
-    return shutil.which("ffmpeg") or _bundled()
+    installed = shutil.which("ffmpeg")
+    return installed if installed is not None and _is_recent(installed) else _bundled()
+
+
+@functools.cache
+def _is_recent(program: str) -> bool:
+    """Whether it knows the options that we use: 5.1 of 2022 brought `-fps_mode`, which newer ones insist on."""
+    try:
+        told = subprocess.run(
+            [program, "-version"], stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return False
+    version = re.match(rb"ffmpeg version n?(\d+)\.(\d+)", told.stdout)
+    return version is None or (int(version[1]), int(version[2])) >= (5, 1)  # None: built from a commit
 
 
 def _bundled() -> str:

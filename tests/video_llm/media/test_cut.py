@@ -17,6 +17,7 @@ from tvu.temporal.types import Span
 from tvu.video_llm.decode import clock_of, open_video
 from tvu.video_llm.errors import BackendError, OutputError, OutputExists, VideoError
 from tvu.video_llm.media.cut import cut
+from tvu.video_llm.media.ffmpeg import find_ffmpeg
 
 Torture = Callable[[str], Numbered]
 KINDS = [
@@ -71,7 +72,15 @@ def test_within_a_picture_that_is_held_the_cut_is_that_picture(torture: Torture,
     held = float(file.times[60])  # for two seconds
     report = cut(open_video(file.path), Span(held + 0.5, held + 1.5), tmp_path / "cut.mp4")
     assert frames_of(report.path) == [60]
-    assert report.start_seconds == pytest.approx(held)
+    assert (report.start_seconds, report.end_seconds) == (pytest.approx(held), pytest.approx(held + 1.5, abs=1e-3))
+
+
+def test_a_picture_that_is_held_at_the_end_is_held_until_the_span_ends(torture: Torture, tmp_path: Path) -> None:
+    file = torture("variable rate mp4")
+    held = float(file.times[60])  # for two seconds
+    report = cut(open_video(file.path), Span(held - 1, held + 1.2), tmp_path / "cut.mp4")
+    assert frames_of(report.path) == file.shown_within(held - 1, held + 1.2)
+    assert report.end_seconds == pytest.approx(held + 1.2, abs=1e-3)
 
 
 def test_the_sound_is_cut_with_the_picture(tmp_path: Path) -> None:
@@ -138,6 +147,17 @@ def test_no_system_ffmpeg_is_needed(torture: Torture, tmp_path: Path, monkeypatc
     assert (
         cut(open_video(torture("h264 long GOP with B-frames").path), Span(1, 2), tmp_path / "cut.mp4").num_frames == 30
     )
+
+
+def test_a_system_ffmpeg_that_is_too_old_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, version, is_taken in (("old", "4.4.2-0ubuntu", False), ("new", "n9.0.2-17-g2a57", True)):
+        program = tmp_path / name / "ffmpeg"
+        program.parent.mkdir()
+        program.write_text(f"#!/bin/sh\necho 'ffmpeg version {version} Copyright'\n")
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", str(program.parent))
+        monkeypatch.delenv("FFMPEG", raising=False)
+        assert (find_ffmpeg() == str(program)) == is_taken
 
 
 def test_an_ffmpeg_that_is_not_there_is_named(
