@@ -137,7 +137,8 @@ def frame_messages(
     fields["tick_seconds"] = facts.clock.tick_seconds.as_integer_ratio()
     fd = open_file(clip.path)
     try:
-        yield from run_reader(shown_name(clip.path), Message(_FRAMES[clip.decoder], fields | {"fd": fd}, arrays), fd)
+        request = Message(_FRAMES[clip.decoder], fields | {"fd": fd}, arrays)
+        yield from run_reader(shown_name(clip.path), request, fd, scans=clip.decoder == "decord")
     except VideoError as error:
         if clip.decoder == "pyav":
             raise

@@ -88,7 +88,8 @@ def watch(clip: VideoClip, config: SamplingConfig) -> Iterator[Watch]:
     The pass decodes straight through the span, except with `keyframes_only`, where the thumbnails are of key pictures.
     In H.264 and MPEG-2 the frames that no other frame refers to are not decoded unless they are sampled, so they have
     no thumbnail; encoders put the first picture of a shot where others refer to it, so cuts are still found to the
-    frame. Unlike `sample_frames`, a frame that is on the screen at several of the times is given once.
+    frame. Decoding a part starts at the key picture before it, so the first thumbnails may be from before the span.
+    Unlike `sample_frames`, a frame that is on the screen at several of the times is given once.
     Raises VideoError where the file cannot be decoded.
     """
     clock = clock_of(clip)

@@ -1,5 +1,4 @@
-"""Runs a reader in a process of its own, so that a decoder which crashes or hangs on a file costs that file and
-nothing else."""
+"""Runs a reader in a process of its own: a decoder that crashes or hangs on a file costs that file and nothing else."""
 
 import contextlib
 import os
@@ -14,14 +13,16 @@ from tvu.video_llm.errors import VideoError
 from tvu.video_llm.media.wire import Message, read_message, write_message
 
 START_SECONDS = 60.0  # to start Python and load the libraries, on a busy machine
+SCAN_SECONDS = 60.0  # for readers that scan a whole file in one call and cannot tell how far they are
 STALL_SECONDS = 4.0  # without a packet, a picture or a byte read: the file has the decoder going round in circles
 
 
-def run_reader(name: str, request: Message, fd: int | None = None) -> Iterator[Message]:
+def run_reader(name: str, request: Message, fd: int | None = None, *, scans: bool = False) -> Iterator[Message]:
     """What a fresh reader process answers to `request`, message by message; `name` is the file's, for errors.
 
     The process ends when the generator is closed or collected, and by itself when its parent dies. It ignores Ctrl-C,
-    which is the parent's to handle. `fd`, an open file, is inherited under its own number.
+    which is the parent's to handle. `fd`, an open file, is inherited under its own number;
+    `scans` readers may be silent for SCAN_SECONDS.
     Raises VideoError where the file cannot be read, or crashes or stalls the decoder.
     """
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # threads it would never use
@@ -35,7 +36,7 @@ def run_reader(name: str, request: Message, fd: int | None = None) -> Iterator[M
         start_new_session=True,  # Ctrl-C on the terminal reaches the parent only
     )
     assert process.stdin is not None and process.stdout is not None
-    inbox = _Inbox(process.stdout.fileno())
+    inbox = _Inbox(process.stdout.fileno(), SCAN_SECONDS if scans else STALL_SECONDS)
     try:
         try:
             write_message(request, process.stdin.write)
@@ -78,15 +79,16 @@ def _epitaph(process: subprocess.Popen[bytes]) -> str:
 class _Inbox:
     """Reads messages from a pipe, and gives up when nothing at all comes for too long."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, patience: float) -> None:
         self._fd = fd
+        self._patience_once_started = patience
         self._poll = select.poll()
         self._poll.register(fd, select.POLLIN | select.POLLHUP)
         self._patience = START_SECONDS
 
     def next_message(self) -> Message:
         message = read_message(self._read_into)
-        self._patience = STALL_SECONDS  # it has started
+        self._patience = self._patience_once_started
         return message
 
     def _read_into(self, buffer: memoryview) -> None:

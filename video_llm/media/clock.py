@@ -22,9 +22,8 @@ class MediaClock:
     the pictures. The frame shown at time t is the last one that starts at or before t; before the first frame, the
     first.
 
-    ticks: int64 `[N]`, strictly increasing, the presentation time stamps as stored, one per displayable picture.
-    Packets
-        that an edit list or the codec hides are left out, and of several pictures at one instant one is kept.
+    ticks: int64 `[N]`, strictly increasing, the presentation time stamps as stored, one per displayable picture:
+        packets that an edit list or the codec hides are left out, and of several at one instant one is kept.
     decode_ticks: int64 `[N]`, the decode time stamp of the same packet (equal to `ticks` where the file stores none).
     is_key: bool `[N]`, whether decoding can start at this picture.
     tick_seconds: length of one tick.

@@ -23,8 +23,8 @@ def open_container(fd: int, options: dict[str, str] | None = None) -> InputConta
     limits = {"fd": str(fd), "protocol_whitelist": "fd", "max_pixels": str(MAX_PIXELS)}
     os.lseek(fd, 0, os.SEEK_SET)
     try:
-        return av.open("fd:", mode="r", options=limits | (options or {}))
-    except (av.FFmpegError, UnicodeError) as error:
+        return av.open("fd:", mode="r", options=limits | (options or {}), metadata_errors="replace")
+    except av.FFmpegError as error:
         raise VideoError("cannot be read as a video", hint=DAMAGED) from error
 
 

@@ -38,9 +38,13 @@ def answer_frames(request: Message, send: Callable[[Message], None], tick: Calla
     thumbnails = ThumbnailMaker(geometry) if fields["thumbnails"] else None
     converter = Converter(geometry)
 
+    seen = -1 << 63
+
     def see(frame: VideoFrame) -> None:
-        if thumbnails is not None:
-            sender.add_thumbnail(_tick_of(frame), thumbnails.thumbnail(frame))
+        nonlocal seen
+        if thumbnails is not None and _tick_of(frame) > seen:  # what is decoded again is no news
+            seen = _tick_of(frame)
+            sender.add_thumbnail(seen, thumbnails.thumbnail(frame))
 
     reader = FrameReader(
         fields["fd"], Table(arrays["ticks"], arrays["decode_ticks"], arrays["is_key"]), fields["is_counted"], tick, see
@@ -65,8 +69,10 @@ def decoder_threads() -> int:
 
 @dataclass(frozen=True)
 class Run:
-    """Pictures to decode in one go: `wanted` ticks, increasing, from the key picture at row `key` of the clock (None:
-    from the start of the file)."""
+    """Pictures to decode in one go: `wanted` ticks, increasing, from the key picture at row `key` of the clock.
+
+    Without a `key`, from the start of the file.
+    """
 
     key: int | None
     wanted: tuple[int, ...]
@@ -75,8 +81,7 @@ class Run:
 def plan_runs(
     wanted: NDArray[np.int64], ticks: NDArray[np.int64], is_key: NDArray[np.bool_], min_frames_saved: int | None
 ) -> list[Run]:
-    """Where to seek to: a new run where that saves at least `min_frames_saved` frames (None: never) over decoding
-    on."""
+    """Where to seek: a new run where that saves at least `min_frames_saved` frames over decoding on (None: never)."""
     keys = np.flatnonzero(is_key)
     runs: list[Run] = []
     open_run: list[int] = []
@@ -109,8 +114,8 @@ class Table:
 class FrameReader:
     """Delivers frames by their time stamps from one open file.
 
-    fd: the file; the reader moves its position. is_counted: the file has no time stamps, ticks are counts of decoded
-    frames.
+    fd: the file; the reader moves its position.
+    is_counted: the file has no time stamps, ticks are counts of decoded frames.
     tick: called for every packet; see: called for every decoded frame.
     """
 
@@ -127,8 +132,10 @@ class FrameReader:
         self._open()
 
     def frames(self, runs: list[Run]) -> Iterator[tuple[int, VideoFrame]]:
-        """Each wanted tick with the frame on the screen then, in order. Raises VideoError where nothing can be
-        decoded."""
+        """Each wanted tick with the frame on the screen then, in order.
+
+        Raises VideoError where nothing can be decoded.
+        """
         for i, run in enumerate(runs):
             if not self._can_seek:
                 yield from self._shown_frames(None, deque(tick for later in runs[i:] for tick in later.wanted))

@@ -71,8 +71,11 @@ def _fraction(value: object) -> list[int]:
 def _packet_arrays(
     container: InputContainer, video: VideoStream, audio: av.AudioStream | None, tick: Callable[[], None]
 ) -> dict[str, NDArray[Any]]:
-    """Demuxes the whole file without decoding: `pts`, `dts`, `duration` int64 and `is_key`, `is_hidden` bool `[P]` of
-    the video packets, and int64 `[2, P]` `audio` with the pts and durations of the audio packets that have a pts."""
+    """Demuxes the whole file without decoding.
+
+    Returns int64 `pts`, `dts`, `duration`, `position` and bool `is_key`, `is_hidden`, each `[P]`, of the video packets,
+    and int64 `[2, P]` `audio`, the pts and duration of the audio packets that have a pts.
+    """
     rows: list[tuple[int, int, int, int, bool, bool]] = []
     heard: list[tuple[int, int]] = []
     hides_frames = video.codec_context.name == "vp8"
@@ -140,8 +143,10 @@ def _edit_list_shift(fd: int, arrays: dict[str, NDArray[Any]], tick: Callable[[]
 
 
 def _first_picture(container: InputContainer, stream: VideoStream, tick: Callable[[], None]) -> dict[str, Any]:
-    """What only a decoded picture tells surely: size, shape and orientation. Raises VideoError where none can be
-    decoded."""
+    """What only a decoded picture tells surely: size, shape and orientation.
+
+    Raises VideoError where none can be decoded.
+    """
     stream.codec_context.thread_count = 1
     for num_packets, packet in enumerate(container.demux(stream), 1):
         tick()
