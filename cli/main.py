@@ -2,6 +2,7 @@
 
 import errno
 import functools
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -119,6 +120,9 @@ def root(
 def main() -> None:
     """The `tvu` command."""
     code: object = ExitCode.BACKEND_FAILED
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file name may hold bytes that are no characters
     if "--debug" in sys.argv:  # a global option, yet people append it to the command that failed
         sys.argv.remove("--debug")
         sys.argv.insert(1, "--debug")

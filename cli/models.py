@@ -47,11 +47,18 @@ def pull(
 ) -> None:
     """Fetch weights, check their hashes, convert them once, and print the folders that hold them."""
     from tvu.weights.fetch import pull as fetch
-    from tvu.weights.manifest import names_of
+    from tvu.weights.manifest import entry, names_of
+    from tvu.weights.store import state_of
 
+    wanted = list(dict.fromkeys(member for group in names for member in names_of(group)))
+    is_new = force or any(state_of(entry(name))[0] != "ready" for name in wanted)
     with _progress() as progress:
-        for name in dict.fromkeys(member for group in names for member in names_of(group)):
+        for name in wanted:
             print(f"{name}\t{fetch(name, progress=progress, offline=offline, force=force, local=local)}", flush=True)
+    if "scout" in names and is_new:
+        from tvu.video_llm.load import prepare_scout
+
+        prepare_scout()  # the meanings of its classes take seconds, which the first question need not wait for
 
 
 @models.command()

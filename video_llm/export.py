@@ -12,14 +12,19 @@ from tvu.video_llm.errors import OutputError
 def written_beside(out: Path) -> Iterator[Path]:
     """A path beside `out` to write to, renamed to `out` when the block ends well and removed when it does not.
 
-    Raises OutputError where the block, or the renaming, meets a full disk, a missing folder or missing permissions.
+    Raises OutputError where `out` is no regular file, or where the block, or the renaming, meets a full disk, a missing
+    folder or missing permissions.
     """
-    beside = out.with_name(f".{os.getpid()}.{out.name}"[:255])
+    if out.exists() and not out.is_file():  # a rename would put a file in place of a device or a folder
+        raise OutputError(f"{out} is not a regular file", hint="name a file to write")
+    beside = out.with_name(f".{os.getpid()}.part")
     try:
         yield beside
         beside.replace(out)
     except OSError as error:
-        raise OutputError(f"{out} cannot be written: {error.strerror or error}", hint="is there room and permission?") from error
+        raise OutputError(
+            f"{out} cannot be written: {error.strerror or error}", hint="is there room and permission?"
+        ) from error
     finally:
         beside.unlink(missing_ok=True)
 

@@ -9,7 +9,6 @@ from tvu.video_llm.pipeline import Report, be_silent
 from tvu.video_llm.types import EVIDENCE, Evidence, VideoModel
 
 if TYPE_CHECKING:
-    from tvu.video_llm.cache import FeatureCache
     from tvu.video_llm.scout.model import Eyes
     from tvu.video_llm.sentence import SentenceEncoder
 
@@ -43,17 +42,27 @@ def load_model(
     return Scout(name, _lite_eyes if name == "scout" else partial(_clip_eyes, name), evidence, cache, report)
 
 
-def _lite_eyes(sentences: "SentenceEncoder", cache: "FeatureCache | None") -> "Eyes":
-    from tvu.video_llm.encode import Lite0Encoder
+def prepare_scout() -> None:
+    """Compute what `scout` needs once for all videos. Raises WeightsError where its weights are missing."""
+    from tvu.video_llm.sentence import SentenceEncoder
+
+    _lite_eyes(SentenceEncoder())
+
+
+def _lite_eyes(sentences: "SentenceEncoder") -> "Eyes":
+    from tvu.video_llm.cache import FeatureCache
+    from tvu.video_llm.encode import lite0_encoder
     from tvu.video_llm.scout.model import Eyes
     from tvu.video_llm.scout.visual import ClassLogitScorer, usual_features
     from tvu.weights.load import located
+    from tvu.weights.store import cache_root
 
-    encoder = Lite0Encoder()
-    return Eyes(encoder, ClassLogitScorer(encoder, sentences, usual_features(located(encoder.weights_name)), cache))
+    encoder = lite0_encoder()
+    texts = FeatureCache(cache_root() / "texts")  # of the classes, not of a video: kept even where features are not
+    return Eyes(encoder, ClassLogitScorer(encoder, sentences, usual_features(located(encoder.weights_name)), texts))
 
 
-def _clip_eyes(name: str, sentences: "SentenceEncoder", cache: "FeatureCache | None") -> "Eyes":
+def _clip_eyes(name: str, sentences: "SentenceEncoder") -> "Eyes":
     from tvu.video_llm.encode import OpenClipEncoder
     from tvu.video_llm.scout.model import Eyes
     from tvu.video_llm.scout.visual import ClipScorer

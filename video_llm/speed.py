@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from collections.abc import Sequence
@@ -27,11 +28,11 @@ class Measurement:
 
 
 def measure_questions(video: Path) -> list[Measurement]:
-    """Times of the command line; `video` is looped and scaled to 60 s of 720p at 30 frames a second, so it should have sound.
+    """Times of the command line; `video`, which should have sound, is looped and scaled to 60 s of 720p at 30 frames/s.
 
     Raises VideoError if `video` cannot be read and BackendError if a command fails.
     """
-    tvu = [sys.executable, "-P", "-m", "tvu.cli.main"]
+    tvu = [str(Path(sysconfig.get_path("scripts")) / "tvu")]
     python = min(_timed([sys.executable, "-P", "-c", "pass"]) for _ in range(5))
     help_page = min(_timed([*tvu, "--help"]) for _ in range(5))
     with tempfile.TemporaryDirectory() as folder:
@@ -52,7 +53,7 @@ def _timed(command: Sequence[str], may_find_nothing: bool = False) -> float:
     run = subprocess.run(command, capture_output=True, text=True, timeout=600)
     seconds = time.perf_counter() - started
     if run.returncode not in ((0, 1) if may_find_nothing else (0,)):
-        raise BackendError(f"{' '.join(command[2:5])} failed while it was timed", hint=run.stderr.strip()[-300:])
+        raise BackendError(f"{' '.join(command[:2])} failed while it was timed", hint=run.stderr.strip()[-300:])
     return seconds
 
 

@@ -36,10 +36,10 @@ def draw_timeline(clip: VideoClip, answer: Answer, out: Path) -> None:
         return axis - CURVE_HEIGHT * score
 
     draw.text((MARGIN, MARGIN - 6), _shorten(answer.question, large, inner), INK, font=large)
-    right = WIDTH - MARGIN
+    legend_end = WIDTH - MARGIN
     for curve in reversed(answer.curves):
-        draw.text((right, 6), curve.evidence, COLOURS[curve.evidence], font=small, anchor="ra")
-        right -= round(small.getlength(curve.evidence)) + 14
+        draw.text((legend_end, 6), curve.evidence, COLOURS[curve.evidence], font=small, anchor="ra")
+        legend_end -= round(small.getlength(curve.evidence)) + 14
     _paste_strip(picture, clip, strip_top, inner)
     for score in (0.0, 0.5, 1.0):
         draw.line([(MARGIN, y_of(score)), (WIDTH - MARGIN, y_of(score))], fill="#dddddd")

@@ -65,7 +65,7 @@ class Seen:
 class Scout:
     """The zero-shot model. It remembers the clip it looked at last.
 
-    eyes: makes the scorer of pictures when the first picture needs it, from sentence vectors and the cache.
+    eyes: makes the scorer of pictures when the first picture needs it, with the sentence encoder it may share.
     evidence: the channels to use.
     cache: where features are kept; None keeps nothing.
     """
@@ -73,7 +73,7 @@ class Scout:
     def __init__(
         self,
         name: str,
-        eyes: Callable[[SentenceEncoder, FeatureCache | None], Eyes],
+        eyes: Callable[[SentenceEncoder], Eyes],
         evidence: Sequence[Evidence] = EVIDENCE,
         cache: FeatureCache | None = None,
         report: Report = be_silent,
@@ -87,7 +87,7 @@ class Scout:
 
     @cached_property
     def _eyes(self) -> Eyes:
-        return self._make_eyes(self._sentences, self._cache)
+        return self._make_eyes(self._sentences)
 
     @cached_property
     def _router(self) -> Router:
