@@ -131,7 +131,3 @@ def _ffmpeg(*arguments: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise BackendError("ffmpeg failed while decoding was timed", hint=done.stderr.strip()[-300:])
-
-
-if __name__ == "__main__":
-    print(table(measure_decoding()))
