@@ -117,7 +117,7 @@ def main() -> None:
     rows, tops, right = [], [], []
     for a, k in zip(asked, fold, strict=True):
         scored = [
-            (c.features["pictures"] * held_out[k].probability(c.features["score"], c.features["gap"]), c)
+            (c.features["pictures"] * float(held_out[k].probability(c.features["score"], c.features["gap"])), c)
             for c in a.candidates
         ]
         scored.sort(key=lambda pair: -pair[0])

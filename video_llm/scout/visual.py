@@ -30,7 +30,7 @@ Array = NDArray[np.float64]
 # --- the index of one video ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class VisualIndex:
     """What the visual channel keeps of one clip.
 
@@ -67,20 +67,19 @@ class VisualIndex:
         shots = tuple(Span(float(a), float(b)) for a, b in arrays["shots"])
         return cls(np.asarray(arrays["frame_times"]), arrays["features"], shots, np.asarray(arrays["darkness"]))
 
-    def seconds_in_shots(self) -> Array:
-        """float64 `[S, T]`: for how long each frame is on the screen in each shot. Each shot holds at least one
-        frame.
+    def frames_of(self, shot: int) -> tuple[slice, Array]:
+        """The frames of one shot and for how many seconds each is on the screen in it; never empty.
+
+        They are those that appear in the shot. The one before it stays on into the shot only where no other appears:
+        else it was sampled just before the cut, and shows the wrong side of it.
         """
-        edges = np.array([(s.start_seconds, s.end_seconds) for s in self.shots])
-        ends = np.append(self.frame_times[1:], max(edges[-1, 1], self.frame_times[-1]))
-        both = np.minimum(edges[:, 1:], ends) - np.maximum(edges[:, :1], self.frame_times)
-        # A frame sampled in a shot shows that shot only; one from before it is counted where there is no other.
-        inside = (self.frame_times >= edges[:, :1] - 1e-6) & (self.frame_times < edges[:, 1:])
-        seconds = np.where(inside, np.maximum(both, 1e-3), 0.0)
-        for shot in np.flatnonzero(~inside.any(axis=1)):
-            nearest = np.abs(self.frame_times - edges[shot].mean()).argmin()
-            seconds[shot, nearest] = 1e-3
-        return seconds
+        span = self.shots[shot]
+        first, last = np.searchsorted(self.frame_times, [span.start_seconds - 1e-6, span.end_seconds - 1e-6])
+        if first == last:
+            before = max(int(first) - 1, 0)
+            return slice(before, before + 1), np.ones(1)
+        ends = np.append(self.frame_times[first + 1 : last], span.end_seconds)
+        return slice(int(first), int(last)), np.maximum(ends - self.frame_times[first:last], 1e-3)
 
 
 SAME_PICTURE = 1.0  # mean difference in 0..255 of a coarse grid of pixels below which a frame is not encoded again
@@ -193,12 +192,14 @@ def _darkness(thumbnails: NDArray[np.uint8], seconds: Array, shots: Sequence[Spa
 class Scores:
     """How well one question fits one video, in standard deviations above an unrelated question.
 
-    shots: float64 `[S]`; frames: float64 `[T]`, for drawing; phrases: `[S]`, what each shot looks like.
+    shots: float64 `[S]`; frames: float64 `[T]`, for drawing; phrases: `[S]`, what each shot looks like;
+    alike: float64 `[S, S]`, correlation of what each two shots look like.
     """
 
     shots: Array
     frames: Array
     phrases: tuple[str, ...]
+    alike: Array
 
 
 class Scorer(Protocol):
@@ -228,15 +229,16 @@ def _dark_bonus(index: VisualIndex, query: str) -> Array:
     return DARK_WEIGHT * np.clip(relative, -1.0, 1.0)
 
 
-def _standard(values: Array, axis: int = -1) -> Array:
-    centred = values - values.mean(axis=axis, keepdims=True)
-    return np.asarray(centred / np.maximum(centred.std(axis=axis, keepdims=True), 1e-9))
+def _standard(values: NDArray[np.floating[Any]]) -> NDArray[Any]:
+    """`[..., K]` with mean 0 and standard deviation 1 over its last axis, in its own dtype."""
+    centred = values - values.mean(axis=-1, keepdims=True)
+    return np.asarray(centred / np.maximum(centred.std(axis=-1, keepdims=True), 1e-9))
 
 
-def _in_shots(index: VisualIndex, values: Array) -> Array:
-    """Means over the shots of what frames have: `[T, ...]` to `[S, ...]`."""
-    seconds = index.seconds_in_shots()
-    return np.asarray((seconds / seconds.sum(axis=1, keepdims=True)) @ values)
+def _in_shots(index: VisualIndex, values: NDArray[np.floating[Any]]) -> Array:
+    """Means over the time of each shot of what frames have: `[T, C]` to float64 `[S, C]`."""
+    frames = [index.frames_of(s) for s in range(len(index.shots))]
+    return np.stack([np.average(values[chosen], axis=0, weights=seconds) for chosen, seconds in frames])
 
 
 class ClassLogitScorer:
@@ -271,19 +273,28 @@ class ClassLogitScorer:
         self._sentences = sentences
         self._usual = encoder.logits(usual_features[None])[0].astype(np.float64)
         self._classes = _class_vectors(encoder.class_names, sentences, cache)
+        self._last: tuple[VisualIndex, Array, NDArray[np.float32]] | None = None
 
     def score(self, index: VisualIndex, query: str) -> Scores:
         """Scores of every shot and frame of `index` for `query`."""
+        if self._last is None or self._last[0] is not index:  # questions about one video come one after the other
+            self._last = (index, *self._evidence(index))
+        _, shots, frames = self._last
         weights = self.class_weights(query)
-        logits = self._encoder.logits(np.asarray(index.features, np.float32)).astype(np.float64)
+        trust = _trust(np.array([s.seconds for s in index.shots]))
+        return Scores(
+            trust * (shots @ weights + _dark_bonus(index, query)),
+            np.asarray(frames @ weights, np.float64),
+            tuple(self._phrase(e * weights) for e in shots),
+            shots @ shots.T / shots.shape[1],
+        )
+
+    def _evidence(self, index: VisualIndex) -> tuple[Array, NDArray[np.float32]]:
+        """Standardised logits of the shots, float64 `[S, K]`, and of the frames, float32 `[T, K]`."""
+        logits = self._encoder.logits(np.asarray(index.features, np.float32))
         shots = _in_shots(index, logits)
         usual = (shots.sum(axis=0) + self.PRIOR_SHOTS * self._usual) / (len(shots) + self.PRIOR_SHOTS)
-        evidence = _standard(shots - usual)  # [S, K]
-        trust = _trust(np.array([s.seconds for s in index.shots]))
-        found = evidence @ weights + _dark_bonus(index, query)
-        return Scores(
-            trust * found, _standard(logits - usual) @ weights, tuple(self._phrase(e * weights) for e in evidence)
-        )
+        return _standard(shots - usual), np.asarray(_standard(logits - usual.astype(np.float32)), np.float32)
 
     def class_weights(self, query: str) -> Array:
         """float64 `[K]` of length 1: how much each class speaks for `query`."""
@@ -378,7 +389,9 @@ class ClipScorer:
         shots = _in_shots(index, frames)
         shots /= np.linalg.norm(shots, axis=1, keepdims=True)
         trust = _trust(np.array([s.seconds for s in index.shots]))
-        return Scores(trust * self._lift(shots, text), self._lift(frames, text), ("",) * len(shots))
+        looks = _standard(shots @ self._unrelated.T)
+        alike = looks @ looks.T / looks.shape[1]
+        return Scores(trust * self._lift(shots, text), self._lift(frames, text), ("",) * len(shots), alike)
 
     def _lift(self, pictures: Array, text: NDArray[np.float32]) -> Array:
         others = pictures @ self._unrelated.T
@@ -400,9 +413,9 @@ class VisualCalibration:
     score: float
     gap: float
 
-    def probability(self, score: float, gap: float) -> float:
-        """gap: by how much the score is below the best of the video."""
-        return float(1 / (1 + np.exp(-np.clip(self.intercept + self.score * score + self.gap * gap, -30, 30))))
+    def probability(self, score: Array | float, gap: Array | float) -> Array:
+        """gap: by how much the score is below the best of the video. Both of one shape, which is that of the result."""
+        return np.asarray(1 / (1 + np.exp(-np.clip(self.intercept + self.score * score + self.gap * gap, -30, 30))))
 
 
 @cache
@@ -422,7 +435,8 @@ class VisualCandidate:
     features: Mapping[str, float]
 
 
-SAME_SCENE = 0.7  # neighbouring shots with at least this share of the best one's score belong to it
+SAME_SCENE = 0.65  # neighbouring shots with at least this share of the best one's score belong to it
+SAME_LOOK = 0.4  # and so do, with half of that share, those that look like it: at least this correlation
 
 
 def score_visual(
@@ -434,32 +448,30 @@ def score_visual(
     pictures = router.channels(query).visual
     best = float(scores.shots.max())
     candidates = []
-    for first, last, peak in _runs(scores.shots):
+    for first, last, peak in _runs(scores.shots, scores.alike):
         top = float(scores.shots[peak])
         span = Span(index.shots[first].start_seconds, index.shots[last].end_seconds)
-        probability = pictures * calibration.probability(top, best - top)
+        probability = pictures * float(calibration.probability(top, best - top))
         features = {"score": top, "gap": best - top, "pictures": pictures}
         candidates.append(VisualCandidate(span, probability, scores.phrases[peak], features))
-    curve = [pictures * calibration.probability(float(s), max(0.0, best - float(s))) for s in scores.frames]
-    return sorted(candidates, key=lambda c: -c.probability), ScoreCurve(
-        "visual", index.frame_times, np.array(curve, np.float32)
-    )
+    curve = pictures * calibration.probability(scores.frames, np.maximum(best - scores.frames, 0.0))
+    curve_of = ScoreCurve("visual", index.frame_times, curve.astype(np.float32))
+    return sorted(candidates, key=lambda c: -c.probability), curve_of
 
 
-def _runs(scores: Array) -> list[tuple[int, int, int]]:
-    """First, last and best shot of each run: the best shot left takes in its neighbours of similar score, until none
-    is left.
-    """
+def _runs(scores: Array, alike: Array) -> list[tuple[int, int, int]]:
+    """First, last and best shot of each run: the best shot left takes in its neighbours, until none is left."""
     left = set(range(len(scores)))
     runs = []
     for peak in np.argsort(-scores, kind="stable").tolist():
         if peak not in left:
             continue
+        least = np.where(alike[peak] >= SAME_LOOK, SAME_SCENE / 2, SAME_SCENE) * scores[peak]
+        joins = (scores >= least) & (scores[peak] > 0)
         first = last = peak
-        least = SAME_SCENE * scores[peak]
-        while scores[peak] > 0 and first - 1 in left and scores[first - 1] >= least:
+        while first - 1 in left and joins[first - 1]:
             first -= 1
-        while scores[peak] > 0 and last + 1 in left and scores[last + 1] >= least:
+        while last + 1 in left and joins[last + 1]:
             last += 1
         left -= set(range(first, last + 1))
         runs.append((first, last, peak))

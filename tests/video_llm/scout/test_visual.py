@@ -88,12 +88,11 @@ def test_an_index_survives_the_cache(tmp_path: Path) -> None:
     assert again.features.tolist() == index.features.tolist()
 
 
-def test_a_shot_is_what_is_on_the_screen_in_it_even_if_no_frame_was_sampled() -> None:
+def test_a_shot_is_what_appears_in_it_or_else_what_is_still_on_the_screen() -> None:
     shots = (Span(0, 2), Span(2, 2.2), Span(2.2, 4))
     index = VisualIndex(np.array([0.0, 1.5, 3.0]), np.zeros((3, 1)), shots, np.zeros(3))
-    seconds = index.seconds_in_shots()
-    assert seconds[0].tolist() == [1.5, 0.5, 0.0]
-    assert (seconds.sum(axis=1) > 0).all()
+    frames = [(chosen.start, chosen.stop, seconds.tolist()) for chosen, seconds in map(index.frames_of, range(3))]
+    assert frames == [(0, 2, [1.5, 0.5]), (1, 2, [1.0]), (2, 3, [1.0])]
 
 
 def test_a_long_shot_is_cut_where_its_look_changes() -> None:
@@ -116,7 +115,14 @@ def test_an_hour_of_one_take_is_in_pieces_that_cover_it() -> None:
 
 
 def test_a_run_takes_in_neighbours_that_score_nearly_as_high() -> None:
-    assert _runs(np.array([0.9, 1.0, 0.2, 0.8, -1.0])) == [(0, 1, 1), (3, 3, 3), (2, 2, 2), (4, 4, 4)]
+    scores = np.array([0.9, 1.0, 0.2, 0.8, -1.0])
+    assert _runs(scores, np.eye(5)) == [(0, 1, 1), (3, 3, 3), (2, 2, 2), (4, 4, 4)]
+
+
+def test_a_run_takes_in_neighbours_that_look_alike_at_half_the_score() -> None:
+    scores = np.array([0.5, 1.0, 0.5])
+    alike = np.array([[1.0, 0.9, 0.0], [0.9, 1.0, 0.1], [0.0, 0.1, 1.0]])
+    assert _runs(scores, alike) == [(0, 1, 1), (2, 2, 2)]
 
 
 def test_the_mean_above_a_floor_agrees_with_draws() -> None:
@@ -162,7 +168,7 @@ class Fixed:
     name = "fixed"
 
     def score(self, index: VisualIndex, query: str) -> Scores:
-        return Scores(np.array([4.0, 1.0, 4.0]), np.array([4.0, 1.0, 4.0]), ("a", "b", "c"))
+        return Scores(np.array([4.0, 1.0, 4.0]), np.array([4.0, 1.0, 4.0]), ("a", "b", "c"), np.eye(3))
 
 
 def test_two_occurrences_are_two_candidates_of_one_probability() -> None:
