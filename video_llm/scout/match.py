@@ -448,7 +448,9 @@ def _best_elsewhere(score: NDArray[np.float64], index: WordIndex) -> NDArray[np.
         before[np.searchsorted(ends[by_end], starts + 1e-6, side="right")],
         after[np.searchsorted(starts[by_start], ends - 1e-6, side="left")],
     )
-    return np.where(elsewhere < 0, score, elsewhere)
+    elsewhere = np.where(elsewhere < 0, score, elsewhere)
+    # a unit made of others must not gain by having swallowed its rivals: it is compared with those of its best piece
+    return np.array([elsewhere[max(inner, key=lambda j: score[j], default=i)] for i, inner in enumerate(index.inside)])
 
 
 def _best_inside(score: NDArray[np.float64], index: WordIndex) -> NDArray[np.float64]:

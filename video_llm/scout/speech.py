@@ -171,7 +171,7 @@ def _snapped(words: Sequence[Word], voiced: Sequence[tuple[float, float]]) -> li
     if not voiced:
         return list(words)
     edges = np.array(voiced)
-    snapped = []
+    snapped: list[Word] = []
     for word in words:
         shared = np.minimum(edges[:, 1], word.end_seconds) - np.maximum(edges[:, 0], word.start_seconds)
         start, end = edges[int(shared.argmax())]

@@ -24,7 +24,7 @@ from tvu.weights.load import located
 
 SAID = (
     Line("The old lighthouse was painted white last summer.", ("When do they mention painting a lighthouse?",)),
-    Line("My sister keeps three parrots in her kitchen.", ("the part about keeping pet birds at home",)),
+    Line("The train to the airport was two hours late.", ("the part about a delayed train",)),
     Line("Remember to lock the gate before you leave.", ('when does he say "lock the gate"',)),
 )
 
