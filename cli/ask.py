@@ -46,14 +46,14 @@ def ask(
         raise UsageError("--timeline draws one question", hint="ask one question at a time")
     options.check_outputs([timeline], force)
     channels, reader = options.parse_evidence(evidence), options.parse_decoder(decoder)
+    choice = options.ModelChoice(model, channels, min_score, pull, offline, not no_cache)
 
     from tvu.cli.render import answer_json, answer_text
     from tvu.video_llm.pipeline import PipelineConfig, answer_questions
 
-    config = PipelineConfig(start, end, top, min_score, reader)
+    config = PipelineConfig(start, end, top, reader)
     with options.progress() as report:
-        loaded = options.load(model, channels, pull, offline, no_cache, report)
-        clip, answers = answer_questions(video, questions, loaded, config)
+        clip, answers = answer_questions(video, questions, choice.load(report), config)
     for answer in answers:
         print(answer_json(answer, clip) if as_json else answer_text(answer))
         for note in answer.notes:

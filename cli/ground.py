@@ -34,15 +34,15 @@ def ground(
         raise UsageError("there is no query", hint='tvu ground VIDEO -q "a dog jumps"')
     options.check_outputs([out], force)
     channels, reader = options.parse_evidence(evidence), options.parse_decoder(decoder)
+    choice = options.ModelChoice(model, channels, min_score, pull, offline, not no_cache)
 
     from tvu.cli.render import answer_json, grounding_row
     from tvu.video_llm.export import write_text
     from tvu.video_llm.pipeline import PipelineConfig, answer_questions
 
-    config = PipelineConfig(start, end, top, min_score, reader)
+    config = PipelineConfig(start, end, top, reader)
     with options.progress() as report:
-        loaded = options.load(model, channels, pull, offline, no_cache, report)
-        clip, answers = answer_questions(video, queries, loaded, config)
+        clip, answers = answer_questions(video, queries, choice.load(report), config)
     lines = [answer_json(answer, clip) for answer in answers]
     if out:
         write_text(out, "".join(f"{line}\n" for line in lines))

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -84,21 +85,29 @@ def check_outputs(outputs: Sequence[Path | None], force: bool) -> None:
             raise OutputError(f"no permission to write into {output.parent}")
 
 
-def load(
-    name: str, channels: "tuple[Evidence, ...]", pull: bool, offline: bool, no_cache: bool, report: "Report"
-) -> "VideoModel":
-    """The model called `name`, its missing weights fetched first where `--pull` says so.
+@dataclass(frozen=True)
+class ModelChoice:
+    """Which model answers, through which channels, and how it comes by its weights."""
 
-    Raises UsageError for an unknown model and WeightsError where weights are missing.
-    """
-    from tvu.video_llm.load import load_model, weights_needed
+    name: str
+    evidence: "tuple[Evidence, ...]"
+    min_score: float | None = None
+    pull: bool = False
+    offline: bool = False
+    use_cache: bool = True
 
-    if pull:
-        from tvu.weights.fetch import pull as fetch
+    def load(self, report: "Report") -> "VideoModel":
+        """The model, its missing weights fetched first where `--pull` says so. Raises UnknownModel or WeightsError."""
+        from tvu.video_llm.load import load_model, weights_needed
 
-        for weights in weights_needed(name, channels):
-            fetch(weights, offline=offline)
-    return load_model(name, evidence=channels, use_cache=not no_cache, report=report)
+        if self.pull:
+            from tvu.weights.fetch import pull
+
+            for weights in weights_needed(self.name, self.evidence):
+                pull(weights, offline=self.offline)
+        return load_model(
+            self.name, evidence=self.evidence, min_score=self.min_score, use_cache=self.use_cache, report=report
+        )
 
 
 @contextmanager

@@ -25,21 +25,26 @@ def load_model(
     name: str = "scout",
     *,
     evidence: Sequence[Evidence] = EVIDENCE,
+    min_score: float | None = None,
     use_cache: bool = True,
     report: Report = be_silent,
 ) -> VideoModel:
     """`scout`, or `clip:<open_clip model>/<tag>`: scout with the eyes of that model.
 
-    evidence: the channels to use. use_cache: read and keep features. report: told how far the work is.
+    evidence: the channels to use. min_score: spans less likely than this are not told; None leaves it to the model.
+    use_cache: read and keep features. report: told how far the work is.
     Weights are looked for when a video needs them. Raises UnknownModel.
     """
     _check(name)
     from tvu.video_llm.cache import FeatureCache
-    from tvu.video_llm.scout.model import Scout
+    from tvu.video_llm.scout.model import LEAST_SCORE, Scout
     from tvu.weights.store import cache_root
 
     cache = FeatureCache(cache_root() / "features") if use_cache else None
-    return Scout(name, _lite_eyes if name == "scout" else partial(_clip_eyes, name), evidence, cache, report)
+    eyes = _lite_eyes if name == "scout" else partial(_clip_eyes, name)
+    least = LEAST_SCORE if min_score is None else min_score
+    weights = {channel: weights_needed(name, (channel,)) for channel in evidence}
+    return Scout(name, eyes, weights, least_score=least, cache=cache, report=report)
 
 
 def prepare_scout() -> None:

@@ -21,22 +21,18 @@ class PipelineConfig:
     """What one run looks at, and how much of what it finds is told.
 
     start_seconds, end_seconds: the part to look at; None means the file's own start and end, or those of `path#t=a,b`.
-    top: at most so many spans; None tells all.
-    min_score: spans less likely than this are not told; None leaves it to the model.
+    top: at most so many spans; None tells all that the model finds likely.
     decoder: the reader of the frames.
     """
 
     start_seconds: float | None = None
     end_seconds: float | None = None
     top: int | None = None
-    min_score: float | None = None
     decoder: Decoder = "pyav"
 
     def __post_init__(self) -> None:
         if self.top is not None and self.top < 1:
             raise ValueError(f"top must be at least 1, not {self.top}")
-        if self.min_score is not None and not 0 <= self.min_score <= 1:
-            raise ValueError(f"min_score is a probability, not {self.min_score}")
 
 
 def answer_questions(
@@ -50,18 +46,9 @@ def answer_questions(
     clip = open_video(video, decoder=config.decoder, start=config.start_seconds, end=config.end_seconds)
     answers = []
     for question in questions:
-        answer = keep_likely(model.answer(clip, question), config)
+        answer = model.answer(clip, question)
         took = time.perf_counter() - started
-        answers.append(replace(answer, timing=replace(answer.timing, total_s=took)))
+        told, timing = answer.groundings[: config.top], replace(answer.timing, total_s=took)
+        answers.append(replace(answer, groundings=told, timing=timing))
         started = time.perf_counter()
     return clip, answers
-
-
-def keep_likely(answer: Answer, config: PipelineConfig) -> Answer:
-    """`answer` without the spans that are less likely, or more, than was asked for."""
-    least = config.min_score or 0.0
-    kept = tuple(g for g in answer.groundings if g.score >= least)[: config.top]
-    if kept == answer.groundings:
-        return answer
-    text = answer.text if kept else "Nothing that likely was found."
-    return replace(answer, groundings=kept, text=text)

@@ -8,7 +8,7 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
@@ -30,13 +30,13 @@ from tvu.video_llm.scout.screen_text import ScreenText, read_screen_text, score_
 from tvu.video_llm.scout.speech import Transcript, score_speech, transcribe
 from tvu.video_llm.scout.visual import Scorer, VisualIndex, VisualIndexer, score_visual
 from tvu.video_llm.sentence import SentenceEncoder
-from tvu.video_llm.types import EVIDENCE, Answer, Evidence, FrameBatch, Grounding, ScoreCurve, Timing, VideoClip
+from tvu.video_llm.types import Answer, Evidence, FrameBatch, Grounding, ScoreCurve, Timing, VideoClip
 from tvu.weights.errors import WeightsError
-from tvu.weights.load import located
+from tvu.weights.load import located, require
 
 SAMPLING = SamplingConfig(fps=4.0, max_side=400)
-LAYOUT = 1  # of what the channels keep in the cache; raised when it, or how it is made, changes
-LEAST_SCORE = 0.2  # below it a span is more likely noise than an answer
+LAYOUT = 2  # of what the channels keep in the cache; raised when it, or how it is made, changes
+LEAST_SCORE = 0.25  # below it a span is more likely noise than an answer
 HELD_BATCHES = 4  # batches that the reader of text may lag behind the eyes
 
 T = TypeVar("T")
@@ -66,7 +66,8 @@ class Scout:
     """The zero-shot model. It remembers the clip it looked at last.
 
     eyes: makes the scorer of pictures when the first picture needs it, with the sentence encoder it may share.
-    evidence: the channels to use.
+    weights: the channels to use, each with the names of the weights it needs.
+    least_score: spans less likely than this are not told.
     cache: where features are kept; None keeps nothing.
     """
 
@@ -74,13 +75,16 @@ class Scout:
         self,
         name: str,
         eyes: Callable[[SentenceEncoder], Eyes],
-        evidence: Sequence[Evidence] = EVIDENCE,
+        weights: Mapping[Evidence, Sequence[str]],
+        *,
+        least_score: float = LEAST_SCORE,
         cache: FeatureCache | None = None,
         report: Report = be_silent,
     ) -> None:
         self.name = name
         self._make_eyes = eyes
-        self._evidence = frozenset(evidence)
+        self._weights = weights
+        self._least_score = least_score
         self._cache = cache
         self._report = report
         self._last: tuple[VideoClip, Seen] | None = None
@@ -111,7 +115,7 @@ class Scout:
         for candidates, curve in self._score(seen, question):
             found += candidates
             curves.append(curve)
-        groundings = tuple(fuse(found, LEAST_SCORE))
+        groundings = tuple(fuse(found, self._least_score))
         done = time.perf_counter()
         timing = Timing(
             decode_s=seen.decode_s if is_new else 0.0,
@@ -150,7 +154,8 @@ class Scout:
     def _examine(self, clip: VideoClip) -> Seen:
         content = self._cache.content_of(clip.path) if self._cache else ""
         notes: list[str] = []
-        wanted = self._evidence if clip.has_audio else self._evidence - {"speech"}
+        wanted = set(self._weights) if clip.has_audio else set(self._weights) - {"speech"}
+        require(name for channel in wanted for name in self._weights[channel])
         visual = self._recall(clip, content, "visual", VisualIndex.from_arrays) if "visual" in wanted else None
         text = self._recall(clip, content, "screen-text", ScreenText.from_arrays) if "screen-text" in wanted else None
         transcript = self._recall(clip, content, "speech", Transcript.from_arrays) if "speech" in wanted else None
@@ -158,7 +163,6 @@ class Scout:
         reads = "screen-text" in wanted and text is None
         hears = "speech" in wanted and transcript is None
 
-        # What is missing is told before the work, not after it.
         whisper = located("whisper-tiny.en") if hears else None
         indexer = VisualIndexer(clip, self._eyes.encoder) if looks else None
         hearing = Background(lambda: self._hear(clip, whisper)) if whisper else None

@@ -27,27 +27,71 @@ LASTING = 3  # pictures on each side whose medians must differ
 GRADUAL_SECONDS = 1.5  # over which a dissolve or fade is complete
 GRADUAL_CHANGE = 25.0  # more than of a cut: camera and subject move meanwhile
 GRID_HZ = 4.0
+CONTEXT_SECONDS = 20.0  # of pictures on each side of a change that are held to judge it
+
+
+class ShotFinder:
+    """Finds the shots of one clip from pictures that arrive in portions of any size.
+
+    A change is judged by the pictures around it, so it is decided once `CONTEXT_SECONDS` more have been seen, and no
+    more than a few times that much is held, however long the clip.
+    """
+
+    def __init__(self) -> None:
+        self._pictures: list[Thumbnails] = []
+        self._seconds: list[NDArray[np.float64]] = []
+        self._decided = -np.inf  # seconds before which all starts are known
+        self._starts: list[float] = []
+
+    def add(self, thumbnails: Thumbnails, seconds: NDArray[np.float64]) -> None:
+        """Take in pictures that follow those before: uint8 `[K, h, w, 3]` BGR, about 64 pixels wide, and float64 `[K]`.
+        Within a portion they may come twice or out of order.
+
+        Raises ValueError if the two differ in length.
+        """
+        if len(thumbnails) != len(seconds):
+            raise ValueError(f"{len(thumbnails)} thumbnails but {len(seconds)} times")
+        if len(seconds) == 0:
+            return
+        self._pictures.append(thumbnails)
+        self._seconds.append(seconds)
+        if seconds[-1] - self._seconds[0][0] > 4 * CONTEXT_SECONDS:
+            self._decide(float(seconds[-1]) - CONTEXT_SECONDS)
+            while len(self._seconds) > 1 and self._seconds[0][-1] < self._decided - CONTEXT_SECONDS:
+                del self._pictures[0], self._seconds[0]
+
+    def _decide(self, until: float) -> None:
+        if self._seconds:
+            found = _starts(np.concatenate(self._pictures), np.concatenate(self._seconds))
+            self._starts += [start for start in found if self._decided <= start < until]
+        self._decided = until
+
+    def finish(self, span: Span) -> list[Span]:
+        """Shots that cover `span` without gap or overlap."""
+        self._decide(np.inf)
+        edges = [span.start_seconds]
+        for start in sorted(self._starts):
+            if start - edges[-1] >= MIN_SHOT_SECONDS and span.end_seconds - start >= MIN_SHOT_SECONDS:
+                edges.append(start)
+        return [Span(a, b) for a, b in pairwise([*edges, span.end_seconds])]
 
 
 def find_shots(thumbnails: Thumbnails, seconds: NDArray[np.float64], span: Span) -> list[Span]:
-    """Shots that cover `span` without gap or overlap.
+    """Shots that cover `span` without gap or overlap, from all pictures at once; see `ShotFinder`."""
+    finder = ShotFinder()
+    finder.add(thumbnails, seconds)
+    return finder.finish(span)
 
-    thumbnails: uint8 `[K, h, w, 3]` BGR, about 64 pixels wide; seconds: float64 `[K]`, when each appears, in any order.
-    Raises ValueError if the two differ in length.
-    """
-    if len(thumbnails) != len(seconds):
-        raise ValueError(f"{len(thumbnails)} thumbnails but {len(seconds)} times")
+
+def _starts(thumbnails: Thumbnails, seconds: NDArray[np.float64]) -> list[float]:
+    """When new shots start, in seconds; in no order."""
     seconds, order = np.unique(seconds, return_index=True)
     pictures, seconds = _distinct(_hsv(thumbnails[order]), seconds)
     cuts = _cuts(pictures, seconds)
     starts = [float(seconds[i]) for i in cuts]
     for first, last in pairwise([0, *cuts, len(pictures)]):
         starts += _gradual(pictures[first:last], seconds[first:last])
-    edges = [span.start_seconds]
-    for start in sorted(starts):
-        if start - edges[-1] >= MIN_SHOT_SECONDS and span.end_seconds - start >= MIN_SHOT_SECONDS:
-            edges.append(float(start))
-    return [Span(a, b) for a, b in pairwise([*edges, span.end_seconds])]
+    return starts
 
 
 def _hsv(thumbnails: Thumbnails) -> Thumbnails:

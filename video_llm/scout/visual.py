@@ -22,7 +22,7 @@ from tvu.video_llm.cache import CacheEntry, FeatureCache
 from tvu.video_llm.encode import Classifier, FrameEncoder
 from tvu.video_llm.sample import SamplingConfig, Watch, watch
 from tvu.video_llm.scout.query import Router, Sentences, asks_for_darkness, visual_content
-from tvu.video_llm.scout.shots import find_shots
+from tvu.video_llm.scout.shots import ShotFinder
 from tvu.video_llm.types import ScoreCurve, VideoClip
 
 Array = NDArray[np.float64]
@@ -87,6 +87,7 @@ STRIDE = 8  # pixels, of that grid
 BLACK = 50  # value below which a thumbnail's pixel counts as dark
 LONG_SECONDS = 12.0  # a shot longer than this may well show several things, one after the other
 PIECE_SECONDS = 3.0  # and a piece of it is at least this long
+PIECE_FRAMES = 1000  # at about so many frames a place for a cut is looked for
 
 
 class VisualIndexer:
@@ -98,14 +99,15 @@ class VisualIndexer:
         self._times: list[NDArray[np.float64]] = []
         self._features: list[NDArray[np.float32]] = []
         self._last: NDArray[np.int16] | None = None
-        self._thumbnails: list[NDArray[np.uint8]] = []
-        self._thumbnail_seconds: list[NDArray[np.float64]] = []
+        self._shots = ShotFinder()
+        self._dark: list[Array] = []  # of the thumbnails, which are not kept: an hour of them would fill the memory
+        self._dark_seconds: list[Array] = []
 
     def add(self, step: Watch) -> None:
         """Take in the next step of the pass."""
-        if len(step.thumbnail_seconds):
-            self._thumbnails.append(step.thumbnails)
-            self._thumbnail_seconds.append(step.thumbnail_seconds)
+        self._shots.add(step.thumbnails, step.thumbnail_seconds)
+        self._dark.append((step.thumbnails.max(axis=-1, initial=0) < BLACK).mean(axis=(1, 2)))
+        self._dark_seconds.append(step.thumbnail_seconds)
         pixels, times = step.frames.pixels[0], step.frames.pts_seconds[0]
         if len(times) == 0:
             return
@@ -125,19 +127,10 @@ class VisualIndexer:
         """The index of all that was added. Raises ValueError if no frame was."""
         if not self._times:
             raise ValueError("an index needs frames")
-        thumbnails, seconds = self._all_thumbnails()
         times, features = np.concatenate(self._times), np.concatenate(self._features)
-        shots = [
-            piece
-            for shot in find_shots(thumbnails, seconds, self._clip.span)
-            for piece in in_pieces(shot, times, features)
-        ]
-        return VisualIndex(times, features, tuple(shots), _darkness(thumbnails, seconds, shots))
-
-    def _all_thumbnails(self) -> tuple[NDArray[np.uint8], Array]:
-        if not self._thumbnails:
-            return np.zeros((0, 1, 1, 3), np.uint8), np.zeros(0)
-        return np.concatenate(self._thumbnails), np.concatenate(self._thumbnail_seconds)
+        shots = [piece for shot in self._shots.finish(self._clip.span) for piece in in_pieces(shot, times, features)]
+        dark = _darkness(np.concatenate(self._dark), np.concatenate(self._dark_seconds), shots)
+        return VisualIndex(times, features, tuple(shots), dark)
 
 
 def build_visual_index(clip: VideoClip, encoder: FrameEncoder, sampling: SamplingConfig | None = None) -> VisualIndex:
@@ -161,7 +154,8 @@ def in_pieces(shot: Span, times: Array, features: NDArray[np.floating[Any]]) -> 
     if shot.seconds <= LONG_SECONDS:
         return [shot]
     inside = (times >= shot.start_seconds) & (times < shot.end_seconds)
-    when, what = times[inside], np.asarray(features[inside], np.float64)
+    stride = max(1, np.count_nonzero(inside) // PIECE_FRAMES)
+    when, what = times[inside][::stride], np.asarray(features[inside][::stride], np.float64)
     count = np.arange(1, len(when))  # frames before each possible cut, which is at the start of the next frame
     far = (when[1:] - shot.start_seconds >= PIECE_SECONDS) & (shot.end_seconds - when[1:] >= PIECE_SECONDS)
     if not far.any():
@@ -174,10 +168,10 @@ def in_pieces(shot: Span, times: Array, features: NDArray[np.floating[Any]]) -> 
     return [piece for part in parts for piece in in_pieces(part, times, features)]
 
 
-def _darkness(thumbnails: NDArray[np.uint8], seconds: Array, shots: Sequence[Span]) -> Array:
+def _darkness(dark: Array, seconds: Array, shots: Sequence[Span]) -> Array:
+    """Means over the shots `[S]` of a share that thumbnails `[K]` have."""
     if len(seconds) == 0:
         return np.zeros(len(shots))
-    dark = (thumbnails.max(axis=-1) < BLACK).mean(axis=(1, 2))
     starts = np.array([s.start_seconds for s in shots])
     shot = np.maximum(np.searchsorted(starts, seconds + 1e-6, side="right") - 1, 0)
     count = np.bincount(shot, minlength=len(shots))

@@ -37,6 +37,6 @@ def test_a_witness_speaks_for_one_event_only():
 
 
 def test_what_is_unlikely_is_neither_told_nor_a_witness():
-    assert fuse([Grounding(Span(1, 2), 0.5, "speech"), Grounding(Span(1, 2), 0.1, "visual", "bus")], 0.2) == [
+    assert fuse([Grounding(Span(1, 2), 0.5, "speech"), Grounding(Span(1, 2), 0.1, "visual", "bus")], 0.0) == [
         Grounding(Span(1, 2), 0.5, "speech")
     ]

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvu.temporal.types import Span
-from tvu.video_llm.scout.shots import find_shots
+from tvu.video_llm.scout.shots import ShotFinder, find_shots
 
 HZ = 15.0
 Pictures = NDArray[np.uint8]
@@ -77,3 +77,15 @@ def test_pictures_that_come_twice_or_out_of_order_do_no_harm() -> None:
 def test_shots_respect_the_part_that_is_looked_at() -> None:
     pictures, seconds = np.concatenate([scene(1, 30), scene(2, 30)]), 10 + np.arange(60) / HZ
     assert find_shots(pictures, seconds, Span(10, 14)) == [Span(10, 12), Span(12, 14)]
+
+
+def test_pictures_that_arrive_in_portions_give_the_same_shots() -> None:
+    pictures = np.concatenate([scene(seed, 600 + 40 * seed) for seed in range(1, 5)])  # 187 seconds
+    seconds = np.arange(len(pictures)) / HZ
+    finder = ShotFinder()
+    for first in range(0, len(pictures), 47):
+        finder.add(pictures[first : first + 47], seconds[first : first + 47])
+        assert sum(map(len, finder._seconds)) < 100 * HZ  # however long the clip
+    span = Span(0, len(pictures) / HZ)
+    assert finder.finish(span) == find_shots(pictures, seconds, span)
+    assert len(find_shots(pictures, seconds, span)) == 4
