@@ -106,7 +106,8 @@ class Lite0Encoder(_Lite0Classes):
 
 
 class Lite0Torch(_Lite0Classes):
-    """The same network through torch, for a GPU: features equal to Lite0Encoder's up to rounding, hence its name.
+    """The same network through torch, for a GPU: features equal to Lite0Encoder's up to rounding
+    (TF32 on an H200: 0.4 % of the largest), hence its name.
 
     Raises WeightsError where the weights are missing or damaged.
     """
