@@ -29,6 +29,8 @@ SHORT_SECONDS = 3.5  # a sentence below this is not cut into clauses
 SLACK_SECONDS = 0.3  # a word is stretched to the end of its voiced stretch over at most half of this
 BREATH_SECONDS = 0.2  # a silence between words where a sentence may have ended unmarked
 MIN_PART_WORDS = 3
+LOOP_COMPRESSION = 2.4  # zlib shrinks the text of one sentence or several less than this, a loop of words more
+UNHEARD_SECONDS = 0.05  # the recogniser gives words that it has no sound for less than this
 NEIGHBOUR_SECONDS = 0.6  # sentences closer than this may be one answer together
 
 
@@ -115,9 +117,8 @@ def transcribe(sound: "Sound", model_dir: Path) -> Transcript:
     """Words of `sound` with times on its clock; none where nobody speaks.
 
     Only stretches that silero's detector finds voiced reach the recogniser, which would otherwise invent words for
-    silence and music;
-    what it still invents is dropped by its own doubts (no speech and unlikely words together, or text that compresses
-    like a loop).
+    silence and music; what it still invents is dropped by its own doubts (no speech and unlikely words together) and
+    where a loop of words outruns the sound. The same sound gives the same words.
     For hours of sound, transcribe stretch by stretch and use `Transcript.joined`: the spectrogram is bounded here,
     the samples are not.
 
@@ -134,24 +135,18 @@ def transcribe(sound: "Sound", model_dir: Path) -> Transcript:
                 samples,
                 language="en",
                 beam_size=5,
+                temperature=0.0,  # never decoded again with dice because the first looks doubtful: five times the cost
                 word_timestamps=True,
                 condition_on_previous_text=False,
                 vad_filter=True,
                 vad_parameters={"min_silence_duration_ms": 500, "speech_pad_ms": 400},
             )
-            heard: list[Word] = []
-            for segment in segments:
-                if not _is_invented(segment):
-                    heard += [
-                        Word(
-                            w.word.strip(),
-                            zero + float(w.start),
-                            zero + float(max(w.end, w.start)),
-                            float(w.probability),
-                        )
-                        for w in segment.words or ()
-                        if w.word.strip()
-                    ]
+            heard = [
+                Word(w.word.strip(), zero + float(w.start), zero + float(max(w.end, w.start)), float(w.probability))
+                for segment in segments
+                for w in _believed(segment)
+                if w.word.strip()
+            ]
         except RuntimeError as error:
             raise BackendError(f"speech recognition failed: {error}") from error
         words += _snapped(heard, [(zero + a, zero + b) for a, b in _voiced(samples)])
@@ -186,12 +181,16 @@ def _snapped(words: Sequence[Word], voiced: Sequence[tuple[float, float]]) -> li
     return snapped
 
 
-def _is_invented(segment: Any) -> bool:
-    return (
-        (segment.no_speech_prob > 0.6 and segment.avg_logprob < -0.8)
-        or segment.compression_ratio > 2.4
-        or segment.avg_logprob < -1.5
-    )
+def _believed(segment: Any) -> list[Any]:
+    """The words of a segment of faster-whisper that were not invented: none, all, or all before a loop."""
+    words = list(segment.words or ())
+    if segment.avg_logprob < (-0.8 if segment.no_speech_prob > 0.6 else -1.5):
+        return []
+    if segment.compression_ratio > LOOP_COMPRESSION:
+        # people do repeat themselves, and clips loop; an invented loop goes on where there is no sound left for it
+        lasting = [i for i, w in enumerate(words) if w.end - w.start >= UNHEARD_SECONDS]
+        return words[: lasting[-1] + 2] if len(lasting) > len(words) / 4 else []
+    return words
 
 
 # --- units --------------------

@@ -96,6 +96,29 @@ def test_silence_and_music_say_nothing():
 
 
 @pytest.mark.weights
+def test_a_sentence_that_loops_is_kept_and_heard_alike_every_time():
+    model = whisper()
+    if not has_espeak():
+        pytest.skip("espeak-ng is not installed")
+    once = np.append(narrated.speak(SAID[0].text), np.zeros(RATE // 3, np.float32))
+    sound = Sound(np.tile(once, 8), RATE, 0.0)
+    heard = transcribe(sound, model)
+    assert [w.text for w in heard.words].count("painted") >= 6
+    assert transcribe(sound, model) == heard
+
+
+@pytest.mark.weights
+def test_a_loop_of_words_that_the_sound_does_not_hold_is_dropped():
+    model = whisper()
+    if not has_espeak():
+        pytest.skip("espeak-ng is not installed")
+    german = narrated.speak(
+        "Guten Morgen, heute geht es um das Wetter in Hamburg und um neue Züge nach Berlin.", voice="de"
+    )
+    assert len(transcribe(Sound(german, RATE, 0.0), model).words) < 40
+
+
+@pytest.mark.weights
 def test_a_paraphrase_finds_what_was_said_and_a_picture_question_does_not(monkeypatch):
     monkeypatch.setattr(narrated, "VOICES", ("en-us",))  # tiny.en hears it best
     model, sentences = whisper(), encoder()
