@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from tvu.temporal.sampling import times_evenly
 from tvu.temporal.timecode import format_timecode, percent
@@ -12,7 +12,7 @@ from tvu.video_llm.export import written_beside
 from tvu.video_llm.types import Answer, Evidence, VideoClip
 
 WIDTH, MARGIN, GAP = 1200, 24, 10
-STRIP_HEIGHT, CURVE_HEIGHT, NUM_SPANS_NAMED = 90, 150, 6
+STRIP_HEIGHT, SLOT_WIDTH, CURVE_HEIGHT, NUM_SPANS_NAMED = 90, 72, 150, 6
 INK, FAINT, PAPER = "#1b1b1b", "#9a9a9a", "#ffffff"
 COLOURS: dict[Evidence, str] = {"visual": "#0b6fb8", "speech": "#b2460a", "screen-text": "#3c7a1e"}  # 4.5:1 on white
 
@@ -72,18 +72,13 @@ def draw_timeline(clip: VideoClip, answer: Answer, out: Path) -> None:
 
 
 def _paste_strip(picture: Image.Image, clip: VideoClip, top: int, inner: int) -> None:
-    """Evenly spaced frames, each over the time that it shows."""
-    count = max(1, round(inner / (STRIP_HEIGHT * clip.width / clip.height)))
-    count = min(count, 40)
-    width = inner / count
-    i = 0
-    for batch in read_frames(clip, times_evenly(clip.span, count), max_side=2 * STRIP_HEIGHT):
-        for pixels in batch.pixels[0]:
-            frame = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
-            frame.thumbnail((max(1, int(width) - 2), STRIP_HEIGHT))
-            offset = (int(width) - frame.width) // 2
-            picture.paste(frame, (int(MARGIN + i * width) + offset, top + (STRIP_HEIGHT - frame.height) // 2))
-            i += 1
+    """Evenly spaced frames, each over the time that it shows; wide ones lose their sides, so that more of them fit."""
+    count = round(inner / SLOT_WIDTH)
+    size = round(inner / count) - 2, STRIP_HEIGHT
+    batches = read_frames(clip, times_evenly(clip.span, count), max_side=3 * STRIP_HEIGHT)
+    for i, pixels in enumerate(frame for batch in batches for frame in batch.pixels[0]):
+        frame = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
+        picture.paste(ImageOps.fit(frame, size), (MARGIN + round(i * inner / count) + 1, top))
 
 
 def _shorten(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float) -> str:
