@@ -123,7 +123,7 @@ def test_a_closed_pipe_ends_quietly(weights_cache):
 @pytest.mark.weights
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full to write to")
 def test_a_full_disk_is_a_sentence(weights_cache):
-    with open("/dev/full", "w") as full:
+    with Path("/dev/full").open("w") as full:
         command = [Path(sys.executable).with_name("tvu"), "ground", SAMPLES / "parade.mp4", "-q", "tiger"]
         run = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
     assert run.returncode == 5
