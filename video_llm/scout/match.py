@@ -313,6 +313,7 @@ class Unit:
     """Words that may be an answer, and when: a sentence, two sentences, a title.
 
     is_joined: made of several sentences that are units themselves; is_part: a part of a sentence that is a unit itself.
+    ends_inside: how many sentences end within it, where recognisers disagree the mean of what each heard.
     certainty: how sure the recogniser was, in [0, 1].
     """
 
@@ -320,6 +321,7 @@ class Unit:
     span: Span
     is_joined: bool = False
     is_part: bool = False
+    ends_inside: float = 0.0
     certainty: float = 1.0
 
 
@@ -378,26 +380,23 @@ FEATURES = (
     "speech",
     "screen_text",
     "missing",
-    "joined",
+    "crossed",
     "part",
     "inner",
 )
 SPEAK_FOR = ("meaning", "typed", "margin", "words", "verbatim", "kind")  # may not have a negative weight
-SPEAK_AGAINST = ("missing", "joined", "inner")  # may not have a positive one
+SPEAK_AGAINST = ("missing", "crossed", "inner")  # may not have a positive one
 
 
 def features_of(index: WordIndex, query: str, sentences: Sentences) -> NDArray[np.float64]:
     """float64 `[U, len(FEATURES)]`: how each unit fits the question.
 
     meaning, typed: cosine with the content of the question, with the question as typed; margin: the better of the two
-    above that of the
-    best unit elsewhere. words: share of the content's words found, rare ones counting more. verbatim: letters of the
-    content found in
-    order, where the question gives the very words. kind: a kind of thing that is asked for is there. speech,
-    screen_text: what the
-    question addresses. joined, part: as in Unit; inner: how much closer the best smaller unit inside this one is,
-    which then says it better.
-    missing: a number in the content, or the kind of thing asked for, is not there.
+    above that of the best unit elsewhere. words: share of the content's words found, rare ones counting more.
+    verbatim: letters of the content found in order, where the question gives the very words. kind: a kind of thing
+    that is asked for is there. speech, screen_text: what the question addresses. missing: a number in the content, or
+    the kind of thing asked for, is not there. crossed: sentences that end inside the unit; part: as in Unit; inner:
+    how much closer the best smaller unit inside this one is, which then says it better.
     Nothing here knows how long a unit is or where: those are habits of a data set.
     """
     units = index.units
@@ -421,7 +420,7 @@ def features_of(index: WordIndex, query: str, sentences: Sentences) -> NDArray[n
         "missing": np.maximum(lost, kind < 0),
         "speech": np.full(len(units), to["speech"]),
         "screen_text": np.full(len(units), to["screen-text"]),
-        "joined": [float(u.is_joined) for u in units],
+        "crossed": [u.ends_inside for u in units],
         "part": [float(u.is_part) for u in units],
         "inner": np.maximum(0, _best_inside(best, index) - best + 0.05),
     }

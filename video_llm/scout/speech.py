@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tvu.temporal.types import Span
 from tvu.video_llm.errors import BackendError
 from tvu.video_llm.runtime import quiet_threads, usable_cores
-from tvu.video_llm.scout.match import Sentences, Unit, WordCandidate, WordIndex, build_index, score_words
+from tvu.video_llm.scout.match import Sentences, Unit, WordCandidate, WordIndex, build_index, plain_words, score_words
 from tvu.video_llm.types import ScoreCurve
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ WINDOW_SECONDS = 120.0  # transcribed at once; bounds the spectrogram that is he
 PAUSE_SECONDS = 0.6  # a silence between words that ends an utterance
 LONG_SECONDS = 12.0  # an utterance above this is cut at its longest pause
 SHORT_SECONDS = 3.5  # a sentence below this is not cut into clauses
+BRIGHTENING = 0.8  # of each sample taken from the next for the second hearing
+EDGE_SECONDS = 0.5  # a sentence that ends nearer to the end of a unit than this ends with it
 SLACK_SECONDS = 0.3  # a word is stretched to the end of its voiced stretch over at most half of this
 BREATH_SECONDS = 0.2  # a silence between words where a sentence may have ended unmarked
 MIN_PART_WORDS = 3
@@ -46,18 +48,24 @@ class Word:
 
 @dataclass(frozen=True)
 class Transcript:
-    """All words of a sound track in order of time; `language` is an ISO 639-1 code."""
+    """All words of a sound track in order of time; `language` is an ISO 639-1 code.
+
+    again: the words of a second hearing, which often gets right what the first misheard.
+    """
 
     words: tuple[Word, ...]
+    again: tuple[Word, ...] = ()
     language: str = "en"
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """For the cache: `text` uint8 (UTF-8, words separated by newlines), `times` float64 `[W, 2]`, `probability`
-        float32 `[W]`."""
+        float32 `[W]`, of both hearings one after the other; `first` int64 `[1]`, how many words are of the first."""
+        words = self.words + self.again
         return {
-            "text": np.frombuffer("\n".join(w.text for w in self.words).encode(), np.uint8),
-            "times": np.array([(w.start_seconds, w.end_seconds) for w in self.words], np.float64).reshape(-1, 2),
-            "probability": np.array([w.probability for w in self.words], np.float32),
+            "text": np.frombuffer("\n".join(w.text for w in words).encode(), np.uint8),
+            "times": np.array([(w.start_seconds, w.end_seconds) for w in words], np.float64).reshape(-1, 2),
+            "probability": np.array([w.probability for w in words], np.float32),
+            "first": np.array([len(self.words)], np.int64),
             "language": np.frombuffer(self.language.encode(), np.uint8),
         }
 
@@ -66,14 +74,18 @@ class Transcript:
         """The inverse of `to_arrays`."""
         texts = bytes(arrays["text"]).decode().split("\n") if len(arrays["times"]) else []
         rows = zip(texts, arrays["times"].tolist(), arrays["probability"].tolist(), strict=True)
-        return cls(
-            tuple(Word(text, start, end, p) for text, (start, end), p in rows), bytes(arrays["language"]).decode()
-        )
+        words = tuple(Word(text, start, end, p) for text, (start, end), p in rows)
+        first = int(arrays["first"][0])
+        return cls(words[:first], words[first:], bytes(arrays["language"]).decode())
 
     @classmethod
     def joined(cls, transcripts: Sequence["Transcript"]) -> "Transcript":
         """Transcripts of successive stretches of one sound track as one."""
-        return cls(tuple(w for t in transcripts for w in t.words), transcripts[0].language if transcripts else "en")
+        return cls(
+            tuple(w for t in transcripts for w in t.words),
+            tuple(w for t in transcripts for w in t.again),
+            transcripts[0].language if transcripts else "en",
+        )
 
 
 @cache
@@ -128,29 +140,46 @@ def transcribe(sound: "Sound", model_dir: Path) -> Transcript:
         raise ValueError(f"speech is recognised at {RATE} Hz, not {sound.rate}")
     model = _whisper(model_dir)
     words: list[Word] = []
+    again: list[Word] = []
     for first, samples in _windows(sound.samples):
-        zero = sound.start_seconds + first / RATE
-        try:
-            segments, _ = model.transcribe(
-                samples,
-                language="en",
-                beam_size=5,
-                temperature=0.0,  # never decoded again with dice because the first looks doubtful: five times the cost
-                word_timestamps=True,
-                condition_on_previous_text=False,
-                vad_filter=True,
-                vad_parameters={"min_silence_duration_ms": 500, "speech_pad_ms": 400},
+        voiced = _voiced(samples)
+        for heard, listened in ((words, samples), (again, _brightened(samples))):
+            heard += (
+                replace(
+                    w,
+                    start_seconds=sound.start_seconds + first / RATE + w.start_seconds,
+                    end_seconds=sound.start_seconds + first / RATE + w.end_seconds,
+                )
+                for w in _snapped(_heard(model, listened), voiced)
             )
-            heard = [
-                Word(w.word.strip(), zero + float(w.start), zero + float(max(w.end, w.start)), float(w.probability))
-                for segment in segments
-                for w in _believed(segment)
-                if w.word.strip()
-            ]
-        except RuntimeError as error:
-            raise BackendError(f"speech recognition failed: {error}") from error
-        words += _snapped(heard, [(zero + a, zero + b) for a, b in _voiced(samples)])
-    return Transcript(tuple(words))
+    return Transcript(tuple(words), tuple(again))
+
+
+def _heard(model: Any, samples: NDArray[np.float32]) -> list[Word]:
+    try:
+        segments, _ = model.transcribe(
+            samples,
+            language="en",
+            beam_size=5,
+            temperature=0.0,  # never decoded again with dice because the first looks doubtful: five times the cost
+            word_timestamps=True,
+            condition_on_previous_text=False,
+            vad_filter=True,
+            vad_parameters={"min_silence_duration_ms": 500, "speech_pad_ms": 400},
+        )
+        return [
+            Word(w.word.strip(), float(w.start), float(max(w.end, w.start)), float(w.probability))
+            for segment in segments
+            for w in _believed(segment)
+            if w.word.strip()
+        ]
+    except RuntimeError as error:
+        raise BackendError(f"speech recognition failed: {error}") from error
+
+
+def _brightened(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The sound with its high tones brought forward: the same words, misheard elsewhere."""
+    return np.append(samples[:1], samples[1:] - BRIGHTENING * samples[:-1]).astype(np.float32)
 
 
 def _voiced(samples: NDArray[np.float32]) -> list[tuple[float, float]]:
@@ -251,8 +280,20 @@ def clauses_of(words: Sequence[Word]) -> list[tuple[Word, ...]]:
 
 def units_of(transcript: Transcript) -> list[Unit]:
     """What may answer a question: every sentence, every run of clauses within a long one, and every two sentences
-    that are close."""
-    pieces = sentences_of(transcript.words)
+    that are close; of both hearings, but once where they agree."""
+    hearings = [sentences_of(words) for words in (transcript.words, transcript.again) if words]
+    ends = [np.array([piece[-1].end_seconds for piece in pieces]) for pieces in hearings]
+    units: dict[tuple[str, int, int], Unit] = {}
+    for pieces in hearings:
+        for unit in _units_heard(pieces):
+            start, end = unit.span.start_seconds, unit.span.end_seconds
+            inside = [np.sum((e > start + EDGE_SECONDS) & (e < end - EDGE_SECONDS)) for e in ends]
+            key = " ".join(plain_words(unit.text)), round(start * 2), round(end * 2)
+            units.setdefault(key, replace(unit, ends_inside=float(np.minimum(inside, 2).mean())))
+    return list(units.values())
+
+
+def _units_heard(pieces: Sequence[tuple[Word, ...]]) -> list[Unit]:
     units = [_unit(piece) for piece in pieces]
     for a, b in pairwise(pieces):
         if b[0].start_seconds - a[-1].end_seconds < NEIGHBOUR_SECONDS:

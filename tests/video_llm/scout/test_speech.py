@@ -70,11 +70,25 @@ def test_hurried_sentences_are_also_offered_one_by_one():
     assert "we came by boat," in [u.text for u in units_of(Transcript(words))]
 
 
+def test_what_a_second_hearing_heard_is_offered_too_but_once_where_both_agree():
+    first, again = (spoken(f"The bridge is long. My {aunt} sells bread.") for aunt in ("hand", "aunt"))
+    texts = [u.text for u in units_of(Transcript(first, again)) if not u.is_joined]
+    assert texts == ["The bridge is long.", "My hand sells bread.", "My aunt sells bread."]
+
+
+def test_a_sentence_that_the_other_hearing_ends_in_the_middle_is_known_by_it():
+    first = spoken("We came by train and my aunt sells bread")
+    again = spoken("We came by train. And my aunt sells bread.")
+    inside = {u.text: u.ends_inside for u in units_of(Transcript(first, again))}
+    assert inside["We came by train and my aunt sells bread"] == 0.5
+    assert inside["We came by train."] == 0
+
+
 def test_a_transcript_survives_the_cache():
-    transcript = Transcript(spoken("naïve words, “quoted”."), "en")
+    transcript = Transcript(spoken("naïve words, “quoted”."), spoken("knife words"), "en")
     again = Transcript.from_arrays(transcript.to_arrays())
-    assert [w.text for w in again.words] == [w.text for w in transcript.words]
-    assert again.words[1].start_seconds == transcript.words[1].start_seconds
+    assert [w.text for w in again.words + again.again] == ["naïve", "words,", "“quoted”.", "knife", "words"]
+    assert again.words[1].start_seconds == transcript.words[1].start_seconds and len(again.again) == 2
     assert Transcript.from_arrays(Transcript(()).to_arrays()) == Transcript(())
 
 
