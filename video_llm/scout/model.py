@@ -9,10 +9,11 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
+import numpy as np
 from numpy.typing import NDArray
 
 from tvu.temporal.errors import TvuError
@@ -24,7 +25,7 @@ from tvu.video_llm.pipeline import Report, be_silent
 from tvu.video_llm.sample import SamplingConfig, Watch, watch
 from tvu.video_llm.scout.background import Background
 from tvu.video_llm.scout.fuse import fuse
-from tvu.video_llm.scout.match import WordCandidate
+from tvu.video_llm.scout.match import WordCandidate, addresses
 from tvu.video_llm.scout.query import Router
 from tvu.video_llm.scout.screen_text import ScreenText, read_screen_text, score_screen_text
 from tvu.video_llm.scout.speech import Transcript, score_speech, transcribe
@@ -35,8 +36,10 @@ from tvu.weights.errors import WeightsError
 from tvu.weights.load import located, require
 
 SAMPLING = SamplingConfig(fps=4.0, max_side=400)
-LAYOUT = 2  # of what the channels keep in the cache; raised when it, or how it is made, changes
+LAYOUT = 3  # of what the channels keep in the cache; raised when it, or how it is made, changes
 LEAST_SCORE = 0.25  # below it a span is more likely noise than an answer
+UNASKED = 0.5  # of the probability that remains for what is said when the question does not ask for words: a narrator
+# may speak of ships while the question is about the one in the picture
 HELD_BATCHES = 4  # batches that the reader of text may lag behind the eyes
 
 T = TypeVar("T")
@@ -138,7 +141,10 @@ class Scout:
 
     def _score_words(self, seen: Seen, question: str) -> Iterator[tuple[list[WordCandidate], ScoreCurve]]:
         if seen.transcript is not None and seen.transcript.words:
-            yield score_speech(seen.transcript, question, self._sentences)
+            heard, curve = score_speech(seen.transcript, question, self._sentences)
+            asked = UNASKED + (1 - UNASKED) * addresses(question)["speech"]
+            scaled = replace(curve, scores=(curve.scores * asked).astype(np.float32))
+            yield [replace(c, probability=c.probability * asked) for c in heard], scaled
         if seen.screen_text is not None and seen.screen_text.tracks:
             yield score_screen_text(seen.screen_text, question, self._sentences)
 
