@@ -23,6 +23,7 @@ $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else "tvu needs Python 3.11 to 3.13; set PYTHON=python3.12 or so")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q -e '.[dev]'
+	$(BIN)/pip install -q --force-reinstall --no-deps opencv-python-headless  # or the desktop build, which needs libGL, may win
 	mkdir -p $(VENV)/types && ln -sfn ../.. $(VENV)/types/tvu  # the rooms as `tvu.*`, for the type checker
 	touch $@
 

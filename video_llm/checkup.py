@@ -24,7 +24,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Everything, in the order in which a question would meet it."""
-    return [_python(), *_readers(), _ffmpeg(), *_weights(), *_torch(), *_extras(), _cache()]
+    return [_python(), *_readers(), _ffmpeg(), _opencv(), *_weights(), *_torch(), *_extras(), _cache()]
 
 
 def _python() -> Finding:
@@ -63,6 +63,15 @@ def _ffmpeg() -> Finding:
     except (subprocess.SubprocessError, OSError) as error:
         return Finding("ffmpeg", "missing", f"does not run: {error}", "pip install --force-reinstall imageio-ffmpeg")
     return Finding("ffmpeg", "works", " ".join(run.stdout.split()[:3]) + f" ({path})")
+
+
+def _opencv() -> Finding:
+    from tvu.video_llm.runtime import opencv
+
+    try:
+        return Finding("opencv", "works", opencv().__version__)
+    except TvuError as error:
+        return Finding("opencv", "missing", error.message, error.hint)
 
 
 def _weights() -> list[Finding]:

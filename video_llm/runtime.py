@@ -5,7 +5,9 @@ Threads that spin while they wait took one model from 16 to 1437 ms a frame on t
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from tvu.video_llm.errors import BackendError
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -59,3 +61,17 @@ def onnx_session(path: Path) -> "InferenceSession":
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3  # its warnings about the graph are for whoever exported it
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def opencv() -> Any:
+    """The module cv2. Raises BackendError where it does not load.
+
+    Two of our dependencies bring it, one of them built for a desktop: on a server without libGL that build does not
+    load, and which of the two pip wrote last is chance.
+    """
+    try:
+        import cv2
+    except ImportError as error:
+        hint = "pip install --force-reinstall --no-deps opencv-python-headless"
+        raise BackendError(f"OpenCV does not load: {error}", hint=hint) from error
+    return cv2

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from tvu.temporal.types import Span
 from tvu.video_llm.errors import BackendError
-from tvu.video_llm.runtime import onnx_session
+from tvu.video_llm.runtime import onnx_session, opencv
 from tvu.video_llm.scout.match import Sentences, Unit, WordCandidate, WordIndex, build_index, letters_alike, score_words
 from tvu.video_llm.types import FrameBatch, ScoreCurve
 
@@ -123,8 +123,7 @@ class Reader:
 
     def read_at(self, pixels: Pixels, box: Box) -> TextLine:
         """What is written inside `box` (pixels), however uncertain."""
-        import cv2
-
+        cv2 = opencv()
         height, width = pixels.shape[:2]
         left, top, right, bottom = (round(v) for v in box)
         crop = pixels[
@@ -146,8 +145,7 @@ class Reader:
     def _find(self, pixels: Pixels) -> list[Box]:
         """Boxes of lines, in pixels: regions of the detector's map, grown back to the size of the letters, joined
         along a row."""
-        import cv2
-
+        cv2 = opencv()
         height, width = pixels.shape[:2]
         scale = min(1.0, self._config.max_side / max(height, width))
         size = [max(32, round(v * scale / 32) * 32) for v in (width, height)]

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvu.temporal.types import Span
+from tvu.video_llm.runtime import opencv
 
 Thumbnails = NDArray[np.uint8]
 """uint8 `[K, h, w, 3]`, BGR."""
@@ -95,10 +96,9 @@ def _starts(thumbnails: Thumbnails, seconds: NDArray[np.float64]) -> list[float]
 
 
 def _hsv(thumbnails: Thumbnails) -> Thumbnails:
-    import cv2
-
     if len(thumbnails) == 0:
         return thumbnails
+    cv2 = opencv()
     return np.stack([np.asarray(cv2.cvtColor(t, cv2.COLOR_BGR2HSV), np.uint8) for t in thumbnails])
 
 
