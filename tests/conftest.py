@@ -1,4 +1,4 @@
-"""What every test may use: the installed command, and a private cache."""
+"""What every test may use: the installed command, and the pulled weights."""
 
 import os
 import subprocess
@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-SHARED = ROOT.parent / "shared" / "data"
 Tvu = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -32,15 +30,6 @@ def tvu() -> Tvu:
         )
 
     return run
-
-
-@pytest.fixture
-def needles() -> Path:
-    """The development videos, where they are at hand."""
-    folder = SHARED / "needles"
-    if not folder.is_dir():
-        pytest.skip("the development videos are not beside this checkout")
-    return folder
 
 
 @pytest.fixture(scope="session")
