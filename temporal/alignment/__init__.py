@@ -1,0 +1,1 @@
+"""Text to video: which second each sentence is shown in."""

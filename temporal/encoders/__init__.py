@@ -1,0 +1,1 @@
+"""Temporal encoders: features that know what came before and after them."""

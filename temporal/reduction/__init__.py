@@ -1,0 +1,1 @@
+"""Fewer visual tokens, each with its time and place."""

@@ -1,0 +1,1 @@
+"""State-space scans and the published blocks around them."""

@@ -1,0 +1,1 @@
+"""Seconds to text and back, as the published models write them."""

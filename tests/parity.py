@@ -1,0 +1,124 @@
+"""One case of an official implementation through our modules.
+
+`run(path)` takes a `.safetensors` case, `run_records(path)` a `.json` one; both choose by what the file says of itself
+the function in `parity_runners/<module>.py` that builds our module, and nothing else: any case of the same official
+code can be run, whatever its seed, shape or settings.
+"""
+
+import importlib.util
+import json
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+RUNNERS = Path(__file__).parent / "parity_runners"
+
+
+class Outputs(dict[str, Tensor]):
+    """Tensors named as in the file, `out.y`; found under the bare name, `y`, too."""
+
+    def __missing__(self, name: str) -> Tensor:
+        if name.startswith("out."):
+            raise KeyError(name)
+        return self[f"out.{name}"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case, ready to run: floating weights and inputs in `dtype`, integers and masks as they were stored.
+
+    config:  constructor arguments and settings of the case.
+    weights: official key to tensor, without the leading `w.`.
+    inputs:  name to tensor, without the leading `in.`.
+    outputs: names of the outputs that the case expects, without the leading `out.`.
+    """
+
+    config: dict[str, Any]
+    weights: dict[str, Tensor]
+    inputs: dict[str, Tensor]
+    outputs: tuple[str, ...]
+    dtype: torch.dtype
+
+
+def run(path: str | Path, dtype: torch.dtype = torch.float64) -> Outputs:
+    """What our module, built and fed as the case in `path` says, gives for each of its `out.*`.
+
+    dtype: float64 separates a wrong formula from rounding; float32 is what users run.
+    """
+    meta, case, kinds = read_case(Path(path), dtype)
+    runner = _runners(meta["module"]).RUNNERS[meta["runner"]]
+    outputs = runner(case)
+    return Outputs({f"out.{name}": _as_stored(outputs[name].detach(), kinds[name]) for name in case.outputs})
+
+
+def run_records(path: str | Path) -> list[dict[str, Any]]:
+    """Our result for every record in `path`, list after list in the file's order.
+
+    A result is the record with the fields that the official code computed replaced by ours.
+    """
+    content = json.loads(Path(path).read_text("utf-8"))
+    answer: Mapping[str, Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]]
+    answer = _runners(content["module"]).RECORDS
+    return [
+        {**record, **answer[f"{content['case']}.{name}"](record, content)}
+        for name, records in content.items()
+        if isinstance(records, list) and records and isinstance(records[0], dict)
+        for record in records
+    ]
+
+
+def read_case(path: Path, dtype: torch.dtype) -> tuple[dict[str, Any], Case, dict[str, torch.dtype]]:
+    """The metadata of a case, its tensors (built by their rule where not stored), the dtypes of its outputs."""
+    with safe_open(path, framework="pt") as file:
+        meta = json.loads(file.metadata()["meta"])
+        stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    kinds = {name.removeprefix("out."): stored.pop(name).dtype for name in list(stored) if name.startswith("out.")}
+    rule = meta.get("procedural") or {}
+    for name, shape, scale, offset in rule.get("weights") or []:
+        stored[f"w.{name}"] = procedural(name, rule["seed"], shape, scale, offset)
+    for name, shape, scale, offset in rule.get("inputs") or []:
+        stored[f"in.{name}"] = procedural(f"in.{name}", rule["seed"], shape, scale, offset)
+    cast = {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in stored.items()}
+    weights = {name.removeprefix("w."): tensor for name, tensor in cast.items() if name.startswith("w.")}
+    inputs = {name.removeprefix("in."): tensor for name, tensor in cast.items() if name.startswith("in.")}
+    return meta, Case(meta["config"], weights, inputs, tuple(kinds), dtype), kinds
+
+
+def _as_stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    return tensor if dtype.is_floating_point else tensor.to(dtype)
+
+
+def procedural(name: str, seed: int, shape: list[int], scale: float, offset: float) -> Tensor:
+    """A tensor described by a seed instead of stored: splitmix64 of a counter that starts at a hash of its name.
+
+    Returns float32 of `shape`, uniform in `offset +- scale`.
+    """
+    with np.errstate(over="ignore"):  # 64-bit arithmetic that wraps around is the rule
+        base = (np.uint64(zlib.crc32(name.encode())) << np.uint64(32)) ^ (
+            np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15)
+        )
+        x = base + np.arange(int(np.prod(shape)), dtype=np.uint64)
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        x = x ^ (x >> np.uint64(31))
+    unit = (x >> np.uint64(40)).astype(np.float64) / 2**24
+    return torch.from_numpy(((2 * unit - 1) * scale + offset).astype(np.float32).reshape(shape))
+
+
+@cache
+def _runners(module: str) -> ModuleType:
+    """By path, so that this file works however it was imported itself."""
+    spec = importlib.util.spec_from_file_location(f"parity_runners_{module}", RUNNERS / f"{module}.py")
+    assert spec is not None and spec.loader is not None
+    runners = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(runners)
+    return runners
