@@ -1,18 +1,17 @@
 """One case of an official implementation through our modules.
 
 `run(path)` takes a `.safetensors` case, `run_records(path)` a `.json` one; both choose by what the file says of itself
-the function in `parity_runners/<module>.py` that builds our module, and nothing else: any case of the same official
+the function in `parity_runners/<module>*.py` that builds our module, and nothing else: any case of the same official
 code can be run, whatever its seed, shape or settings.
 """
 
 import importlib.util
 import json
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -55,8 +54,7 @@ def run(path: str | Path, dtype: torch.dtype = torch.float64) -> Outputs:
     dtype: float64 separates a wrong formula from rounding; float32 is what users run.
     """
     meta, case, kinds = read_case(Path(path), dtype)
-    runner = _runners(meta["module"]).RUNNERS[meta["runner"]]
-    outputs = runner(case)
+    outputs = _found(meta["module"], "RUNNERS")[meta["runner"]](case)
     return Outputs({f"out.{name}": _as_stored(outputs[name].detach(), kinds[name]) for name in case.outputs})
 
 
@@ -66,8 +64,7 @@ def run_records(path: str | Path) -> list[dict[str, Any]]:
     A result is the record with the fields that the official code computed replaced by ours.
     """
     content = json.loads(Path(path).read_text("utf-8"))
-    answer: Mapping[str, Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]]
-    answer = _runners(content["module"]).RECORDS
+    answer = _found(content["module"], "RECORDS")
     return [
         {**record, **answer[f"{content['case']}.{name}"](record, content)}
         for name, records in content.items()
@@ -115,10 +112,13 @@ def procedural(name: str, seed: int, shape: list[int], scale: float, offset: flo
 
 
 @cache
-def _runners(module: str) -> ModuleType:
-    """By path, so that this file works however it was imported itself."""
-    spec = importlib.util.spec_from_file_location(f"parity_runners_{module}", RUNNERS / f"{module}.py")
-    assert spec is not None and spec.loader is not None
-    runners = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(runners)
-    return runners
+def _found(module: str, table: str) -> dict[str, Callable[..., Any]]:
+    """RUNNERS or RECORDS of the files for a module, loaded by path so that this file works however it was imported."""
+    found: dict[str, Callable[..., Any]] = {}
+    for file in sorted(RUNNERS.glob(f"{module}*.py")):
+        spec = importlib.util.spec_from_file_location(f"parity_runners_{file.stem}", file)
+        assert spec is not None and spec.loader is not None
+        runners = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(runners)
+        found |= getattr(runners, table, {})
+    return found
