@@ -1,0 +1,101 @@
+"""A fixed number of slots, each gathering what it attends to in the whole video (VTG-LLM, arXiv 2405.13382)."""
+
+import torch
+from torch import Tensor, nn
+
+from tvu.temporal.reduction.means import frame_mask, without_padding
+from tvu.temporal.types import VisualTokens
+
+SPAN_ATTENTION = 0.95
+"""How much of a slot's attention its span has to hold."""
+
+
+def slot_attention(x: Tensor, slots: Tensor, lengths: Tensor) -> Tensor:
+    """Where each slot looks: softmax of `x @ slots` over the L tokens (the dispatch of Soft MoE).
+
+    x `[B, L, C]`, slots `[C, K]`, lengths `[B]` real tokens, at least 1. Returns `[B, L, K]`; every column sums to one.
+    No scale, no bias, no normalisation, and one pass instead of the rounds of slot attention. Scores and softmax are
+    float32 (float64 for float64); the official GPU path computes the scores in half precision.
+    """
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    scores = without_padding(x, lengths).to(dtype) @ slots.to(dtype)
+    return scores.masked_fill(~frame_mask(lengths, x.shape[1])[..., None], -torch.inf).softmax(dim=1)
+
+
+def attended_span(attention: Tensor, spans: Tensor) -> Tensor:
+    """For each slot the shortest stretch of time whose frames hold 95 % of its attention; the earlier on a tie.
+
+    attention `[B, T, K]`, each column summing to one; spans `[B, T, 2]` seconds, frames in order of time. Returns
+    `[B, K, 2]` float64: from the start of the first of these frames to the end of the last.
+    """
+    frames = attention.shape[1]
+    held = attention.double().cumsum(dim=1).transpose(1, 2)  # [B, K, T]: up to and with frame t
+    before = held - attention.double().transpose(1, 2)
+    enough = before + SPAN_ATTENTION * held[..., -1:]
+    last = torch.searchsorted(
+        held.contiguous(), (enough - 1e-9).contiguous()
+    )  # rounding must not ask for one frame more
+    starts, ends = spans[:, None, :, 0].expand_as(held), spans[:, None, :, 1].expand_as(held)
+    ends = ends.gather(2, last.clamp(max=frames - 1))
+    seconds = (ends - starts).masked_fill((last == frames) | (before == held), torch.inf)
+    first = seconds.argmin(dim=2, keepdim=True)
+    return torch.cat([starts.gather(2, first), ends.gather(2, first)], dim=2)
+
+
+class SlotSampler(nn.Module):
+    """All tokens of a video into `num_slots` weighted means of them; parameter under its official key, `slots [C, K]`.
+
+    tokens `[B, T, N, C]`, at least one real frame a video. Returns `[B, num_slots, 1, C]`, a flat sequence in the order
+    of the slots, which is not one of time: `attended_span` says what a slot stands for, and its source is the mean of
+    its tokens' sources, weighted by its attention.
+    """
+
+    def __init__(self, num_slots: int, channels: int) -> None:
+        super().__init__()
+        self.slots = nn.Parameter(torch.randn(channels, num_slots))
+
+    def attention(self, tokens: VisualTokens) -> Tensor:
+        """`[B, T * N, K]`: how much slot k takes of each token, frame-major."""
+        flat = tokens.flatten()
+        return slot_attention(flat.features.squeeze(2), self.slots, flat.lengths)
+
+    def forward(self, tokens: VisualTokens) -> VisualTokens:
+        attention = self.attention(tokens)
+        x = without_padding(tokens.features, tokens.lengths).flatten(1, 2)
+        slots = attention.transpose(1, 2) @ x.to(attention.dtype)
+        return gathered(tokens, slots.to(x.dtype), attention)
+
+
+class CrossAttentionSampler(nn.Module):
+    """VTG-LLM's alternative: learned queries that cross-attend to the tokens; keys `query` and `attention.*`.
+
+    Shapes and spans as `SlotSampler`, attention being the mean over the heads. The official module repeats no query for
+    a second video and so fails for B > 1; ours repeats it.
+    """
+
+    def __init__(self, num_slots: int, channels: int, heads: int = 8) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(channels, heads, batch_first=True)
+        self.query = nn.Parameter(torch.randn(1, num_slots, channels))
+
+    def forward(self, tokens: VisualTokens) -> VisualTokens:
+        flat = tokens.flatten()
+        x = without_padding(flat.features, flat.lengths).squeeze(2)
+        query = self.query.expand(x.shape[0], -1, -1)
+        slots, attention = self.attention(query, x, x, key_padding_mask=~flat.mask)
+        return gathered(tokens, slots, attention.transpose(1, 2))
+
+
+def gathered(tokens: VisualTokens, slots: Tensor, attention: Tensor) -> VisualTokens:
+    """Slots `[B, K, C]` with the time and place of what they gathered by `attention [B, T * N, K]`."""
+    attention = attention.detach()
+    batch, frames, cells, _ = tokens.features.shape
+    by_frame = attention.unflatten(1, (frames, cells)).sum(dim=2)
+    sources = without_padding(tokens.sources, tokens.lengths).flatten(1, 2)
+    return VisualTokens(
+        features=slots.unsqueeze(2),
+        spans=attended_span(by_frame, without_padding(tokens.spans, tokens.lengths)),
+        grid=(1, 1),
+        sources=(attention.transpose(1, 2).double() @ sources.double()).float().unsqueeze(2),
+        lengths=torch.full((batch,), slots.shape[1], dtype=torch.int64, device=slots.device),
+    )
