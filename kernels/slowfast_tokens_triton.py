@@ -2,6 +2,7 @@
 
 # mypy: allow-untyped-defs
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -52,6 +53,12 @@ def _slowfast(
         tl.store(out + place * C + channel, sum_of_cell / count.to(tl.float32), mask=channel < C)
 
 
+@cache
+def _on(device: torch.device, frames: tuple[int, ...]) -> Tensor:
+    """Kept, since a copy from the host cannot be captured in a graph."""
+    return torch.tensor(frames, dtype=torch.int64, device=device)
+
+
 class SlowFastTokens(torch.autograd.Function):
     """`slowfast_tokens`; its gradient is plain PyTorch, which is one write of the size of x as well."""
 
@@ -60,7 +67,7 @@ class SlowFastTokens(torch.autograd.Function):
         x = x.contiguous()
         batch, times, height, width, channels = x.shape
         rows, columns = triton.cdiv(height, cells), triton.cdiv(width, cells)
-        slow = torch.tensor(slow_frames, dtype=torch.int64).to(x.device, non_blocking=True)
+        slow = _on(x.device, slow_frames)
         out = x.new_empty(batch, times + len(slow_frames) * rows * columns, channels)
         ctx.settings = (x.shape, slow_frames, cells)
         block = min(triton.next_power_of_2(channels), 128)
