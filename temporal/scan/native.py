@@ -1,4 +1,4 @@
-"""The scans of the mamba-ssm package, where it is installed and works; nothing here imports it before it is asked for."""
+"""The scans of the mamba-ssm package, where it is installed and works; imported only when asked for."""
 
 import importlib
 from collections.abc import Callable

@@ -1,0 +1,228 @@
+"""The blocks of Mamba-2 (Dao and Gu 2024, "Transformers are SSMs", section 7), under the official key names.
+
+z, x, B, C, dt = in_proj(u);  x, B, C = silu(conv(x, B, C));  y = SSD(x, dt, A, B, C) + D x;  out_proj(norm(y silu(z)))
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tvu.temporal.scan.conv import causal_conv1d
+from tvu.temporal.scan.norm import GatedRMSNorm
+from tvu.temporal.scan.ssd import NO_LIMIT, ssd_bidirectional, ssd_scan
+
+
+class Mamba2State(NamedTuple):
+    """What a block keeps of the tokens it has seen, laid out as in the official decoding code.
+
+    conv: `[B, d_ssm + 2 G N, d_conv]`, the last inputs of the convolution.
+    ssm:  `[B, H, P, N]`, float32 (float64 for a float64 block).
+    """
+
+    conv: Tensor
+    ssm: Tensor
+
+
+class Mamba2(nn.Module):
+    """The Mamba-2 block; the arguments carry the official names and defaults.
+
+    d_model:   channels in and out. expand: d_inner = expand * d_model.
+    d_state:   N. headdim: P. ngroups: G, how many B and C the heads share.
+    d_conv:    taps of the causal convolution; conv_init: its weights start within +-conv_init (else as nn.Conv1d).
+    d_ssm:     channels of d_inner that are scanned (all if None); the rest are a gated MLP.
+    D_has_hdim: a skip weight for each channel instead of each head.
+    rmsnorm:   norm before the output projection, over groups of d_ssm / ngroups channels; without it y is gated only.
+    norm_before_gate: norm(y) silu(z) instead of norm(y silu(z)).
+    dt_min, dt_max, dt_init_floor: softplus(dt_bias) starts log-uniform in [dt_min, dt_max], at least dt_init_floor.
+    dt_limit:  step sizes are clamped to it.
+    chunk_size: tokens scanned at a time; changes speed, not results.
+
+    Departure: the official decoding step ignores dt_limit, so its stream leaves its own forward pass; ours does not.
+    Raises ValueError if heads do not fill d_ssm or groups do not divide the heads.
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        d_state: int = 128,
+        d_conv: int = 4,
+        conv_init: float | None = None,
+        expand: int = 2,
+        headdim: int = 64,
+        d_ssm: int | None = None,
+        ngroups: int = 1,
+        A_init_range: tuple[float, float] = (1, 16),
+        D_has_hdim: bool = False,
+        rmsnorm: bool = True,
+        norm_before_gate: bool = False,
+        dt_min: float = 0.001,
+        dt_max: float = 0.1,
+        dt_init_floor: float = 1e-4,
+        dt_limit: tuple[float, float] = NO_LIMIT,
+        bias: bool = False,
+        conv_bias: bool = True,
+        chunk_size: int = 256,
+    ) -> None:
+        super().__init__()
+        self.d_model, self.d_state, self.headdim, self.ngroups = d_model, d_state, headdim, ngroups
+        self.d_inner = expand * d_model
+        self.d_ssm = self.d_inner if d_ssm is None else d_ssm
+        if self.d_ssm % headdim or (self.d_ssm // headdim) % ngroups or self.d_ssm > self.d_inner:
+            raise ValueError(f"{self.d_ssm} of {self.d_inner} channels are not {ngroups} groups of heads of {headdim}")
+        self.nheads = self.d_ssm // headdim
+        self.dt_limit = (float(dt_limit[0]), float(dt_limit[1]))
+        self.chunk_size = chunk_size
+
+        self.in_proj = nn.Linear(d_model, 2 * self.d_inner + 2 * ngroups * d_state + self.nheads, bias=bias)
+        conv_dim = self.d_ssm + 2 * ngroups * d_state
+        self.conv1d = nn.Conv1d(conv_dim, conv_dim, d_conv, groups=conv_dim, bias=conv_bias)
+        if conv_init is not None:
+            nn.init.uniform_(self.conv1d.weight, -conv_init, conv_init)
+        self.dt_bias = nn.Parameter(initial_dt_bias(self.nheads, dt_min, dt_max, dt_init_floor))
+        self.A_log = nn.Parameter(torch.empty(self.nheads).uniform_(*A_init_range).log())
+        self.D = nn.Parameter(torch.ones(self.d_ssm if D_has_hdim else self.nheads))
+        self.norm = GatedRMSNorm(self.d_ssm, 1e-5, self.d_ssm // ngroups, norm_before_gate) if rmsnorm else None
+        self.init_states: nn.Parameter | None = None
+        self.out_proj = nn.Linear(self.d_inner, d_model, bias=bias)
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """x `[B, L, C]`, lengths `[B]` real tokens (all if None). Returns `[B, L, C]`; padding is never read."""
+        return self.out_proj(self.mix(x, lengths))
+
+    def mix(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """The block up to its output projection: `[B, L, d_inner]`."""
+        return self._mix(zero_padding(x, lengths), None, lengths)[0]
+
+    def step(self, x: Tensor, state: Mamba2State | None = None) -> tuple[Tensor, Mamba2State]:
+        """The next tokens of a stream, x `[B, L, C]` with L >= 1, state as the last call gave it, None at the start.
+
+        Any cut of a sequence into steps gives what one call on the whole gives.
+        """
+        y, state = self._mix(x, state, None)
+        return self.out_proj(y), state
+
+    def _mix(self, x: Tensor, state: Mamba2State | None, lengths: Tensor | None) -> tuple[Tensor, Mamba2State]:
+        d_mlp = self.d_inner - self.d_ssm
+        widths = [d_mlp, d_mlp, self.d_ssm, self.conv1d.in_channels, self.nheads]
+        mlp_gate, mlp, z, xBC, dt = self.in_proj(x).split(widths, dim=-1)
+        weight, bias = self.conv1d.weight[:, 0], self.conv1d.bias
+        xBC, window = causal_conv1d(xBC.mT, weight, bias, state=None if state is None else state.conv)
+        y, ssm = self._scan(F.silu(xBC.mT), dt, z, None if state is None else state.ssm, lengths)
+        if self.norm is not None:
+            y = self.norm(y, z)
+        if d_mlp:
+            y = torch.cat([F.silu(mlp_gate) * mlp, y], dim=-1)
+        return y, Mamba2State(window, ssm)
+
+    def _scan(
+        self, xBC: Tensor, dt: Tensor, z: Tensor, state: Tensor | None, lengths: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        if state is None and self.init_states is not None:
+            state = self.init_states.expand(xBC.shape[0], -1, -1, -1)
+        y, state = ssd_scan(**self._operands(xBC, dt, z), initial_state=state, lengths=lengths)
+        return y.flatten(2), state
+
+    def _operands(self, xBC: Tensor, dt: Tensor, z: Tensor) -> dict[str, Any]:
+        """What the scans of `temporal/scan/ssd.py` want of this block."""
+        states = self.ngroups * self.d_state
+        x, B, C = xBC.split([self.d_ssm, states, states], dim=-1)
+        return {
+            "x": x.unflatten(-1, (self.nheads, -1)),
+            "dt": dt,
+            "A": decay_rates(self.A_log),
+            "B": B.unflatten(-1, (self.ngroups, -1)),
+            "C": C.unflatten(-1, (self.ngroups, -1)),
+            "D": self.D if self.D.numel() == self.nheads else self.D.unflatten(0, (self.nheads, -1)),
+            "z": z.unflatten(-1, (self.nheads, -1)) if self.norm is None else None,
+            "dt_bias": self.dt_bias,
+            "dt_softplus": True,
+            "dt_limit": self.dt_limit,
+            "chunk_size": self.chunk_size,
+        }
+
+
+class Mamba2Simple(Mamba2):
+    """The official `Mamba2Simple`: other defaults, and one norm over the whole width whatever `ngroups`.
+
+    learnable_init_states: the state before the first token is a parameter `init_states` `[H, P, N]`, at first zeros.
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        d_state: int = 64,
+        d_conv: int = 4,
+        conv_init: float | None = None,
+        expand: int = 2,
+        headdim: int = 128,
+        ngroups: int = 1,
+        A_init_range: tuple[float, float] = (1, 16),
+        dt_min: float = 0.001,
+        dt_max: float = 0.1,
+        dt_init_floor: float = 1e-4,
+        dt_limit: tuple[float, float] = NO_LIMIT,
+        learnable_init_states: bool = False,
+        bias: bool = False,
+        conv_bias: bool = True,
+        chunk_size: int = 256,
+    ) -> None:
+        super().__init__(
+            d_model,
+            d_state=d_state,
+            d_conv=d_conv,
+            conv_init=conv_init,
+            expand=expand,
+            headdim=headdim,
+            ngroups=ngroups,
+            A_init_range=A_init_range,
+            dt_min=dt_min,
+            dt_max=dt_max,
+            dt_init_floor=dt_init_floor,
+            dt_limit=dt_limit,
+            bias=bias,
+            conv_bias=conv_bias,
+            chunk_size=chunk_size,
+        )
+        self.norm = GatedRMSNorm(self.d_inner)
+        if learnable_init_states:
+            self.init_states = nn.Parameter(torch.zeros(self.nheads, headdim, d_state))
+
+
+class BidirectionalMamba2(Mamba2):
+    """Mamba-2 scanned both ways with everything shared: y = SSD(x) + reversed SSD(x) + D x, gate and norm once.
+
+    The keys are those of `Mamba2`, so a causal block can be turned into a bidirectional one. Nothing is flipped in
+    memory, and one matrix C B^T serves both directions. The convolution stays causal, as the shared dt, B and C need
+    a single one. There is no stream: `step` raises ValueError.
+    """
+
+    def step(self, x: Tensor, state: Mamba2State | None = None) -> tuple[Tensor, Mamba2State]:
+        raise ValueError("a block that looks ahead has no stream")
+
+    def _scan(
+        self, xBC: Tensor, dt: Tensor, z: Tensor, state: Tensor | None, lengths: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        y = ssd_bidirectional(**self._operands(xBC, dt, z), lengths=lengths)
+        return y.flatten(2), y.new_zeros(())
+
+
+def decay_rates(A_log: Tensor) -> Tensor:
+    """A = -exp(A_log), in float32 at least: half precision would reach -inf."""
+    return -A_log.to(torch.promote_types(A_log.dtype, torch.float32)).exp()
+
+
+def initial_dt_bias(heads: int, dt_min: float, dt_max: float, floor: float) -> Tensor:
+    """`[heads]`: softplus of it is log-uniform in [dt_min, dt_max] and at least `floor`."""
+    dt = torch.empty(heads).uniform_(math.log(dt_min), math.log(dt_max)).exp().clamp(min=floor)
+    return dt + torch.log(-torch.expm1(-dt))
+
+
+def zero_padding(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """x `[B, L, C]` with zeros after the first lengths[b] tokens of row b, whatever stood there."""
+    if lengths is None:
+        return x
+    padding = torch.arange(x.shape[1], device=x.device) >= lengths.to(x.device)[:, None]
+    return x.masked_fill(padding[..., None], 0)
