@@ -9,6 +9,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+CHANNELS_PER_WARP = 512
 PROGRAMS = 1024  # of the backward pass: each sums the weight's gradient of its share of tokens
 
 
@@ -106,7 +107,7 @@ class AddNormPool(torch.autograd.Function):
         block = triton.next_power_of_2(channels)
         _forward[(out.numel() // channels,)](
             x, forward, backward, weight, bias, out, times, height, width, channels, *sizes, eps,
-            CENTRED=bias is not None, FRAMES=frames, CELLS=cells, BLOCK=block, num_warps=max(1, min(8, block // 512)),
+            CENTRED=bias is not None, FRAMES=frames, CELLS=cells, BLOCK=block, num_warps=max(1, min(8, block // CHANNELS_PER_WARP)),
         )  # fmt: skip
         ctx.save_for_backward(x, forward, backward, weight)
         ctx.settings = (sizes, bias is not None, eps, frames, cells)
@@ -126,7 +127,7 @@ class AddNormPool(torch.autograd.Function):
         _backward[(programs,)](
             x, forward, backward, weight, grad, grad_x, grad_weight,
             tokens, times, height, width, channels, *sizes, eps,
-            CENTRED=centred, FRAMES=frames, CELLS=cells, BLOCK=block, num_warps=max(1, min(8, block // 512)),
+            CENTRED=centred, FRAMES=frames, CELLS=cells, BLOCK=block, num_warps=max(1, min(8, block // CHANNELS_PER_WARP)),
         )  # fmt: skip
         grad_bias = grad.float().sum((0, 1, 2, 3)).to(weight.dtype) if centred else None
         return grad_x, grad_x, grad_x, grad_weight.sum(0).to(weight.dtype), grad_bias, None, None, None

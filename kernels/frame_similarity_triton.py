@@ -7,6 +7,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+CHANNELS_PER_WARP = 512
 FRAMES = 8  # of one program; its first token's predecessor is read twice, mostly from the L2 cache
 
 
@@ -43,6 +44,14 @@ def frame_similarity_triton(x: Tensor) -> Tensor:
     chunks = triton.cdiv(times, FRAMES)
     block = triton.next_power_of_2(channels)
     _similarity[(batch * places * chunks,)](
-        x, out, times, places, channels, chunks, FRAMES=FRAMES, BLOCK=block, num_warps=max(1, min(8, block // 512))
+        x,
+        out,
+        times,
+        places,
+        channels,
+        chunks,
+        FRAMES=FRAMES,
+        BLOCK=block,
+        num_warps=max(1, min(8, block // CHANNELS_PER_WARP)),
     )
     return out

@@ -9,6 +9,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+BLOCK, WARPS = 256, 1
+
 
 @triton.jit
 def _pool(
@@ -79,11 +81,11 @@ class PoolTokens(torch.autograd.Function):
         out = x.new_empty(batch, groups, rows, columns, channels)
         ctx.save_for_backward(lengths)
         ctx.settings = (x.shape, frames, cells, every)
-        block = min(triton.next_power_of_2(channels), 256)
+        block = min(triton.next_power_of_2(channels), BLOCK)
         _pool[(batch * groups * rows * columns, triton.cdiv(channels, block))](
             x, lengths, out, times, height, width, channels, groups, rows, columns, *x.stride()[:4],
             HAS_LENGTHS=lengths is not None, FRAMES=frames, CELLS=cells, EVERY=every, BLOCK=block,
-            num_warps=1,
+            num_warps=WARPS,
         )  # fmt: skip
         return out
 

@@ -9,6 +9,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+CHANNELS_PER_WARP = 256
 PROGRAMS = 1024  # of the backward pass: each sums the weights' gradients of its share of cells
 
 
@@ -83,7 +84,7 @@ class ShuffleNorm(torch.autograd.Function):
         block = triton.next_power_of_2(channels)
         _forward[(len(means),)](
             x, weight, bias, out, means, scales, height, width, channels, rows, columns, eps,
-            BLOCK=block, num_warps=max(1, min(16, block // 256)),
+            BLOCK=block, num_warps=max(1, min(16, block // CHANNELS_PER_WARP)),
         )  # fmt: skip
         ctx.save_for_backward(x, weight, means, scales)
         return out
@@ -101,6 +102,6 @@ class ShuffleNorm(torch.autograd.Function):
         _backward[(programs,)](
             x, weight, grads[0].contiguous(), means, scales, grad_x, grad_weight, grad_bias,
             len(means), height, width, channels, rows, columns,
-            BLOCK=block, num_warps=max(1, min(16, block // 256)),
+            BLOCK=block, num_warps=max(1, min(16, block // CHANNELS_PER_WARP)),
         )  # fmt: skip
         return grad_x, grad_weight.sum(0).to(weight.dtype), grad_bias.sum(0).to(weight.dtype), None
