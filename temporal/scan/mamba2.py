@@ -4,6 +4,7 @@ z, x, B, C, dt = in_proj(u);  x, B, C = silu(conv(x, B, C));  y = SSD(x, dt, A, 
 """
 
 import math
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -26,67 +27,112 @@ class Mamba2State(NamedTuple):
     ssm: Tensor
 
 
-class Mamba2(nn.Module):
-    """The Mamba-2 block; the arguments carry the official names and defaults.
+@dataclass(frozen=True)
+class Mamba2Config:
+    """The sizes and settings of a Mamba-2 block, under the names and with the defaults of the official constructor.
 
-    d_model:   channels in and out. expand: d_inner = expand * d_model.
+    d_model:   channels in and out. expand: inner channels per channel; `d_inner` is their product, rounded down.
     d_state:   N. headdim: P. ngroups: G, how many B and C the heads share.
-    d_conv:    taps of the causal convolution; conv_init: its weights start within +-conv_init (else as nn.Conv1d).
-    d_ssm:     channels of d_inner that are scanned (all if None); the rest are a gated MLP.
+    d_conv:    taps of the convolution; conv_init: its weights start within +-conv_init (None: as nn.Conv1d).
+    d_ssm:     how many of the inner channels are scanned (None: all); the rest are a gated MLP.
+    A_init_range: -A starts uniform in it.
     D_has_hdim: a skip weight for each channel instead of each head.
-    rmsnorm:   norm before the output projection, over groups of d_ssm / ngroups channels; without it y is gated only.
+    rmsnorm:   a norm before the output projection; without it y is gated only.
     norm_before_gate: norm(y) silu(z) instead of norm(y silu(z)).
-    dt_min, dt_max, dt_init_floor: softplus(dt_bias) starts log-uniform in [dt_min, dt_max], at least dt_init_floor.
+    dt_min, dt_max, dt_init_floor: step sizes start log-uniform in [dt_min, dt_max], and at least dt_init_floor.
     dt_limit:  step sizes are clamped to it.
+    learnable_init_states: the state before the first token is a parameter `init_states` `[H, P, N]`, at first zeros.
+    bias, conv_bias: whether the two projections and the convolution have one.
     chunk_size: tokens scanned at a time; changes speed, not results.
 
-    Departure: the official decoding step ignores dt_limit, so its stream leaves its own forward pass; ours does not.
-    Raises ValueError if heads do not fill d_ssm or groups do not divide the heads.
+    Raises ValueError if heads do not fill the scanned channels or groups do not divide the heads.
     """
 
-    def __init__(
-        self,
-        d_model: int,
-        d_state: int = 128,
-        d_conv: int = 4,
-        conv_init: float | None = None,
-        expand: int = 2,
-        headdim: int = 64,
-        d_ssm: int | None = None,
-        ngroups: int = 1,
-        A_init_range: tuple[float, float] = (1, 16),
-        D_has_hdim: bool = False,
-        rmsnorm: bool = True,
-        norm_before_gate: bool = False,
-        dt_min: float = 0.001,
-        dt_max: float = 0.1,
-        dt_init_floor: float = 1e-4,
-        dt_limit: tuple[float, float] = NO_LIMIT,
-        bias: bool = False,
-        conv_bias: bool = True,
-        chunk_size: int = 256,
-    ) -> None:
-        super().__init__()
-        self.d_model, self.d_state, self.headdim, self.ngroups = d_model, d_state, headdim, ngroups
-        self.d_inner = expand * d_model
-        self.d_ssm = self.d_inner if d_ssm is None else d_ssm
-        if self.d_ssm % headdim or (self.d_ssm // headdim) % ngroups or self.d_ssm > self.d_inner:
-            raise ValueError(f"{self.d_ssm} of {self.d_inner} channels are not {ngroups} groups of heads of {headdim}")
-        self.nheads = self.d_ssm // headdim
-        self.dt_limit = (float(dt_limit[0]), float(dt_limit[1]))
-        self.chunk_size = chunk_size
+    d_model: int
+    d_state: int = 128
+    d_conv: int = 4
+    conv_init: float | None = None
+    expand: float = 2
+    headdim: int = 64
+    d_ssm: int | None = None
+    ngroups: int = 1
+    A_init_range: tuple[float, float] = (1, 16)
+    D_has_hdim: bool = False
+    rmsnorm: bool = True
+    norm_before_gate: bool = False
+    dt_min: float = 0.001
+    dt_max: float = 0.1
+    dt_init_floor: float = 1e-4
+    dt_limit: tuple[float, float] = NO_LIMIT
+    learnable_init_states: bool = False
+    bias: bool = False
+    conv_bias: bool = True
+    chunk_size: int = 256
 
-        self.in_proj = nn.Linear(d_model, 2 * self.d_inner + 2 * ngroups * d_state + self.nheads, bias=bias)
-        conv_dim = self.d_ssm + 2 * ngroups * d_state
-        self.conv1d = nn.Conv1d(conv_dim, conv_dim, d_conv, groups=conv_dim, bias=conv_bias)
-        if conv_init is not None:
-            nn.init.uniform_(self.conv1d.weight, -conv_init, conv_init)
-        self.dt_bias = nn.Parameter(initial_dt_bias(self.nheads, dt_min, dt_max, dt_init_floor))
-        self.A_log = nn.Parameter(torch.empty(self.nheads).uniform_(*A_init_range).log())
-        self.D = nn.Parameter(torch.ones(self.d_ssm if D_has_hdim else self.nheads))
-        self.norm = GatedRMSNorm(self.d_ssm, 1e-5, self.d_ssm // ngroups, norm_before_gate) if rmsnorm else None
+    def __post_init__(self) -> None:
+        sizes = (self.d_model, self.d_state, self.d_conv, self.headdim, self.ngroups, self.chunk_size, self.d_scanned)
+        if min(sizes) < 1:
+            raise ValueError(f"every size of a Mamba-2 block is at least 1: {self}")
+        if self.d_scanned % self.headdim or self.nheads % self.ngroups or self.d_scanned > self.d_inner:
+            raise ValueError(
+                f"{self.d_scanned} of {self.d_inner} channels are not {self.ngroups} groups of heads of {self.headdim}"
+            )
+
+    @property
+    def d_inner(self) -> int:
+        return int(self.expand * self.d_model)
+
+    @property
+    def d_scanned(self) -> int:
+        return self.d_inner if self.d_ssm is None else self.d_ssm
+
+    @property
+    def nheads(self) -> int:
+        return self.d_scanned // self.headdim
+
+    @property
+    def norm_group(self) -> int:
+        """Over how many channels the norm takes its mean: those whose heads share B and C."""
+        return self.d_scanned // self.ngroups
+
+
+@dataclass(frozen=True)
+class Mamba2SimpleConfig(Mamba2Config):
+    """The official `Mamba2Simple`: other defaults, and one mean over the whole width whatever `ngroups`."""
+
+    d_state: int = 64
+    headdim: int = 128
+
+    @property
+    def norm_group(self) -> int:
+        return self.d_scanned
+
+
+class Mamba2(nn.Module):
+    """The Mamba-2 block; given a `Mamba2SimpleConfig`, the official `Mamba2Simple`.
+
+    Departure: the official decoding step ignores dt_limit, so its stream leaves its own forward pass; ours does not.
+    """
+
+    def __init__(self, config: Mamba2Config) -> None:
+        super().__init__()
+        self.config = config
+        heads, channels = config.nheads, config.d_scanned + 2 * config.ngroups * config.d_state
+        projected = 2 * config.d_inner - config.d_scanned + channels + heads
+        self.in_proj = nn.Linear(config.d_model, projected, bias=config.bias)
+        self.conv1d = nn.Conv1d(channels, channels, config.d_conv, groups=channels, bias=config.conv_bias)
+        if config.conv_init is not None:
+            nn.init.uniform_(self.conv1d.weight, -config.conv_init, config.conv_init)
+        self.dt_bias = nn.Parameter(initial_dt_bias(heads, config.dt_min, config.dt_max, config.dt_init_floor))
+        self.A_log = nn.Parameter(torch.empty(heads).uniform_(*config.A_init_range).log())
+        self.D = nn.Parameter(torch.ones(config.d_scanned if config.D_has_hdim else heads))
         self.init_states: nn.Parameter | None = None
-        self.out_proj = nn.Linear(self.d_inner, d_model, bias=bias)
+        if config.learnable_init_states:
+            self.init_states = nn.Parameter(torch.zeros(heads, config.headdim, config.d_state))
+        self.norm: GatedRMSNorm | None = None
+        if config.rmsnorm:
+            self.norm = GatedRMSNorm(config.d_scanned, 1e-5, config.norm_group, config.norm_before_gate)
+        self.out_proj = nn.Linear(config.d_inner, config.d_model, bias=config.bias)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """x `[B, L, C]`, lengths `[B]` real tokens (all if None). Returns `[B, L, C]`; padding is never read."""
@@ -105,8 +151,9 @@ class Mamba2(nn.Module):
         return self.out_proj(y), state
 
     def _mix(self, x: Tensor, state: Mamba2State | None, lengths: Tensor | None) -> tuple[Tensor, Mamba2State]:
-        d_mlp = self.d_inner - self.d_ssm
-        widths = [d_mlp, d_mlp, self.d_ssm, self.conv1d.in_channels, self.nheads]
+        config = self.config
+        d_mlp = config.d_inner - config.d_scanned
+        widths = [d_mlp, d_mlp, config.d_scanned, self.conv1d.in_channels, config.nheads]
         mlp_gate, mlp, z, xBC, dt = self.in_proj(x).split(widths, dim=-1)
         weight, bias = self.conv1d.weight[:, 0], self.conv1d.bias
         xBC, window = causal_conv1d(xBC.mT, weight, bias, state=None if state is None else state.conv)
@@ -127,68 +174,22 @@ class Mamba2(nn.Module):
 
     def _operands(self, xBC: Tensor, dt: Tensor, z: Tensor) -> dict[str, Any]:
         """What the scans of `temporal/scan/ssd.py` want of this block."""
-        states = self.ngroups * self.d_state
-        x, B, C = xBC.split([self.d_ssm, states, states], dim=-1)
+        config = self.config
+        states = config.ngroups * config.d_state
+        x, B, C = xBC.split([config.d_scanned, states, states], dim=-1)
         return {
-            "x": x.unflatten(-1, (self.nheads, -1)),
+            "x": x.unflatten(-1, (config.nheads, -1)),
             "dt": dt,
             "A": decay_rates(self.A_log),
-            "B": B.unflatten(-1, (self.ngroups, -1)),
-            "C": C.unflatten(-1, (self.ngroups, -1)),
-            "D": self.D if self.D.numel() == self.nheads else self.D.unflatten(0, (self.nheads, -1)),
-            "z": z.unflatten(-1, (self.nheads, -1)) if self.norm is None else None,
+            "B": B.unflatten(-1, (config.ngroups, -1)),
+            "C": C.unflatten(-1, (config.ngroups, -1)),
+            "D": self.D.unflatten(0, (config.nheads, -1)) if config.D_has_hdim else self.D,
+            "z": z.unflatten(-1, (config.nheads, -1)) if self.norm is None else None,
             "dt_bias": self.dt_bias,
             "dt_softplus": True,
-            "dt_limit": self.dt_limit,
-            "chunk_size": self.chunk_size,
+            "dt_limit": (float(config.dt_limit[0]), float(config.dt_limit[1])),
+            "chunk_size": config.chunk_size,
         }
-
-
-class Mamba2Simple(Mamba2):
-    """The official `Mamba2Simple`: other defaults, and one norm over the whole width whatever `ngroups`.
-
-    learnable_init_states: the state before the first token is a parameter `init_states` `[H, P, N]`, at first zeros.
-    """
-
-    def __init__(
-        self,
-        d_model: int,
-        d_state: int = 64,
-        d_conv: int = 4,
-        conv_init: float | None = None,
-        expand: int = 2,
-        headdim: int = 128,
-        ngroups: int = 1,
-        A_init_range: tuple[float, float] = (1, 16),
-        dt_min: float = 0.001,
-        dt_max: float = 0.1,
-        dt_init_floor: float = 1e-4,
-        dt_limit: tuple[float, float] = NO_LIMIT,
-        learnable_init_states: bool = False,
-        bias: bool = False,
-        conv_bias: bool = True,
-        chunk_size: int = 256,
-    ) -> None:
-        super().__init__(
-            d_model,
-            d_state=d_state,
-            d_conv=d_conv,
-            conv_init=conv_init,
-            expand=expand,
-            headdim=headdim,
-            ngroups=ngroups,
-            A_init_range=A_init_range,
-            dt_min=dt_min,
-            dt_max=dt_max,
-            dt_init_floor=dt_init_floor,
-            dt_limit=dt_limit,
-            bias=bias,
-            conv_bias=conv_bias,
-            chunk_size=chunk_size,
-        )
-        self.norm = GatedRMSNorm(self.d_inner)
-        if learnable_init_states:
-            self.init_states = nn.Parameter(torch.zeros(self.nheads, headdim, d_state))
 
 
 class BidirectionalMamba2(Mamba2):

@@ -2,7 +2,7 @@
 
 import torch
 
-from tvu.temporal.scan.mamba2 import Mamba2, Mamba2Simple
+from tvu.temporal.scan.mamba2 import Mamba2, Mamba2Config, Mamba2SimpleConfig
 from tvu.temporal.scan.norm import gated_rms_norm
 from tvu.temporal.scan.ssd import ssd_discrete, ssd_packed, ssd_scan
 
@@ -69,8 +69,8 @@ def packed(case):
 
 def block(case):
     def built(**changed):
-        kind = Mamba2Simple if case.config.get("simple") else Mamba2
-        module = kind(**settings(case.config) | changed).to(case.dtype)
+        kind = Mamba2SimpleConfig if case.config.get("simple") else Mamba2Config
+        module = Mamba2(kind(**settings(case.config) | changed)).to(case.dtype)
         module.load_state_dict(case.weights)
         return module
 
