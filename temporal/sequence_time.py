@@ -96,7 +96,7 @@ def fill_untrained_seconds(table: Tensor) -> Tensor:
     after = torch.searchsorted(trained, rows).clamp(max=len(trained) - 1)
     right = trained[after]
     left = torch.where(right > rows, trained[(after - 1).clamp(min=0)], right)
-    share = ((rows - left) / (right - left).clamp(min=1)).clamp(0, 1).to(table.dtype)[:, None]
+    share = ((rows - left).double() / (right - left).clamp(min=1)).clamp(0, 1).to(table.dtype)[:, None]
     return torch.lerp(table[left], table[right], share)
 
 

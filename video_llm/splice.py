@@ -49,6 +49,8 @@ def splice(
     is the same for prompts padded on the right, the only ones it builds. Raises ValueError where a prompt has another
     number of sentinels than of videos.
     """
+    if len(visual) != len(input_ids):
+        raise ValueError(f"{len(input_ids)} prompts, and videos for {len(visual)}")
     if attention_mask is None:
         attention_mask = torch.ones_like(input_ids, dtype=torch.bool)
     rows: dict[str, list[Tensor]] = {"embeddings": [], "mask": [], "is_visual": [], "labels": []}

@@ -1,4 +1,4 @@
-"""Means of runs of frames and of blocks of cells: plain functions on tensors, each one pass over what it reads.
+"""Means and unions over runs of frames and blocks of cells: plain functions on tensors.
 
 Every mean is over what is there: a last group of frames that is cut short, or a cell at the edge of an odd grid, counts
 the tokens it has and no padding. Sums are kept in float32 for half-precision inputs and given back in their dtype.
@@ -10,6 +10,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from tvu.kernels.pool_tokens import pool_tokens
 
 Length = TypeVar("Length", int, Tensor)
 
@@ -30,47 +32,27 @@ def num_groups(length: Length, size: int) -> Length:
     return -(-length // size)
 
 
+def mean_over_blocks(
+    x: Tensor, lengths: Tensor, grid: tuple[int, int], *, frames: int = 1, cells: int = 1, every: int = 1
+) -> Tensor:
+    """Mean of each block of `frames` frames by `cells` x `cells` cells, of every `every`-th run of frames.
+
+    x `[B, T, rows * columns, C]`, lengths `[B]`, grid `(rows, columns)`. Returns
+    `[B, ceil(ceil(T / frames) / every), ceil(rows / cells) * ceil(columns / cells), C]`.
+    """
+    pooled = pool_tokens(x.unflatten(2, grid), lengths, frames=frames, cells=cells, every=every)
+    return pooled.flatten(2, 3)
+
+
 def mean_over_frames(x: Tensor, lengths: Tensor, frames: int) -> Tensor:
-    """Mean of each run of `frames` frames (STORM, arXiv 2503.04130, temporal pooling).
-
-    x `[B, T, N, C]`, lengths `[B]`. Returns `[B, ceil(T / frames), N, C]`, of which ceil(lengths / frames) are real.
-    """
-    groups = num_groups(x.shape[1], frames)
-    starts = torch.arange(groups, device=lengths.device) * frames
-    counts = (lengths[:, None] - starts).clamp(1, frames)  # a group of padding alone divides its zeros by one
-    padded = F.pad(without_padding(x, lengths), (0, 0, 0, 0, 0, groups * frames - x.shape[1]))
-    sums = padded.unflatten(1, (groups, frames)).sum(dim=2, dtype=sum_dtype(x))
-    return (sums / counts[:, :, None, None]).to(x.dtype)
-
-
-def mean_over_cells(x: Tensor, lengths: Tensor, grid: tuple[int, int], cells: int) -> Tensor:
-    """Mean of each `cells` x `cells` block of the grid (STORM spatial pooling; 2 in LITA's slow frames).
-
-    x `[B, T, rows * columns, C]`, grid `(rows, columns)`. Returns
-    `[B, T, ceil(rows / cells) * ceil(columns / cells), C]`. A block at the edge of a grid that `cells` does not divide
-    is the mean of the cells it has, where `avg_pool2d` would drop them.
-    """
-    rows, columns = (num_groups(side, cells) for side in grid)
-    heights = (grid[0] - torch.arange(rows, device=x.device) * cells).clamp(max=cells)
-    widths = (grid[1] - torch.arange(columns, device=x.device) * cells).clamp(max=cells)
-    counts = (heights[:, None] * widths).flatten()
-    on_grid = without_padding(x, lengths).unflatten(2, grid)
-    padded = F.pad(on_grid, (0, 0, 0, columns * cells - grid[1], 0, rows * cells - grid[0]))
-    blocks = padded.unflatten(3, (columns, cells)).unflatten(2, (rows, cells))  # [B, T, rows, cells, columns, cells, C]
-    return (blocks.sum(dim=(3, 5), dtype=sum_dtype(x)).flatten(2, 3) / counts[:, None]).to(x.dtype)
+    """Mean of each run of `frames` frames: `[B, T, N, C]` to `[B, ceil(T / frames), N, C]`."""
+    return mean_over_blocks(x, lengths, (1, x.shape[2]), frames=frames)
 
 
 def mean_of_frames(x: Tensor, lengths: Tensor) -> Tensor:
     """Mean of all cells of each frame: `[B, T, N, C]` to `[B, T, 1, C]`."""
-    return without_padding(x, lengths).mean(dim=2, keepdim=True, dtype=sum_dtype(x)).to(x.dtype)
-
-
-def mean_over_blocks(x: Tensor, lengths: Tensor, grid: tuple[int, int], frames: int, cells: int) -> Tensor:
-    """Mean of each block of `frames` frames by `cells` x `cells` cells, shapes as the two means above, one inside the
-    other: frames and cells of a block form a box, so the mean of its means is its mean."""
-    if cells > 1:
-        x = mean_over_cells(x, lengths, grid, cells)
-    return mean_over_frames(x, lengths, frames) if frames > 1 else without_padding(x, lengths)
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    return without_padding(x, lengths).mean(dim=2, keepdim=True, dtype=dtype).to(x.dtype)
 
 
 def union_over_frames(spans: Tensor, lengths: Tensor, frames: int) -> Tensor:
@@ -85,8 +67,3 @@ def union_over_frames(spans: Tensor, lengths: Tensor, frames: int) -> Tensor:
     starts = runs[..., 0].masked_fill(~real, torch.inf).amin(dim=2)
     ends = runs[..., 1].masked_fill(~real, -torch.inf).amax(dim=2)
     return torch.where(real.any(dim=2)[..., None], torch.stack([starts, ends], dim=-1), 0)
-
-
-def sum_dtype(x: Tensor) -> torch.dtype:
-    """The dtype that sums of `x` are kept in: float32, or float64 for float64."""
-    return torch.promote_types(x.dtype, torch.float32)

@@ -30,10 +30,11 @@ class PoolTokens:
     def __call__(self, tokens: VisualTokens) -> VisualTokens:
         if tokens.grid == (1, 1) and self.cells > 1:
             raise ValueError("a flat sequence has no cells to pool; pool before flattening")
-        block = (tokens.lengths, tokens.grid, self.frames, self.cells)
-        lengths = num_groups(num_groups(tokens.lengths, self.frames), self.every)
-        features = mean_over_blocks(tokens.features, *block)[:, :: self.every]
-        sources = mean_over_blocks(tokens.sources, *block)[:, :: self.every]
+        features, sources = (
+            mean_over_blocks(x, tokens.lengths, tokens.grid, frames=self.frames, cells=self.cells, every=self.every)
+            for x in (tokens.features, tokens.sources)
+        )
         spans = union_over_frames(tokens.spans, tokens.lengths, self.frames)[:, :: self.every]
         rows, columns = (num_groups(side, self.cells) for side in tokens.grid)
+        lengths = num_groups(num_groups(tokens.lengths, self.frames), self.every)
         return VisualTokens(features, spans, (rows, columns), sources, lengths)

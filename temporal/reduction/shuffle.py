@@ -66,7 +66,7 @@ class TokenShuffle(nn.Module):
         left = queries // self.merge_len
         return VisualTokens(
             features=merged.unflatten(1, (clips, left)),
-            spans=tokens.spans,
+            spans=without_padding(tokens.spans, tokens.lengths),
             grid=(1, left),
             sources=sources.reshape(-1, clips, left, 3),
             lengths=tokens.lengths,

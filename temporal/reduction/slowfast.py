@@ -12,10 +12,11 @@ import torch
 
 from tvu.temporal.reduction.means import (
     mean_of_frames,
-    mean_over_cells,
+    mean_over_blocks,
     mean_over_frames,
     num_groups,
     union_over_frames,
+    without_padding,
 )
 from tvu.temporal.reduction.ragged import join
 from tvu.temporal.types import VisualTokens
@@ -27,7 +28,8 @@ class FrameMeans:
 
     def __call__(self, tokens: VisualTokens) -> VisualTokens:
         features, sources = (mean_of_frames(x, tokens.lengths) for x in (tokens.features, tokens.sources))
-        return VisualTokens(features, tokens.spans, (1, 1), sources, tokens.lengths)
+        spans = without_padding(tokens.spans, tokens.lengths)
+        return VisualTokens(features, spans, (1, 1), sources, tokens.lengths)
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class SlowFrames:
         video = torch.arange(index.shape[0], device=index.device)[:, None]
         lengths = torch.where(tokens.lengths > 0, self.num_frames, 0)
         features, sources = (
-            mean_over_cells(x[video, index], lengths, tokens.grid, self.cells)
+            mean_over_blocks(x[video, index], lengths, tokens.grid, cells=self.cells)
             for x in (tokens.features, tokens.sources)
         )
         rows, columns = (num_groups(side, self.cells) for side in tokens.grid)
