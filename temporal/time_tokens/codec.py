@@ -126,11 +126,11 @@ def check_duration(duration: float) -> float:
     return duration
 
 
-def check_seconds(seconds: float) -> float:
-    """`seconds`, or ValueError if they are not finite."""
+def clamp(seconds: float, duration: float) -> float:
+    """`seconds` moved into the video, or ValueError if they are not finite."""
     if not math.isfinite(seconds):
         raise ValueError(f"a time is a finite number of seconds, not {seconds}")
-    return seconds
+    return min(max(seconds, 0.0), duration)
 
 
 def last_decimal_tick(duration: float, decimals: int) -> int:

@@ -149,16 +149,8 @@ class SpanGrammar:
 
     def step(self, state: State, symbol: str) -> State | None:
         """The state after `symbol`, or None where it may not come."""
-        if state.part in (Part.START, Part.END):
-            return self._step_time(state, symbol)
-        texts = {Part.BETWEEN: self.between, Part.AFTER: self.endings, Part.JOIN: self.joins}[state.part]
-        written = state.written + symbol
-        if any(text.startswith(written) for text in texts):
-            return state._replace(written=written)
-        if state.written not in texts or (state.part is Part.AFTER and state.spans == self.max_spans):
-            return None
-        following = {Part.BETWEEN: Part.END, Part.AFTER: Part.JOIN, Part.JOIN: Part.START}[state.part]
-        return self.step(state._replace(part=following, written=""), symbol)
+        advanced = self._advance(state, symbol)
+        return None if advanced is None else advanced[0]
 
     def is_final(self, state: State) -> bool:
         """Whether the answer may end here."""
@@ -168,18 +160,29 @@ class SpanGrammar:
         """(start, end) of every span of a whole answer; ValueError if it is not one of this grammar."""
         state, spans = self.start, []
         for symbol in cut(text, self.field):
-            following = self.step(state, symbol)
-            if following is None:
+            advanced = self._advance(state, symbol)
+            if advanced is None:
                 raise ValueError(f"{symbol!r} cannot be in {state.part.value}: {text[:80]!r}")
-            if state.part is Part.END and following.part is Part.AFTER:
-                end = self.field.tick(self.field.step(state.written, symbol, 0, self.last_tick) or "")
-                spans.append((state.start, int(end or 0)))
-            state = following
+            state, span = advanced
+            spans += [] if span is None else [span]
         if not self.is_final(state):
             raise ValueError(f"breaks off in {state.part.value}: {text[:80]!r}")
         return spans
 
-    def _step_time(self, state: State, symbol: str) -> State | None:
+    def _advance(self, state: State, symbol: str) -> tuple[State, tuple[int, int] | None] | None:
+        """The state after `symbol`, and the span that it completes."""
+        if state.part in (Part.START, Part.END):
+            return self._advance_time(state, symbol)
+        texts = {Part.BETWEEN: self.between, Part.AFTER: self.endings, Part.JOIN: self.joins}[state.part]
+        written = state.written + symbol
+        if any(text.startswith(written) for text in texts):
+            return state._replace(written=written), None
+        if state.written not in texts or (state.part is Part.AFTER and state.spans == self.max_spans):
+            return None
+        following = {Part.BETWEEN: Part.END, Part.AFTER: Part.JOIN, Part.JOIN: Part.START}[state.part]
+        return self._advance(state._replace(part=following, written=""), symbol)
+
+    def _advance_time(self, state: State, symbol: str) -> tuple[State, tuple[int, int] | None] | None:
         starts = state.part is Part.START
         low, high = (0, self.last_tick - 1) if starts else (state.start + 1, self.last_tick)
         written = self.field.step(state.written, symbol, low, high)
@@ -187,13 +190,11 @@ class SpanGrammar:
             return None
         tick = self.field.tick(written)
         if tick is None:
-            return state._replace(written=written)
+            return state._replace(written=written), None
         if starts:
-            return state._replace(part=Part.BETWEEN, written="", start=tick)
-        told = (
-            state.spans if self.max_spans is None else state.spans + 1
-        )  # uncounted: few states, and all of them cached
-        return State(Part.AFTER, spans=told)
+            return state._replace(part=Part.BETWEEN, written="", start=tick), None
+        told = state.spans if self.max_spans is None else state.spans + 1  # uncounted: fewer states to remember
+        return State(Part.AFTER, spans=told), (state.start, tick)
 
 
 def cut(text: str, field: TimeField) -> list[str]:

@@ -1,11 +1,12 @@
 """Time as LITA writes it: tokens for equal parts of the video (Huang et al. 2024, arXiv 2403.19046, section 3.1)."""
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from tvu.temporal.time_tokens.codec import TickCodec, check_duration, check_seconds
+from tvu.temporal.time_tokens.codec import TickCodec, check_duration, clamp
 from tvu.temporal.time_tokens.grammar import TokenField
 
 STAMP = re.compile(r"<(\d*\.\d+|\d+\.?)>")
@@ -48,7 +49,7 @@ class LitaTimeTokens(TickCodec):
         return self.num_time_tokens - 1
 
     def tick(self, seconds: float, duration: float) -> int:
-        return round((self.num_time_tokens - 1) * (min(max(check_seconds(seconds), 0.0), duration) / duration))
+        return round((self.num_time_tokens - 1) * (clamp(seconds, duration) / duration))
 
     def seconds(self, tick: int, duration: float) -> float:
         return min(tick * duration / (self.num_time_tokens - 1), duration)
@@ -61,8 +62,10 @@ class LitaTimeTokens(TickCodec):
 
         Such a token is not in the vocabulary and reaches the model in pieces.
         """
-        check_duration(duration)
-        return f"<t{round((self.num_time_tokens - 1) * (check_seconds(seconds) / duration))}>"
+        part = seconds / check_duration(duration)
+        if not math.isfinite(part):
+            raise ValueError(f"a time is a finite number of seconds, not {seconds}")
+        return f"<t{round((self.num_time_tokens - 1) * part)}>"
 
     def official_seconds(self, token: str, duration: float) -> float:
         """Seconds of a token as the published evaluation reports them: clamped to the video, with two decimals.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from tvu.temporal.time_tokens.codec import TickCodec, check_duration, check_seconds, last_decimal_tick
+from tvu.temporal.time_tokens.codec import TickCodec, check_duration, clamp, last_decimal_tick
 from tvu.temporal.time_tokens.grammar import DigitField
 
 
@@ -42,7 +42,7 @@ class TextTimes(TickCodec):
         return last_decimal_tick(duration, self.decimals)
 
     def tick(self, seconds: float, duration: float) -> int:
-        return min(max(round(check_seconds(seconds) * 10**self.decimals), 0), self.last_tick(duration))
+        return min(round(clamp(seconds, duration) * 10**self.decimals), self.last_tick(duration))
 
     def seconds(self, tick: int, duration: float) -> float:
         return tick / 10**self.decimals

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-from tvu.temporal.time_tokens.codec import TickCodec, check_duration, check_seconds, last_decimal_tick
+from tvu.temporal.time_tokens.codec import TickCodec, check_duration, clamp, last_decimal_tick
 from tvu.temporal.time_tokens.grammar import DigitField
 
 DIGITS = ("ZERO", "ONE", "TWO", "THREE", "FOUR", "FIVE", "SIX", "SEVEN", "EIGHT", "NINE")
@@ -42,7 +42,7 @@ class VtgLlmTimeTokens(TickCodec):
         return min(last_decimal_tick(duration, 1), _LAST_TICK)
 
     def tick(self, seconds: float, duration: float) -> int:
-        return min(max(round(check_seconds(seconds) * 10), 0), self.last_tick(duration))
+        return min(round(clamp(seconds, duration) * 10), self.last_tick(duration))
 
     def seconds(self, tick: int, duration: float) -> float:
         return tick / 10
@@ -104,4 +104,4 @@ def time_tokens_to_digits(text: str) -> str:
 
 def whole_second(seconds: float) -> int:
     """The row of the per-second embedding for a frame at `seconds`: rounded, a half to the even second."""
-    return round(check_seconds(seconds))
+    return round(seconds)
