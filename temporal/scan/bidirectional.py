@@ -49,13 +49,17 @@ class BidirectionalMamba(nn.Module):
 
         Every row of a ragged batch is what it is alone; what the padding becomes means nothing.
         """
+        return _scaled(self.out_proj(self.mix(x, lengths)), self.gamma)
+
+    def mix(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """The block up to its output projection: `[B, L, d_inner]`."""
         inner, gate, pad = _project_in(self.in_proj, x, lengths)
         forward = _convolve(inner, self.conv1d, pad)
         backward = _convolve(inner, self.conv1d_b, pad, reverse=True)
         y, _ = scan_direction(forward, gate, self.x_proj, self.dt_proj, self.A_log, self.D)
         y_b, _ = scan_direction(backward, gate, self.x_proj_b, self.dt_proj_b, self.A_b_log, self.D_b, reverse=True)
         y = (y + y_b).transpose(1, 2)
-        return _scaled(self.out_proj(y / 2 if self.mean else y), self.gamma)
+        return y / 2 if self.mean else y
 
 
 class SharedBidirectionalMamba(nn.Module):

@@ -89,21 +89,29 @@ class Mamba(nn.Module):
         Real tokens come first, so padding cannot reach them; with lengths it is zeroed, so that nothing in it (a NaN)
         reaches the gradients of the weights either.
         """
+        return self.out_proj(self.mix(x, lengths))
+
+    def mix(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """The block up to its output projection: `[B, L, d_inner]`."""
         if lengths is not None:
             x = x.masked_fill(padding(x, lengths), 0)
-        return self.step(x)[0]
+        return self._advance(x, None)[0]
 
     def step(self, x: Tensor, state: MambaState | None = None) -> tuple[Tensor, MambaState]:
         """The next L >= 1 tokens, `[B, L, d_model]`, after those that `state` has seen (none: the start).
 
         Any cut of a sequence into steps gives what one call on the whole gives.
         """
+        y, state = self._advance(x, state)
+        return self.out_proj(y), state
+
+    def _advance(self, x: Tensor, state: MambaState | None) -> tuple[Tensor, MambaState]:
         inner, gate = self.in_proj(x).transpose(1, 2).chunk(2, dim=1)  # [B, d_inner, L] each
         conv, ssm = (None, None) if state is None else state
         inner, window = causal_conv1d(inner, self.conv1d.weight[:, 0], self.conv1d.bias, state=conv)
         parameters = (self.x_proj, self.dt_proj, self.A_log, self.D)
         y, ssm = scan_direction(F.silu(inner), gate, *parameters, initial_state=ssm)
-        return self.out_proj(y.transpose(1, 2)), MambaState(window, ssm)
+        return y.transpose(1, 2), MambaState(window, ssm)
 
 
 def scan_direction(

@@ -197,8 +197,13 @@ class BidirectionalMamba2(Mamba2):
 
     The keys are those of `Mamba2`, so a causal block can be turned into a bidirectional one. Nothing is flipped in
     memory, and one matrix C B^T serves both directions. The convolution stays causal, as the shared dt, B and C need
-    a single one. There is no stream: `step` raises ValueError.
+    a single one. There is no stream: `step` raises ValueError, and so do learnable initial states.
     """
+
+    def __init__(self, config: Mamba2Config) -> None:
+        if config.learnable_init_states:
+            raise ValueError("scanned both ways, no state comes first")
+        super().__init__(config)
 
     def step(self, x: Tensor, state: Mamba2State | None = None) -> tuple[Tensor, Mamba2State]:
         raise ValueError("a block that looks ahead has no stream")
