@@ -9,7 +9,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-CHANNELS_PER_WARP = 512
+CHANNELS_PER_WARP = 1024
 PROGRAMS = 1024  # of the backward pass: each sums the weight's gradient of its share of tokens
 
 
@@ -85,6 +85,10 @@ def _backward(
     tl.store(grad_weight + program * C + channel, sum_weight, mask=channel < C)
 
 
+def _warps(block: int) -> int:
+    return max(1, min(8, block // CHANNELS_PER_WARP))
+
+
 class AddNormPool(torch.autograd.Function):
     """`add_norm_pool` with its gradients; the three inputs share theirs."""
 
@@ -107,7 +111,8 @@ class AddNormPool(torch.autograd.Function):
         block = triton.next_power_of_2(channels)
         _forward[(out.numel() // channels,)](
             x, forward, backward, weight, bias, out, times, height, width, channels, *sizes, eps,
-            CENTRED=bias is not None, FRAMES=frames, CELLS=cells, BLOCK=block, num_warps=max(1, min(8, block // CHANNELS_PER_WARP)),
+            CENTRED=bias is not None, FRAMES=frames, CELLS=cells, BLOCK=block,
+            num_warps=_warps(block),
         )  # fmt: skip
         ctx.save_for_backward(x, forward, backward, weight)
         ctx.settings = (sizes, bias is not None, eps, frames, cells)
@@ -127,7 +132,8 @@ class AddNormPool(torch.autograd.Function):
         _backward[(programs,)](
             x, forward, backward, weight, grad, grad_x, grad_weight,
             tokens, times, height, width, channels, *sizes, eps,
-            CENTRED=centred, FRAMES=frames, CELLS=cells, BLOCK=block, num_warps=max(1, min(8, block // CHANNELS_PER_WARP)),
+            CENTRED=centred, FRAMES=frames, CELLS=cells, BLOCK=block,
+            num_warps=_warps(block),
         )  # fmt: skip
         grad_bias = grad.float().sum((0, 1, 2, 3)).to(weight.dtype) if centred else None
         return grad_x, grad_x, grad_x, grad_weight.sum(0).to(weight.dtype), grad_bias, None, None, None

@@ -9,7 +9,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-BLOCK, WARPS = 256, 1
+BLOCK, WARPS = 512, 1
 
 
 @triton.jit
