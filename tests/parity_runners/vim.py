@@ -1,4 +1,4 @@
-"""Cases of hustvl/Vim: the bidirectional mixer."""
+"""Cases of hustvl/Vim: the bidirectional mixer, and its one-directional ancestor with a scaled output."""
 
 from typing import Any
 
@@ -26,8 +26,10 @@ def mixer(args: dict[str, Any]) -> nn.Module:
 @torch.no_grad()
 def run_mixer(case: Case) -> dict[str, Tensor]:
     block = mixer(case.config["args"]).to(case.dtype)
-    block.load_state_dict(case.weights)
-    return {"y": block(case.inputs["x"])} | rows_alone(block, case)
+    outer = set() if hasattr(block, "gamma") else {"gamma"}  # of a Mamba the scale is no part
+    block.load_state_dict({name: tensor for name, tensor in case.weights.items() if name not in outer})
+    outputs = {"y": block(case.inputs["x"])} | rows_alone(block, case)
+    return {name: y * case.weights["gamma"] if outer & case.weights.keys() else y for name, y in outputs.items()}
 
 
 RUNNERS = {"vim.mixer": run_mixer}
