@@ -15,7 +15,7 @@ from tvu.temporal.encoders.lightnet import (
 
 close = torch.testing.assert_close
 PLAIN = LightNetConfig(12, num_heads=3, expand_ratio=5, gate_low_rank_dim=4)
-WITH_CONVOLUTION = LightNetConfig(12, num_heads=2, use_short_conv=True, conv_size=3, conv_bias=True)
+WITH_CONVOLUTION = LightNetConfig(12, num_heads=2, expand_ratio=4, use_short_conv=True, conv_size=3, conv_bias=True)
 
 
 def layer_and_tokens(config, length=21, kind=LightNetLayer):
