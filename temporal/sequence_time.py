@@ -41,7 +41,7 @@ class SequenceTimeEmbedding(nn.Module):
         if frames > by_frame.shape[0]:
             raise TvuError(
                 f"{frames} frames are more than the {by_frame.shape[0]} that the model has positions for",
-                hint="sample fewer frames, or resize its table with resize_frame_positions",
+                hint=f"sample at most {by_frame.shape[0]} frames",
             )
         position = by_frame[:frames].expand(features.shape[0], -1, -1)
         by_second = self.video_time_position_embedding
@@ -50,7 +50,7 @@ class SequenceTimeEmbedding(nn.Module):
                 raise TvuError(
                     f"the model knows the seconds 0 to {by_second.shape[0] - 1}, "
                     f"not {int(seconds.min())} to {int(seconds.max())}",
-                    hint="look at a part of the video, a shorter one that starts earlier",
+                    hint="cut the part to look at into a file of its own",
                 )
             position = position + by_second[seconds]
         return (features + position.unsqueeze(2)).to(features.dtype)
@@ -66,7 +66,7 @@ def whole_seconds(seconds: Tensor) -> Tensor:
     """Times as the model counts them: rounded to one decimal, then to a whole second, halves to even both times.
 
     seconds `[B, T]` float64. Returns `[B, T]` int64. The decimal is that of Python's `round`, which is exact where
-    scaling by ten is not (2.55 is below a half), so the few numbers are rounded one by one.
+    scaling by ten is not (the double 2.55 lies below it, and is 2.5), so the few numbers are rounded one by one.
     """
     rounded = [[round(round(time, 1)) for time in video] for video in seconds.tolist()]
     return torch.tensor(rounded, dtype=torch.int64, device=seconds.device).reshape(seconds.shape)
@@ -86,8 +86,8 @@ def fill_untrained_seconds(table: Tensor) -> Tensor:
     """Wt `[S, C]` with linear interpolation in place of its zero rows, the seconds that no training video had.
 
     Row k between trained rows l < k < r becomes ((r - k) Wt[l] + (k - l) Wt[r]) / (r - l); before the first trained row
-    and after the last one it is that row. A table without trained rows stays zero. This is the rule that VTG-LLM
-    describes; `fill_untrained_seconds_official` is the one that its code applies.
+    and after the last one it is that row. A table without trained rows stays zero. This is what interpolation means;
+    `fill_untrained_seconds_official` is what the official code does.
     """
     trained = (table != 0).any(dim=1).nonzero().flatten()
     if not len(trained):
@@ -114,6 +114,7 @@ def fill_untrained_seconds_official(table: Tensor) -> Tensor:
     for right in [*trained, -1]:
         end = right if right >= 0 else len(table)
         for row in reversed(range(start, end)):
-            filled[row] = (filled[left] * (row - left) + filled[right] * (right - row)) / (right - left)
+            between = right - left
+            filled[row] = filled[left] * (row - left) / between + filled[right] * (right - row) / between
         left, start = right, end + 1
     return filled

@@ -10,6 +10,9 @@ from tvu.temporal.reduction.means import frame_mask
 from tvu.temporal.reduction.ragged import pack
 from tvu.temporal.types import VisualTokens
 
+SAME = 2.0**-20
+"""Cosines closer than this are a tie: the rounding of a device must not say which of two still tokens changed more."""
+
 
 @dataclass(frozen=True)
 class KeepChanged:
@@ -37,7 +40,7 @@ class KeepChanged:
         size = max(cells, int(frames * cells * (1 - self.dropped)))
         counts = tokens.lengths * cells
         budgets = (counts.double() * (1 - self.dropped)).long().clamp(min=cells).minimum(counts)
-        similarity = frame_similarity(tokens.features).flatten(1)
+        similarity = (frame_similarity(tokens.features).flatten(1) / SAME).round()
         order = torch.where(frame_mask(counts, frames * cells), similarity, torch.inf).sort(dim=1, stable=True).indices
         return pack(tokens.flatten(), at_places(frame_mask(budgets, frames * cells), order), size)
 

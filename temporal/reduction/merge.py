@@ -57,11 +57,10 @@ def _one_round(metric: Tensor, lengths: Tensor, merges: Tensor) -> Tensor:
 
 def weighted_mean(x: Tensor, weight: Tensor, assignment: Tensor, size: int) -> Tensor:
     """x `[B, L, C]` averaged by `weight [B, L]` within each of the `size` outputs that `assignment [B, L]` names."""
-    index = assignment[..., None].expand_as(x)
-    weight = weight.to(x.dtype)
-    total = x.new_zeros(x.shape[0], size, x.shape[2]).scatter_add(1, index, x * weight[..., None])
-    share = x.new_zeros(x.shape[0], size).scatter_add(1, assignment, weight)
-    return total / share.clamp(min=1)[..., None]
+    rows = (assignment + size * torch.arange(len(x), device=x.device)[:, None]).flatten()
+    total = x.new_zeros(len(x) * size, x.shape[2]).index_add(0, rows, (x * weight[..., None]).flatten(0, 1))
+    share = x.new_zeros(len(x) * size).index_add(0, rows, weight.to(x.dtype).flatten())
+    return (total / share.clamp(min=1)[:, None]).unflatten(0, (-1, size))
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ def test_seconds_round_as_python_rounds_twice(seconds):
 
 def test_halves_round_to_even():
     times = torch.tensor([[0.5, 1.5, 2.5, 120.5, 1.46, 2.55]], dtype=torch.float64)
-    assert whole_seconds(times).tolist() == [[0, 2, 2, 120, 2, 2]]  # 1.46 is told as 1.5; 2.55 lies below 2.55
+    assert whole_seconds(times).tolist() == [[0, 2, 2, 120, 2, 2]]  # 1.46 becomes 1.5; the double 2.55 lies below it
 
 
 def numbered(*trained, rows=12):

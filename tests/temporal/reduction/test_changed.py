@@ -32,6 +32,14 @@ def test_on_a_tie_the_earlier_token_stays():
     assert kept_places(kept, (2, 3)) == [(0, cell) for cell in range(6)] + [(1, 0), (1, 1), (1, 2)]
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
+def test_rounding_does_not_make_a_still_video_move(dtype):
+    tokens = a_video(batch=1, frames=4, grid=(16, 16), channels=37, dtype=dtype)
+    still = replace(tokens, features=tokens.features[:, :1].expand(-1, 4, -1, -1).contiguous())
+    kept = KeepChanged(dropped=0.6)(still)
+    assert kept_places(kept, (16, 16)) == [divmod(place, 256) for place in range(int(4 * 256 * 0.4))]
+
+
 @pytest.mark.parametrize(
     "frames, dropped, count", [(5, 0.0, 30), (5, 0.5, 15), (5, 0.77, 6), (5, 0.999, 6), (1, 0.5, 6)]
 )

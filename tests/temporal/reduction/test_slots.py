@@ -45,6 +45,11 @@ def test_the_span_is_the_shortest_that_holds_95_percent():
     assert attended_span(attention_by_frame(0, 0, 0, 0, 1), spans).tolist() == [[[13, 14]]]
 
 
+def test_frames_may_come_in_any_order():
+    spans = torch.tensor([[[12, 13], [10, 11], [11, 12], [0, 10]]], dtype=torch.float64)
+    assert attended_span(attention_by_frame(0.5, 0, 0.5, 0), spans).tolist() == [[[11, 13]]]
+
+
 def test_the_earlier_of_two_equal_spans_is_told():
     even = torch.tensor([[[t, t + 1.0] for t in range(40)]], dtype=torch.float64)
     assert attended_span(torch.full((1, 40, 1), 1 / 40), even).tolist() == [[[0, 38]]]
