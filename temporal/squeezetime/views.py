@@ -81,12 +81,11 @@ def short_side_size(height: int, width: int, short_side: int) -> tuple[int, int]
 def resize(frames: Tensor, height: int, width: int) -> Tensor:
     """uint8 `[F, 3, H, W]` to uint8 `[F, 3, height, width]`, bilinear without anti-aliasing, as OpenCV's default.
 
-    At most one level of 255 away from OpenCV, which rounds its weights to 11 bits.
+    At most one level of 255 away from OpenCV: both round their weights to integers, and not the same way.
     """
     if frames.shape[-2:] == (height, width):
         return frames
-    resized = functional.interpolate(frames.float(), (height, width), mode="bilinear", align_corners=False)
-    return resized.round().to(torch.uint8)
+    return functional.interpolate(frames, (height, width), mode="bilinear", align_corners=False)
 
 
 def crop_corners(height: int, width: int, protocol: Protocol) -> list[tuple[int, int]]:
@@ -113,9 +112,13 @@ def views_of(frames: Tensor, protocol: Protocol) -> Tensor:
 
 
 def normalise(pixels: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """RGB levels 0..255, `[N, 3, T, H, W]`, to what the networks were trained on: `(x - mean) / std` a colour."""
-    mean, std = (torch.tensor(values, device=pixels.device).view(3, 1, 1, 1) for values in (MEAN, STD))
-    return ((pixels.float() - mean) / std).to(dtype)
+    """RGB levels 0..255, `[N, 3, T, H, W]`, to what the networks were trained on: `(x - mean) / std` a colour.
+
+    The answer lies in memory as `[N, H, W, 3, T]`, which becomes channels-last without a copy when time is squeezed.
+    """
+    mean, std = (torch.tensor(values, device=pixels.device).view(3, 1) for values in (MEAN, STD))
+    levels = pixels.permute(0, 3, 4, 1, 2).to(torch.float32, memory_format=torch.contiguous_format, copy=True)
+    return levels.sub_(mean).div_(std).to(dtype).permute(0, 3, 4, 1, 2)
 
 
 def mean_probabilities(logits: Tensor) -> Tensor:

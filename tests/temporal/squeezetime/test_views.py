@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tvu.temporal.squeezetime.network import squeeze_time
 from tvu.temporal.squeezetime.views import (
     HMDB51_TEST,
     KINETICS_TEST,
@@ -60,10 +61,11 @@ def test_the_short_side_gets_its_size_and_the_long_one_its_share():
 
 
 @pytest.mark.parametrize("size", [(224, 398), (90, 160), (37, 53), (286, 381)])
-def test_resizing_is_within_a_level_of_opencv(size):
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_resizing_is_within_a_level_of_opencv(size, layout):
     cv2 = pytest.importorskip("cv2")
     pictures = np.random.default_rng(0).integers(0, 256, (3, 120, 213, 3), dtype=np.uint8)
-    ours = resize(torch.from_numpy(pictures).permute(0, 3, 1, 2), *size)
+    ours = resize(torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous(memory_format=layout), *size)
     assert ours.dtype == torch.uint8
     for picture, resized in zip(pictures, ours, strict=True):
         theirs = cv2.resize(picture, size[::-1], interpolation=cv2.INTER_LINEAR)
@@ -112,6 +114,12 @@ def test_normalising_takes_each_colours_mean_to_0_and_a_deviation_to_1():
     pixels = torch.tensor([MEAN, [mean + std for mean, std in zip(MEAN, STD, strict=True)]]).T.view(1, 3, 2, 1, 1)
     torch.testing.assert_close(normalise(pixels)[0, :, :, 0, 0], torch.tensor([[0.0, 1.0]] * 3))
     assert normalise(torch.zeros(1, 3, 1, 2, 2, dtype=torch.uint8), torch.bfloat16).dtype == torch.bfloat16
+
+
+def test_normalised_pixels_are_squeezed_without_a_copy():
+    video = normalise(torch.zeros(2, 3, 4, 5, 6, dtype=torch.uint8))
+    squeezed = squeeze_time(video)
+    assert squeezed.data_ptr() == video.data_ptr() and squeezed.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_views_are_averaged_as_probabilities_and_not_as_logits():
