@@ -66,7 +66,7 @@ def intervals_of_duration(logits: Tensor, spans: Tensor, seconds: float | Tensor
 
 def _intervals(logits: Tensor, probability: Tensor, spans: Tensor, first: Tensor, last: Tensor) -> TextIntervals:
     frame = torch.arange(probability.shape[-1], device=probability.device)
-    inside = (first[:, None] <= frame) & (frame <= last[:, None]) & (logits > MASKED)
+    inside = (first[:, None] <= frame) & (frame <= last[:, None]) & (logits > MASKED / 2)  # bfloat16 rounds MASKED
     return TextIntervals(
         frames=torch.stack((first, last), dim=-1),
         seconds=torch.stack((spans[first, 0], spans[last, 1]), dim=-1),

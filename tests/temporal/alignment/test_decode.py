@@ -56,8 +56,9 @@ def test_intervals_are_told_in_the_seconds_that_frames_stand_for():
     assert intervals_around_peak(logits_of([1, 1, 9, 8, 1, 1, 1]), spans).seconds.tolist() == [[0.8, 3.7]]
 
 
-def test_a_text_that_no_window_saw_has_no_score():
-    logits = torch.stack((torch.full((7,), MASKED), torch.arange(7.0)))
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+def test_a_text_that_no_window_saw_has_no_score(dtype):
+    logits = torch.stack((torch.full((7,), MASKED), torch.arange(7.0))).to(dtype)
     for found in (intervals_around_peak(logits, SECONDS), intervals_of_duration(logits, SECONDS, 2.0)):
         assert found.scores[0] == 0 and found.scores[1] > 0.5
 
