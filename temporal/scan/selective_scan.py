@@ -212,30 +212,34 @@ class _ChunkedScan(torch.autograd.Function):
         ctx.chunks = _chunks(u.shape[-1], chunk_size, reverse)
         ctx.reverse = reverse
         y = u.new_empty(u.shape[0], u.shape[2], u.shape[1])  # [B, L, D], as the next projection wants it
-        before = []
+        kept = []
+        work = u.new_empty(2, min(chunk_size, u.shape[2]), *state.shape)
         with torch.autocast(u.device.type, enabled=False):
             for chunk in ctx.chunks:
-                before.append(state)
-                _, states = _chunk_states(u, dt, A, B, state, chunk, reverse)
+                if any(ctx.needs_input_grad):
+                    kept.append(state)
+                _, states = _chunk_states(u, dt, A, B, state, chunk, reverse, work)
                 y[:, chunk] = _sum_states(states, _of_chunk(C, chunk)).flatten(2).transpose(0, 1)
                 state = states[0 if reverse else -1].clone()
-        ctx.save_for_backward(u, dt, A, B, C, *(before if any(ctx.needs_input_grad) else ()))
+        ctx.save_for_backward(u, dt, A, B, C, *kept)
         return y.transpose(1, 2), state
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_y: Tensor, grad_state: Tensor) -> tuple[Tensor | None, ...]:
-        u, dt, A, B, C, *before = ctx.saved_tensors
+        u, dt, A, B, C, *kept = ctx.saved_tensors
         grad_u, grad_dt = torch.empty_like(u), torch.empty_like(dt)
         grad_A, grad_B, grad_C = torch.zeros_like(A), torch.zeros_like(B), torch.zeros_like(C)
         carry = grad_state  # of the state that the chunk hands on
+        work = u.new_empty(4, max(chunk.stop - chunk.start for chunk in ctx.chunks), *grad_state.shape)
         with torch.autocast(u.device.type, enabled=False):
-            for chunk, state in zip(reversed(ctx.chunks), reversed(before), strict=True):
-                decays, states = _chunk_states(u, dt, A, B, state, chunk, ctx.reverse)
+            for chunk, state in zip(reversed(ctx.chunks), reversed(kept), strict=True):
+                decays, states = _chunk_states(u, dt, A, B, state, chunk, ctx.reverse, work)
                 B_t, C_t = _of_chunk(B, chunk), _of_chunk(C, chunk)
                 dy, u_t, dt_t = (_per_position(x, chunk, A) for x in (grad_y, u, dt))
-                grads = _outer(dy, C_t)  # [q, B, G, N, H]
-                order = list(range(len(grads)))[:: 1 if ctx.reverse else -1]
+                grads, product = work[2:, : len(dy)]  # [q, B, G, N, H]
+                _outer(dy, C_t, out=grads)
+                order = range(len(grads))[:: 1 if ctx.reverse else -1]
                 grads[order[0]] += carry
                 for later, now in pairwise(order):
                     grads[now].addcmul_(decays[later], grads[later])
@@ -244,9 +248,12 @@ class _ChunkedScan(torch.autograd.Function):
                 grad_input = _sum_states(grads, B_t)  # of dt u
                 _add_coefficients(grad_B, chunk, grads, dt_t * u_t)
                 _add_coefficients(grad_C, chunk, states, dy)
-                previous = torch.cat([states[1:], state[None]] if ctx.reverse else [state[None], states[:-1]])
-                grads.mul_(decays).mul_(previous)  # of dt A
-                grad_A += (grads * dt_t.unsqueeze(-2)).sum(dim=(0, 1))
+                grads.mul_(decays)[order[-1]] *= state
+                if ctx.reverse:
+                    grads[:-1] *= states[1:]
+                else:
+                    grads[1:] *= states[:-1]  # of dt A, now
+                grad_A += torch.mul(grads, dt_t.unsqueeze(-2), out=product).sum(dim=(0, 1))
                 grad_step = grads.mul_(A).sum(dim=-2) + grad_input * u_t
                 grad_u[..., chunk] = _per_channel(grad_input * dt_t)
                 grad_dt[..., chunk] = _per_channel(grad_step)
@@ -254,12 +261,13 @@ class _ChunkedScan(torch.autograd.Function):
 
 
 def _chunk_states(
-    u: Tensor, dt: Tensor, A: Tensor, B: Tensor, state: Tensor, chunk: slice, reverse: bool
+    u: Tensor, dt: Tensor, A: Tensor, B: Tensor, state: Tensor, chunk: slice, reverse: bool, work: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """exp(dt A) and h of every position of a chunk, both `[q, B, G, N, H]`."""
+    """exp(dt A) and h of every position of a chunk, both `[q, B, G, N, H]`: the first two of `work`."""
     dt_t = _per_position(dt, chunk, A)
-    decays = (dt_t.unsqueeze(-2) * A).exp_()
-    states = _outer(dt_t * _per_position(u, chunk, A), _of_chunk(B, chunk))
+    decays, states = work[:2, : len(dt_t)]
+    torch.mul(dt_t.unsqueeze(-2), A, out=decays).exp_()
+    _outer(dt_t * _per_position(u, chunk, A), _of_chunk(B, chunk), out=states)
     steps = list(zip(states.unbind(), decays.unbind(), strict=True))
     for now, decay in reversed(steps) if reverse else steps:
         state = now.addcmul_(decay, state)
@@ -281,9 +289,9 @@ def _of_chunk(matrix: Tensor, chunk: slice) -> Tensor:
     return matrix if matrix.ndim == 3 else matrix[..., chunk].permute(3, 0, 1, 2).contiguous()
 
 
-def _outer(x: Tensor, matrix: Tensor) -> Tensor:
+def _outer(x: Tensor, matrix: Tensor, out: Tensor) -> None:
     """`[q, B, G, H]` by B or C of the chunk: `[q, B, G, N, H]`."""
-    return x.unsqueeze(-2) * (matrix if matrix.ndim == 3 else matrix.unsqueeze(-1))
+    torch.mul(x.unsqueeze(-2), matrix if matrix.ndim == 3 else matrix.unsqueeze(-1), out=out)
 
 
 def _sum_states(states: Tensor, matrix: Tensor) -> Tensor:

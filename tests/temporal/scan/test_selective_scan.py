@@ -170,7 +170,7 @@ def test_autocast_does_not_reach_the_states():
 
 
 def test_the_states_of_the_whole_sequence_are_never_held():
-    arguments = case(length=1024, batch=1, channels=32, states=16, dtype=torch.float32)
+    arguments = case(length=2048, batch=1, channels=32, states=16, dtype=torch.float32)
     largest = 0
 
     class Watch(TorchDispatchMode):
@@ -183,7 +183,7 @@ def test_the_states_of_the_whole_sequence_are_never_held():
 
     with Watch():
         selective_scan(**arguments)
-    assert largest <= 2**17  # all states at once would be 2**19
+    assert largest <= 2**18  # all states at once would be 2**20
 
 
 def test_one_position_is_the_step_of_the_official_decoding():
