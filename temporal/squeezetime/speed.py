@@ -1,6 +1,6 @@
 """SqueezeTime beside torchvision's video networks: clips a second on this machine, at equal input."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -21,19 +21,19 @@ PEERS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-def measure(device: str = "cpu", *, repeats: int = 1, side: int = 224) -> list[Timing]:
-    """One clip of 16 frames of side x side pixels through SqueezeTime, fused and as trained, and through its peers.
+def measure(device: str = "cpu", *, repeats: int = 1, peers: Sequence[str] = tuple(PEERS)) -> list[Timing]:
+    """One clip of 16 frames of 224 x 224 pixels through SqueezeTime, fused and as trained, and through its peers.
 
     Weights are random: no time depends on them. Every ratio is against the fused network, in the first row: a peer
     with a ratio of 0.2 takes five times as long.
     repeats: of a peer, after one call that is not timed; our own, which are short, are called five times as often.
     """
-    clip = torch.randn(1, 3, 16, side, side, device=device)
-    size = f"1 x 3 x 16 x {side} x {side} float32"
+    clip = torch.randn(1, 3, 16, 224, 224, device=device)
+    size = "1 x 3 x 16 x 224 x 224 float32"
     trained = SqueezeTimeClassifier().to(device).eval()
     ours = _timed("SqueezeTime, fused", fused(trained), clip, size, 5 * repeats)
     others = [_timed("SqueezeTime", trained, clip, size, 5 * repeats)]
-    others += [_timed(name, build().to(device).eval(), clip, size, repeats) for name, build in PEERS.items()]
+    others += [_timed(name, PEERS[name]().to(device).eval(), clip, size, repeats) for name in peers]
     return [ours, *(replace(other, ratio=ours.seconds / other.seconds) for other in others)]
 
 
