@@ -17,9 +17,10 @@ from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 from tvu.weights.errors import WeightsError
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
-# Trainers write their log, their arguments and a best score beside the weights. Objects of these packages are read as
-# a `_LeftOut`, which is empty; objects of any other refuse the file.
+# Trainers write their log, their arguments and a best score beside the weights. What these packages define is read as
+# a `_LeftOut`, which is empty and does nothing; anything else that is no tensor refuses the file.
 LEFT_OUT = ("mmengine", "mmcv", "numpy", "argparse", "pathlib")
+LEFT_OUT_NAME = "builtins.getattr"  # by which the log of mmengine names its own methods
 
 
 class _LeftOut:
@@ -31,6 +32,8 @@ class _LeftOut:
     def __init__(self, *_: object, **__: object) -> None: ...
 
     def __setstate__(self, _: object) -> None: ...
+
+    def __setitem__(self, _: object, __: object) -> None: ...
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
@@ -81,7 +84,7 @@ def _pickled(path: Path, *, is_zip: bool) -> Any:
     try:
         if is_zip:  # the older format has no list of names to look at first
             foreign = get_unsafe_globals_in_checkpoint(path)
-            code = next((name for name in foreign if name.split(".")[0] not in LEFT_OUT), None)
+            code = next((name for name in foreign if not _is_left_out(name)), None)
             if code is not None:
                 raise _needs_code(path, code)
             left = [(_LeftOut, name) for name in foreign]
@@ -95,6 +98,10 @@ def _pickled(path: Path, *, is_zip: bool) -> Any:
         raise _damaged(path) from error
     except Exception as error:  # a damaged pickle fails wherever it happens to be read wrongly
         raise _damaged(path) from error
+
+
+def _is_left_out(name: str) -> bool:
+    return name == LEFT_OUT_NAME or name.split(".")[0] in LEFT_OUT
 
 
 def _needs_code(path: Path, code: str) -> WeightsError:

@@ -2,6 +2,8 @@
 
 import argparse
 import os
+import sys
+import types
 from collections import OrderedDict
 from pathlib import Path
 
@@ -62,6 +64,31 @@ def test_parameters_and_half_precision_come_as_plain_tensors_in_their_dtype(tmp_
 def test_what_a_trainer_left_beside_the_weights_is_not_looked_at(tmp_path):
     beside = {"args": argparse.Namespace(lr=0.1), "best": np.float64(71.6), "log": np.arange(3), "out": Path("runs")}
     torch.save({"state_dict": STATE, **beside}, tmp_path / "a.pth")
+    assert_is_state(read_checkpoint(tmp_path / "a.pth"))
+
+
+def test_the_log_that_mmengine_writes_into_its_checkpoints_is_not_looked_at(tmp_path, monkeypatch):
+    """Its buffers hold arrays and, by `getattr`, methods of their own class; its configs are dictionaries."""
+    package = types.ModuleType("mmengine")
+
+    class HistoryBuffer:
+        def __init__(self):
+            self.history, self.methods = np.arange(3.0), {"mean": HistoryBuffer.mean}
+
+        def mean(self):
+            raise AssertionError
+
+    class ConfigDict(dict):
+        pass
+
+    HistoryBuffer.mean.__qualname__, HistoryBuffer.mean.__module__ = "HistoryBuffer.mean", "mmengine"
+    for kind in (HistoryBuffer, ConfigDict):
+        kind.__module__, kind.__qualname__ = "mmengine", kind.__name__
+        setattr(package, kind.__name__, kind)
+    with monkeypatch.context() as patched:
+        patched.setitem(sys.modules, "mmengine", package)
+        meta = {"message_hub": {"loss": HistoryBuffer()}, "cfg": ConfigDict(lr=0.1)}
+        torch.save({"state_dict": STATE, "meta": meta}, tmp_path / "a.pth")
     assert_is_state(read_checkpoint(tmp_path / "a.pth"))
 
 
