@@ -177,13 +177,14 @@ class LightNetEncoderConfig:
     layer: LightNetConfig
     layers: int = 2
 
+    def __post_init__(self) -> None:
+        if self.layers < 1:
+            raise ValueError(f"a LightNet encoder has at least one layer, not {self.layers}")
+
 
 @dataclass(frozen=True)
-class GlobalLightNetEncoderConfig:
-    """`layers` LightNet layers without a direction, each after a norm and beside a residual."""
-
-    layer: LightNetConfig
-    layers: int = 2
+class GlobalLightNetEncoderConfig(LightNetEncoderConfig):
+    """The same without a direction."""
 
 
 class LightNetEncoder(StreamingResidualEncoder):

@@ -133,3 +133,8 @@ def test_a_video_may_be_encoded_as_it_arrives(encoder):
     second, state = encoder.step(features[:, 1:5], state)
     third, _ = encoder.step(features[:, 5:], state)
     close(torch.cat([first, second, third], dim=1), encoder(features))
+
+
+def test_an_encoder_has_a_layer():
+    with pytest.raises(ValueError):
+        LightNetEncoderConfig(PLAIN, layers=0)
