@@ -33,8 +33,6 @@ class _LeftOut:
 
     def __setstate__(self, _: object) -> None: ...
 
-    def __setitem__(self, _: object, __: object) -> None: ...
-
 
 def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file, or of a file written by `torch.save`, under their published names.

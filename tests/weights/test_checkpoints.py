@@ -68,7 +68,7 @@ def test_what_a_trainer_left_beside_the_weights_is_not_looked_at(tmp_path):
 
 
 def test_the_log_that_mmengine_writes_into_its_checkpoints_is_not_looked_at(tmp_path, monkeypatch):
-    """Its buffers hold arrays and, by `getattr`, methods of their own class; its configs are dictionaries."""
+    """Its buffers hold arrays and, by `getattr`, methods of their own class."""
     package = types.ModuleType("mmengine")
 
     class HistoryBuffer:
@@ -78,17 +78,12 @@ def test_the_log_that_mmengine_writes_into_its_checkpoints_is_not_looked_at(tmp_
         def mean(self):
             raise AssertionError
 
-    class ConfigDict(dict):
-        pass
-
     HistoryBuffer.mean.__qualname__, HistoryBuffer.mean.__module__ = "HistoryBuffer.mean", "mmengine"
-    for kind in (HistoryBuffer, ConfigDict):
-        kind.__module__, kind.__qualname__ = "mmengine", kind.__name__
-        setattr(package, kind.__name__, kind)
+    HistoryBuffer.__module__, HistoryBuffer.__qualname__ = "mmengine", "HistoryBuffer"
+    package.HistoryBuffer = HistoryBuffer
     with monkeypatch.context() as patched:
         patched.setitem(sys.modules, "mmengine", package)
-        meta = {"message_hub": {"loss": HistoryBuffer()}, "cfg": ConfigDict(lr=0.1)}
-        torch.save({"state_dict": STATE, "meta": meta}, tmp_path / "a.pth")
+        torch.save({"state_dict": STATE, "message_hub": {"loss": HistoryBuffer()}}, tmp_path / "a.pth")
     assert_is_state(read_checkpoint(tmp_path / "a.pth"))
 
 
