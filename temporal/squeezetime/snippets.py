@@ -39,7 +39,7 @@ def snippet_tokens(
     frames:  uint8 RGB `[B, F, 3, H, W]`; spans: float64 `[B, F, 2]` seconds, how long each frame is on the screen.
     hop:     frames from one snippet to the next; by default they follow each other.
     grid:    (rows, columns) of tokens that the last map is averaged to; (1, 1) gives one motion vector a snippet.
-    lengths: int64 `[B]`, the real frames of each video.
+    lengths: int64 `[B]`, the real frames of each video, at least 1.
 
     The span of a slot is the union of its frames' spans. Its sources are the mean frame, and the mean row and column
     in the network's last map. Gradients flow to the network unless the caller turned them off.
@@ -50,7 +50,8 @@ def snippet_tokens(
         raise ValueError(f"spans of frames {tuple(frames.shape)} are [B, F, 2], not {tuple(spans.shape)}")
     counts = [frames.shape[1]] * len(frames) if lengths is None else lengths.tolist()
     length = network.config.num_frames
-    chosen = [snippet_frames(count, length, hop or length).to(frames.device) for count in counts]
+    step = length if hop is None else hop
+    chosen = [snippet_frames(count, length, step).to(frames.device) for count in counts]
     clips = [(video, snippet) for video, snippets in enumerate(chosen) for snippet in snippets]
     dtype = network.conv1.weight.dtype
 
@@ -77,9 +78,8 @@ def snippet_tokens(
 def _sources(frames: Tensor, map_size: tuple[int, int], grid: tuple[int, int]) -> Tensor:
     """`[B, S, N, 3]` float32: mean (t, y, x) of the places that were averaged into each token."""
     axes = [torch.arange(size, device=frames.device, dtype=torch.float32) for size in map_size]
-    place = functional.adaptive_avg_pool2d(
-        torch.stack(torch.meshgrid(*axes, indexing="ij")), grid
-    )  # [2, rows, columns]
+    place = torch.stack(torch.meshgrid(*axes, indexing="ij"))  # [2, h, w]
+    place = functional.adaptive_avg_pool2d(place, grid)
     place = place.flatten(1).T.expand(*frames.shape[:2], -1, -1)
     moment = frames.float().mean(-1)[..., None, None].expand(*place.shape[:3], 1)
     return torch.cat([moment, place], dim=-1)
