@@ -45,10 +45,10 @@ class AllowedPieces:
 
     def advance(self, state: State, piece_id: int) -> State | None:
         """The state after a piece; None if it may not come, or ends the answer."""
-        if piece_id in self.end_ids:
+        if piece_id in self.end_ids or piece_id not in self.tree.symbols:
             return None
         following: State | None = state
-        for symbol in self.tree.symbols.get(piece_id, ("",)):
+        for symbol in self.tree.symbols[piece_id]:
             following = self.grammar.step(following, symbol) if following is not None else None
         return following
 

@@ -1,0 +1,403 @@
+"""Reading times out of free text: what is understood becomes spans, what is not is told, nothing is guessed in silence.
+
+A number is a time if something says so: a time token, a clock (`1:02`), a unit (`12 s`) or, for a bare number, the
+words around it (`from 3 until 9`). Everything else stays text: counts, scenes, scores, years, percentages, lengths.
+The words are English.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from itertools import pairwise
+from typing import NamedTuple
+
+from tvu.temporal.time_tokens.lexemes import SECOND_WORDS, TIMES, Kind, Lexeme, lex
+from tvu.temporal.time_tokens.lita import LitaTimeTokens
+from tvu.temporal.types import Span
+
+
+class Status(Enum):
+    """What was found, as a whole."""
+
+    SPANS = "at least one span"
+    POINTS = "single times only"
+    AMBIGUOUS = "no span, but numbers that might be times"
+    UNUSABLE = "times, but none inside the video"
+    NOTHING = "no time at all"
+
+
+class Repair(Enum):
+    """What was changed or left out, and why."""
+
+    PAIRED = "start and end were told apart, and put together"
+    SWAPPED = "the end stood before the start"
+    CLAMPED = "the end was after the end of the video"
+    DROPPED = "after the end of the video"
+    EMPTY = "start and end are equal, so it is a point"
+    UNSURE = "might be times, but nothing says so"
+    LENGTH = "how long, not when"
+    BROKEN = "looks like a time and is none"
+    NEEDS_DURATION = "relative to the duration, which is not known"
+
+
+@dataclass(frozen=True)
+class Note:
+    """One repair, and the words that it is about."""
+
+    repair: Repair
+    text: str
+
+
+@dataclass(frozen=True)
+class Times:
+    """The times of a text.
+
+    spans:    in the order of the text, inside the video where its duration is known.
+    points:   seconds of single times, in the order of the text.
+    leftover: the text without them.
+    notes:    everything that was changed or left out.
+    """
+
+    spans: tuple[Span, ...]
+    points: tuple[float, ...]
+    leftover: str
+    status: Status
+    notes: tuple[Note, ...]
+
+
+def read_times(text: str, duration: float | None = None, lita: LitaTimeTokens | None = None) -> Times:
+    """Every span and every single time that `text` tells.
+
+    text:     an answer of any model: times as `37.8 to 59.9`, `1:02-1:07`, `00:01:02,500 --> 00:01:07`, `2 min 3 s`,
+              `3 s, 9 s and 12-15 s`, `from 3 s .. until 9 s`, `starts at 3 .. ends at 9`, `between 3 and 9`,
+              `<12.5> <15>`, or time tokens of any codec; digits of any script.
+    duration: of the video in seconds, if known: times after it are cut off or left out, and LITA's tokens need it.
+    lita:     how many time tokens LITA has; 100 unless given.
+
+    The time taken grows with the length of the text and no faster. Raises ValueError for a duration that is not above
+    0, and for no text.
+    """
+    if duration is not None and not duration > 0:
+        raise ValueError(f"a video lasts more than 0 s, not {duration}")
+    lexemes = lex(text, duration, lita or LitaTimeTokens())
+    reading = _Reading(text, duration, lexemes)
+    for group in _groups(lexemes, text):
+        reading.read(group)
+    return reading.told()
+
+
+_TO = {*"-–—‒−~〜→…", "->", "-->", "..", "...", "to", "until", "till", "til", "through", "thru"}
+_AND = {",", ";", "and", "&", "or", "then"}
+_FILLERS = {"about", "around", "approximately", "approx", "roughly", "at", "the", "is", "are", ":", "=", "up"}
+_STARTS = {"from", "start", "starts", "started", "starting", "begin", "begins", "began", "beginning", "between"}
+_ENDS = {"until", "till", "to", "end", "ends", "ended", "ending", "stop", "stops", "stopped", "finish", "finishes"}
+_WHEN = {
+    *(_STARTS | _ENDS),
+    *("at", "during", "happen", "happens", "happened", "happening", "occur", "occurs", "occurred", "time", "times"),
+    *("timestamp", "timestamps", "timecode", "moment", "moments", "segment", "interval", "span", "t", "answer"),
+}
+_LABELS = {
+    *("scene", "scenes", "chapter", "chapters", "step", "steps", "part", "parts", "episode", "season", "page", "pages"),
+    *("figure", "fig", "score", "scores", "level", "number", "no", "nr", "version", "room", "route", "line", "lines"),
+    *("verse", "grade", "size", "age", "aged", "ages", "year", "years", "option", "question", "item", "items", "act"),
+    *("frame", "frames", "player", "players", "won", "lost", "top", "channel", "gate", "lane", "lap", "round", "game"),
+    *("set", "volume", "rating", "rated", "saliency", "temperature", "ratio", "shot", "shots"),
+}
+_AFTER_A_TIME = {
+    *("and", "or", "when", "where", "while", "as", "in", "on", "of", "the", "a", "an", "is", "was", "with", "during"),
+    *("then", "until", "till", "because", "since", "he", "she", "they", "it", "there", "this", "that", "by", "from"),
+    *("for", "but", "so", "at", "into", "which", "who", "if", "we", "you", "i", "to", "end", "ends", "ended", "ending"),
+    *("start", "starts", "stop", "stops", "finish", "finishes", "his", "her", "their", "someone", "somebody"),
+    *".,;:!?)]}\"'»”’…",
+}
+_LENGTH_BEFORE = {
+    *(
+        "for",
+        "lasts",
+        "lasted",
+        "lasting",
+        "every",
+        "another",
+        "within",
+        "takes",
+        "took",
+        "duration",
+        "length",
+        "total",
+    ),
+    *("a", "an", "than", "per", "additional", "extra", "some", "over"),
+}
+_LENGTH_AFTER = {"long", "later", "earlier", "apart", "ago", "clip", "clips"}
+_ONE_LENGTH_BEFORE = _LENGTH_BEFORE | {"of", "first", "last", "next", "final", "past", "each", "only"}
+_ONE_LENGTH_AFTER = _LENGTH_AFTER | {"before", "after", "of", "video", "videos", "total", "each"}
+_LONGEST = 1e7  # seconds, four months: where the duration is not known, a larger number is no time
+_INTRODUCED_BY = {"from", "between", "at", "until", "till", "to"}
+
+
+class _Link(Enum):
+    RANGE = "to"
+    NEIGHBOURS = "two time tokens with nothing between them"
+    LIST = "and"
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Times that stand in one range or list: positions among the lexemes, and what links each to the next."""
+
+    at: tuple[int, ...]
+    links: tuple[_Link, ...]
+
+
+def _groups(lexemes: Sequence[Lexeme], text: str) -> Iterator[_Group]:
+    at: list[int] = []
+    links: list[_Link] = []
+    for position, lexeme in enumerate(lexemes):
+        if lexeme.kind not in TIMES:
+            continue
+        link = _link(lexemes, at[0], at[-1], position, text) if at else None
+        if at and link is None:
+            yield _Group(tuple(at), tuple(links))
+            at, links = [], []
+        at.append(position)
+        links += [link] if link else []
+    if at:
+        yield _Group(tuple(at), tuple(links))
+
+
+def _link(lexemes: Sequence[Lexeme], first: int, left: int, right: int, text: str) -> _Link | None:
+    if right - left > 6 or "\n" in text[lexemes[left].end : lexemes[right].start]:
+        return None
+    between = [lexeme.says for lexeme in lexemes[left + 1 : right]]
+    if not between:
+        return _Link.NEIGHBOURS if {lexemes[left].kind, lexemes[right].kind} == {Kind.TOKEN} else None
+    words = [word for word in between if word not in _FILLERS]
+    if words and words[-1] in SECOND_WORDS | {"t"}:
+        words.pop()  # second 3 to second 9, t=3 to t=9
+    if len(linking := [word for word in words if word != ","]) == 1 and linking[0] in _TO:
+        return _Link.RANGE
+    if words in (["and"], ["&"]) and first == left and _said_before(lexemes, first)[:1] == ["between"]:
+        return _Link.RANGE
+    return _Link.LIST if words and _AND.issuperset(words) else None
+
+
+def _said_before(lexemes: Sequence[Lexeme], position: int) -> list[str]:
+    """Up to three words before a lexeme, nearest first, fillers left out but for `at`."""
+    words = [lexeme.says for lexeme in reversed(lexemes[max(position - 6, 0) : position])]
+    return [word for word in words if word not in _FILLERS or word == "at"][:3]
+
+
+class _Told(NamedTuple):
+    """One span or, without an end, one point, in seconds as the text has them; `words` are ranges of lexemes."""
+
+    start: float
+    end: float | None
+    words: tuple[tuple[int, int], ...]
+
+
+class _Reading:
+    """What has been read of a text so far."""
+
+    def __init__(self, text: str, duration: float | None, lexemes: Sequence[Lexeme]) -> None:
+        self.text, self.duration, self.lexemes = text, duration, lexemes
+        self.found: list[_Told] = []
+        self.notes: list[Note] = [
+            Note(Repair.BROKEN, text[lexeme.start : lexeme.end]) for lexeme in lexemes if lexeme.kind is Kind.BROKEN
+        ]
+
+    def read(self, group: _Group) -> None:
+        """Take the times of a group, or note why not."""
+        group = self._without_counts(group)
+        times = [self.lexemes[at] for at in group.at]
+        ranges = [link is not _Link.LIST for link in group.links]
+        words = (group.at[0], group.at[-1])
+        if {time.kind for time in times} == {Kind.BARE}:
+            if self._is_labelled(group):
+                return
+            if not self._said_to_be_times(group, any(ranges)):
+                if any(ranges) or len(times) > 1 or len(self.lexemes) == 1:
+                    self._note(Repair.UNSURE, words)
+                return
+            seconds: list[float] | None = [time.value for time in times]
+        else:
+            seconds = _in_seconds(times)
+        if self._is_length(group):
+            self._note(Repair.LENGTH, words)
+            return
+        chained = any(a and b for a, b in pairwise(ranges)) and _Link.RANGE in group.links
+        if seconds is None or chained:  # 2024-01-05
+            self._note(Repair.UNSURE, words)
+            return
+        index = 0
+        while index < len(times):
+            last = index + 1 if index < len(ranges) and ranges[index] else index
+            end = seconds[last] if last > index else None
+            self.found.append(_Told(seconds[index], end, ((group.at[index], group.at[last]),)))
+            index = last + 1
+
+    def told(self) -> Times:
+        """Everything that was read, put in order and into the video."""
+        spans: list[Span] = []
+        points: list[float] = []
+        cut: list[tuple[int, int]] = []
+        for told in self._paired():
+            kept = self._inside(told)
+            if kept is None:
+                continue
+            cut += told.words
+            if kept.end is None:
+                points.append(kept.start)
+            else:
+                spans.append(Span(kept.start, kept.end))
+        return Times(tuple(spans), tuple(points), self._without(cut), self._status(spans, points), tuple(self.notes))
+
+    def _without_counts(self, group: _Group) -> _Group:
+        """Without the last number of `3 s, 9 s and 2 dogs`, a noun's, and the first of `score 3.5, 9 s`, a label's."""
+        kinds = [self.lexemes[at].kind for at in group.at]
+        if set(kinds) == {Kind.BARE}:
+            return group
+        first = int(kinds[0] is Kind.BARE and group.links[0] is _Link.LIST and self._is_labelled(group))
+        last = len(kinds) - int(kinds[-1] is Kind.BARE and not self._may_end(group.at[-1]))
+        return _Group(group.at[first:last], group.links[first : last - 1])
+
+    def _is_labelled(self, group: _Group) -> bool:
+        """`scene 12`, `scores are 3.0, 4.0`: something else is counted."""
+        return not _LABELS.isdisjoint(_said_before(self.lexemes, group.at[0])[:1])
+
+    def _said_to_be_times(self, group: _Group, has_range: bool) -> bool:
+        """Whether the words around bare numbers make them times."""
+        before = _said_before(self.lexemes, group.at[0])
+        if not self._may_end(group.at[-1]):
+            return False
+        values = [self.lexemes[at].value for at in group.at]
+        is_year = [1900 <= value < 2100 and value.is_integer() for value in values]
+        if any(is_year) and (self.duration is None or max(values) > self.duration):
+            return False
+        if not SECOND_WORDS.isdisjoint(before[:1]) or not _WHEN.isdisjoint(before):
+            return True
+        return has_range and (self._starts_line(group.at[0]) or all("." in self.lexemes[at].says for at in group.at))
+
+    def _may_end(self, at: int) -> bool:
+        """Whether what follows a bare number leaves it a time: nothing, a mark, or a word that is no noun."""
+        if at + 1 == len(self.lexemes):
+            return True
+        following = self.lexemes[at + 1]
+        return following.says in _AFTER_A_TIME or "\n" in self.text[self.lexemes[at].end : following.start]
+
+    def _starts_line(self, at: int) -> bool:
+        """Whether nothing but marks, or the number of the line, stands before."""
+        while at > 0 and "\n" not in self.text[self.lexemes[at - 1].end : self.lexemes[at].start]:
+            at -= 1
+            numbers_line = self.lexemes[at].kind is Kind.BARE and self.lexemes[at + 1].says in {".", ")", ":"}
+            if self.lexemes[at].kind is not Kind.MARK and not numbers_line:
+                return False
+        return True
+
+    def _is_length(self, group: _Group) -> bool:
+        if {self.lexemes[at].kind for at in group.at} - {Kind.QUANTITY, Kind.BARE}:
+            return False
+        before = _said_before(self.lexemes, group.at[0])[:1]
+        after = [lexeme.says for lexeme in self.lexemes[group.at[-1] + 1 : group.at[-1] + 2]]
+        if len(group.at) == 1:
+            return not _ONE_LENGTH_BEFORE.isdisjoint(before) or not _ONE_LENGTH_AFTER.isdisjoint(after)
+        return not _LENGTH_BEFORE.isdisjoint(before) or not _LENGTH_AFTER.isdisjoint(after)
+
+    def _paired(self) -> list[_Told]:
+        """What was found, a point that starts something and the next one, if that ends something, as one span."""
+        paired: list[_Told] = []
+        for told in self.found:
+            if paired and self._role(paired[-1]) is _STARTS and self._role(told) is _ENDS:
+                start = paired.pop()
+                self._note(Repair.PAIRED, (start.words[0][0], told.words[0][1]))
+                told = _Told(start.start, told.start, start.words + told.words)
+            paired.append(told)
+        return paired
+
+    def _role(self, told: _Told) -> set[str] | None:
+        """`_STARTS` or `_ENDS`, whichever has the nearest word before a point, in its line and after other times."""
+        if told.end is not None:
+            return None
+        at = told.words[0][0]
+        for position in range(at - 1, max(at - 9, -1), -1):
+            lexeme = self.lexemes[position]
+            if lexeme.kind in TIMES or "\n" in self.text[lexeme.end : self.lexemes[position + 1].start]:
+                return None
+            for role in (_STARTS, _ENDS):
+                if lexeme.says in role:
+                    return role
+        return None
+
+    def _inside(self, told: _Told) -> _Told | None:
+        """A span or point in order and inside the video, or None if nothing of it is."""
+        words = (told.words[0][0], told.words[-1][1])
+        start, end = told.start, told.end
+        if math.isnan(start + (end or 0.0)):
+            self._note(Repair.NEEDS_DURATION, words)
+            return None
+        if end is not None and end < start:
+            self._note(Repair.SWAPPED, words)
+            start, end = end, start
+        if start == end:
+            self._note(Repair.EMPTY, words)
+            end = None
+        limit = _LONGEST if self.duration is None else self.duration
+        if start > limit or (end is not None and start == limit):
+            self._note(Repair.DROPPED, words)
+            return None
+        if end is not None and end > limit:
+            self._note(Repair.CLAMPED, words)
+            end = limit
+        return _Told(start, end, told.words)
+
+    def _status(self, spans: Sequence[Span], points: Sequence[float]) -> Status:
+        repairs = {note.repair for note in self.notes}
+        if spans:
+            return Status.SPANS
+        if Repair.UNSURE in repairs:
+            return Status.AMBIGUOUS
+        if points:
+            return Status.POINTS
+        return Status.UNUSABLE if repairs & {Repair.DROPPED, Repair.NEEDS_DURATION} else Status.NOTHING
+
+    def _without(self, cut: Sequence[tuple[int, int]]) -> str:
+        """The text without these lexemes and the word that introduces them."""
+        kept, after = [], 0  # what is left, and the first lexeme that is not yet told
+        for first, last in cut:
+            between = [lexeme.says for lexeme in self.lexemes[after:first]]
+            if not after or not _AND.union(_INTRODUCED_BY).issuperset(between):
+                while first > after and self.lexemes[first - 1].says in _FILLERS | SECOND_WORDS:
+                    first -= 1
+                first -= first > after and self.lexemes[first - 1].says in _INTRODUCED_BY
+                kept.append(self._text(after, first))
+            after = last + 1
+        leftover = " ".join(" ".join([*kept, self._text(after, len(self.lexemes))]).split())
+        leftover = re.sub(r" (?=[.,;:!?)])", "", leftover).lstrip(" ,;:.-–—")
+        return leftover if any(character.isalnum() for character in leftover) else ""
+
+    def _text(self, first: int, stop: int) -> str:
+        """The text of the lexemes from `first` to before `stop`."""
+        return self.text[self.lexemes[first].start : self.lexemes[stop - 1].end] if stop > first else ""
+
+    def _note(self, repair: Repair, words: tuple[int, int]) -> None:
+        first, last = (self.lexemes[at] for at in words)
+        self.notes.append(Note(repair, self.text[first.start : last.end]))
+
+
+def _in_seconds(times: Sequence[Lexeme]) -> list[float] | None:
+    """Seconds of every time; a bare number takes the unit after it, or else the seconds before it. None if unclear."""
+    seconds: list[float | None] = []
+    unit: float | None = None
+    for time in reversed(times):  # 1-2 minutes
+        if time.kind is Kind.BARE:
+            seconds.append(None if unit is None else time.value * unit)
+        else:
+            unit = time.unit if time.kind is Kind.QUANTITY and time.says else None
+            seconds.append(None if time.kind is Kind.UNCLEAR else time.value)
+    seconds.reverse()
+    for index in range(1, len(times)):
+        before = times[index - 1]
+        if seconds[index] is None and times[index].kind is Kind.BARE and before.unit == 1 and before.says:
+            seconds[index] = times[index].value  # 3 s to 9
+    known = [value for value in seconds if value is not None]
+    return known if len(known) == len(seconds) else None
