@@ -26,6 +26,9 @@ def measure(device: str = "cpu", *, repeats: int = 1, peers: Sequence[str] = tup
 
     Weights are random: no time depends on them. Every ratio is against the fused network, in the first row: a peer
     with a ratio of 0.2 takes five times as long.
+    Where other programs keep the cores busy, networks of many small layers suffer most, since OpenMP's threads spin
+    while they wait for each other. OMP_WAIT_POLICY=PASSIVE and GOMP_SPINCOUNT=0 in the environment, or one thread, cost
+    a third of the speed on two quiet cores, and save all but a thirtieth of the time on two busy ones.
     repeats: of a peer, after one call that is not timed; our own, which are short, are called five times as often.
     """
     clip = torch.randn(1, 3, 16, 224, 224, device=device)
