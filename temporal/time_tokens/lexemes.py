@@ -107,8 +107,7 @@ def _lexeme(match: re.Match[str], duration: float | None, lita: LitaTimeTokens) 
                     pass
             return Lexeme(Kind.BROKEN, says, start, end)
         case "part":
-            unit = UNITS[match["part"].lower()]
-            return Lexeme(Kind.QUANTITY, match["part"].lower(), start, end, _number(match["number"]) * unit, unit)
+            return _number_lexeme(match["number"], match["part"].lower(), start, end)
         case "glued":
             return _number_lexeme(match["number"], match["glued"].lower(), start, end)
         case "word":
@@ -117,11 +116,13 @@ def _lexeme(match: re.Match[str], duration: float | None, lita: LitaTimeTokens) 
 
 
 def _number_lexeme(number: str, glued: str, start: int, end: int) -> Lexeme:
-    if number.count(".") > 1 or ("," in number and "." in number.split(",")[0]) or (glued and glued not in UNITS):
-        return Lexeme(Kind.WORD, number + glued, start, end)  # 1.2.3, 3D, 12th
-    value, unit = _number(number.replace(",", "")), UNITS.get(glued, 0.0)
+    if glued and glued not in UNITS:
+        return Lexeme(Kind.WORD, number + glued, start, end)  # 3D, 12th
     if "," in number:
-        return Lexeme(Kind.UNCLEAR, glued, start, end, value)
+        return Lexeme(Kind.UNCLEAR, glued, start, end, unit=UNITS.get(glued, 0.0))
+    if number.count(".") > 1:
+        return Lexeme(Kind.WORD, number + glued, start, end)  # 1.2.3
+    value, unit = _number(number), UNITS.get(glued, 0.0)
     if glued == "s" and number.isdecimal() and 1900 <= value < 2100 and value % 10 == 0:
         return Lexeme(Kind.WORD, number + glued, start, end)  # the 1980s
     if unit:
@@ -157,7 +158,7 @@ def _with_unit(number: Lexeme, unit: Lexeme) -> Lexeme:
         seconds = UNITS[unit.says]
         return Lexeme(Kind.QUANTITY, unit.says, number.start, unit.end, number.value * seconds, seconds)
     is_clock = unit.says in SECOND_WORDS or (number.kind is Kind.CLOCK and UNITS[unit.says] == 60)  # 1:02 min
-    return number._replace(kind=number.kind if is_clock else Kind.UNCLEAR, end=unit.end)
+    return number._replace(kind=number.kind if is_clock else Kind.UNCLEAR, end=unit.end, unit=UNITS[unit.says])
 
 
 def _told_by_what_stands_before(lexeme: Lexeme, before: Lexeme, lexemes: Sequence[Lexeme], touches: bool) -> Lexeme:
@@ -165,8 +166,10 @@ def _told_by_what_stands_before(lexeme: Lexeme, before: Lexeme, lexemes: Sequenc
         return lexeme._replace(kind=Kind.WORD)
     if before.says == "the" and lexeme.says == "s" and lexeme.value in range(10, 100, 10) and lexeme.unit == 1:
         return lexeme._replace(kind=Kind.UNCLEAR) if lexeme.end - lexeme.start == 3 else lexeme  # the 90s
+    earlier = lexemes[-2] if len(lexemes) > 1 else None
+    if touches and before.says == "/" and earlier is not None and earlier.end == before.start:
+        return lexeme._replace(kind=Kind.UNCLEAR)  # 3/4 s
     if touches and before.says in {"-", "−"}:
-        earlier = lexemes[-2] if len(lexemes) > 1 else None
         if earlier is not None and earlier.kind is Kind.WORD and earlier.end == before.start:
             return lexeme._replace(kind=Kind.WORD)  # COVID-19
         if earlier is None or earlier.kind not in TIMES:

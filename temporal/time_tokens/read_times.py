@@ -13,8 +13,24 @@ from enum import Enum
 from itertools import pairwise
 from typing import NamedTuple
 
+from tvu.temporal.time_tokens.codec import check_duration
 from tvu.temporal.time_tokens.lexemes import SECOND_WORDS, TIMES, Kind, Lexeme, lex
 from tvu.temporal.time_tokens.lita import LitaTimeTokens
+from tvu.temporal.time_tokens.time_words import (
+    AFTER_A_TIME,
+    AND,
+    ENDS,
+    FILLERS,
+    INTRODUCED_BY,
+    LABELS,
+    LENGTH_AFTER,
+    LENGTH_BEFORE,
+    ONE_LENGTH_AFTER,
+    ONE_LENGTH_BEFORE,
+    STARTS,
+    TO,
+    WHEN,
+)
 from tvu.temporal.types import Span
 
 
@@ -76,11 +92,11 @@ def read_times(text: str, duration: float | None = None, lita: LitaTimeTokens | 
     duration: of the video in seconds, if known: times after it are cut off or left out, and LITA's tokens need it.
     lita:     how many time tokens LITA has; 100 unless given.
 
-    The time taken grows with the length of the text and no faster. Raises ValueError for a duration that is not above
-    0, and for no text.
+    The time taken grows with the length of the text and no faster. Raises ValueError for a duration that is not finite
+    and above 0, and for no text.
     """
-    if duration is not None and not duration > 0:
-        raise ValueError(f"a video lasts more than 0 s, not {duration}")
+    if duration is not None:
+        check_duration(duration)
     lexemes = lex(text, duration, lita or LitaTimeTokens())
     reading = _Reading(text, duration, lexemes)
     for group in _groups(lexemes, text):
@@ -88,52 +104,7 @@ def read_times(text: str, duration: float | None = None, lita: LitaTimeTokens | 
     return reading.told()
 
 
-_TO = {*"-–—‒−~〜→…", "->", "-->", "..", "...", "to", "until", "till", "til", "through", "thru"}
-_AND = {",", ";", "and", "&", "or", "then"}
-_FILLERS = {"about", "around", "approximately", "approx", "roughly", "at", "the", "is", "are", ":", "=", "up"}
-_STARTS = {"from", "start", "starts", "started", "starting", "begin", "begins", "began", "beginning", "between"}
-_ENDS = {"until", "till", "to", "end", "ends", "ended", "ending", "stop", "stops", "stopped", "finish", "finishes"}
-_WHEN = {
-    *(_STARTS | _ENDS),
-    *("at", "during", "happen", "happens", "happened", "happening", "occur", "occurs", "occurred", "time", "times"),
-    *("timestamp", "timestamps", "timecode", "moment", "moments", "segment", "interval", "span", "t", "answer"),
-}
-_LABELS = {
-    *("scene", "scenes", "chapter", "chapters", "step", "steps", "part", "parts", "episode", "season", "page", "pages"),
-    *("figure", "fig", "score", "scores", "level", "number", "no", "nr", "version", "room", "route", "line", "lines"),
-    *("verse", "grade", "size", "age", "aged", "ages", "year", "years", "option", "question", "item", "items", "act"),
-    *("frame", "frames", "player", "players", "won", "lost", "top", "channel", "gate", "lane", "lap", "round", "game"),
-    *("set", "volume", "rating", "rated", "saliency", "temperature", "ratio", "shot", "shots"),
-}
-_AFTER_A_TIME = {
-    *("and", "or", "when", "where", "while", "as", "in", "on", "of", "the", "a", "an", "is", "was", "with", "during"),
-    *("then", "until", "till", "because", "since", "he", "she", "they", "it", "there", "this", "that", "by", "from"),
-    *("for", "but", "so", "at", "into", "which", "who", "if", "we", "you", "i", "to", "end", "ends", "ended", "ending"),
-    *("start", "starts", "stop", "stops", "finish", "finishes", "his", "her", "their", "someone", "somebody"),
-    *".,;:!?)]}\"'»”’…",
-}
-_LENGTH_BEFORE = {
-    *(
-        "for",
-        "lasts",
-        "lasted",
-        "lasting",
-        "every",
-        "another",
-        "within",
-        "takes",
-        "took",
-        "duration",
-        "length",
-        "total",
-    ),
-    *("a", "an", "than", "per", "additional", "extra", "some", "over"),
-}
-_LENGTH_AFTER = {"long", "later", "earlier", "apart", "ago", "clip", "clips"}
-_ONE_LENGTH_BEFORE = _LENGTH_BEFORE | {"of", "first", "last", "next", "final", "past", "each", "only"}
-_ONE_LENGTH_AFTER = _LENGTH_AFTER | {"before", "after", "of", "video", "videos", "total", "each"}
 _LONGEST = 1e7  # seconds, four months: where the duration is not known, a larger number is no time
-_INTRODUCED_BY = {"from", "between", "at", "until", "till", "to"}
 
 
 class _Link(Enum):
@@ -172,20 +143,20 @@ def _link(lexemes: Sequence[Lexeme], first: int, left: int, right: int, text: st
     between = [lexeme.says for lexeme in lexemes[left + 1 : right]]
     if not between:
         return _Link.NEIGHBOURS if {lexemes[left].kind, lexemes[right].kind} == {Kind.TOKEN} else None
-    words = [word for word in between if word not in _FILLERS]
+    words = [word for word in between if word not in FILLERS]
     if words and words[-1] in SECOND_WORDS | {"t"}:
         words.pop()  # second 3 to second 9, t=3 to t=9
-    if len(linking := [word for word in words if word != ","]) == 1 and linking[0] in _TO:
+    if len(linking := [word for word in words if word != ","]) == 1 and linking[0] in TO:
         return _Link.RANGE
     if words in (["and"], ["&"]) and first == left and _said_before(lexemes, first)[:1] == ["between"]:
         return _Link.RANGE
-    return _Link.LIST if words and _AND.issuperset(words) else None
+    return _Link.LIST if words and AND.issuperset(words) else None
 
 
 def _said_before(lexemes: Sequence[Lexeme], position: int) -> list[str]:
     """Up to three words before a lexeme, nearest first, fillers left out but for `at`."""
     words = [lexeme.says for lexeme in reversed(lexemes[max(position - 6, 0) : position])]
-    return [word for word in words if word not in _FILLERS or word == "at"][:3]
+    return [word for word in words if word not in FILLERS or word == "at"][:3]
 
 
 class _Told(NamedTuple):
@@ -212,16 +183,15 @@ class _Reading:
         times = [self.lexemes[at] for at in group.at]
         ranges = [link is not _Link.LIST for link in group.links]
         words = (group.at[0], group.at[-1])
-        if {time.kind for time in times} == {Kind.BARE}:
+        if all(time.kind in (Kind.BARE, Kind.UNCLEAR) and not time.unit for time in times):
             if self._is_labelled(group):
                 return
             if not self._said_to_be_times(group, any(ranges)):
                 if any(ranges) or len(times) > 1 or len(self.lexemes) == 1:
                     self._note(Repair.UNSURE, words)
                 return
-            seconds: list[float] | None = [time.value for time in times]
-        else:
-            seconds = _in_seconds(times)
+            times = [time._replace(unit=1) for time in times]
+        seconds = _in_seconds(times)
         if self._is_length(group):
             self._note(Repair.LENGTH, words)
             return
@@ -263,7 +233,8 @@ class _Reading:
 
     def _is_labelled(self, group: _Group) -> bool:
         """`scene 12`, `scores are 3.0, 4.0`: something else is counted."""
-        return not _LABELS.isdisjoint(_said_before(self.lexemes, group.at[0])[:1])
+        before = _said_before(self.lexemes, group.at[0])
+        return not LABELS.isdisjoint(before[1:2] if before[:1] in (["of"], ["in"]) else before[:1])
 
     def _said_to_be_times(self, group: _Group, has_range: bool) -> bool:
         """Whether the words around bare numbers make them times."""
@@ -274,7 +245,7 @@ class _Reading:
         is_year = [1900 <= value < 2100 and value.is_integer() for value in values]
         if any(is_year) and (self.duration is None or max(values) > self.duration):
             return False
-        if not SECOND_WORDS.isdisjoint(before[:1]) or not _WHEN.isdisjoint(before):
+        if not SECOND_WORDS.isdisjoint(before[:1]) or not WHEN.isdisjoint(before):
             return True
         return has_range and (self._starts_line(group.at[0]) or all("." in self.lexemes[at].says for at in group.at))
 
@@ -283,7 +254,7 @@ class _Reading:
         if at + 1 == len(self.lexemes):
             return True
         following = self.lexemes[at + 1]
-        return following.says in _AFTER_A_TIME or "\n" in self.text[self.lexemes[at].end : following.start]
+        return following.says in AFTER_A_TIME or "\n" in self.text[self.lexemes[at].end : following.start]
 
     def _starts_line(self, at: int) -> bool:
         """Whether nothing but marks, or the number of the line, stands before."""
@@ -300,14 +271,14 @@ class _Reading:
         before = _said_before(self.lexemes, group.at[0])[:1]
         after = [lexeme.says for lexeme in self.lexemes[group.at[-1] + 1 : group.at[-1] + 2]]
         if len(group.at) == 1:
-            return not _ONE_LENGTH_BEFORE.isdisjoint(before) or not _ONE_LENGTH_AFTER.isdisjoint(after)
-        return not _LENGTH_BEFORE.isdisjoint(before) or not _LENGTH_AFTER.isdisjoint(after)
+            return not ONE_LENGTH_BEFORE.isdisjoint(before) or not ONE_LENGTH_AFTER.isdisjoint(after)
+        return not LENGTH_BEFORE.isdisjoint(before) or not LENGTH_AFTER.isdisjoint(after)
 
     def _paired(self) -> list[_Told]:
         """What was found, a point that starts something and the next one, if that ends something, as one span."""
         paired: list[_Told] = []
         for told in self.found:
-            if paired and self._role(paired[-1]) is _STARTS and self._role(told) is _ENDS:
+            if paired and self._role(paired[-1]) is STARTS and self._role(told) is ENDS:
                 start = paired.pop()
                 self._note(Repair.PAIRED, (start.words[0][0], told.words[0][1]))
                 told = _Told(start.start, told.start, start.words + told.words)
@@ -315,7 +286,7 @@ class _Reading:
         return paired
 
     def _role(self, told: _Told) -> set[str] | None:
-        """`_STARTS` or `_ENDS`, whichever has the nearest word before a point, in its line and after other times."""
+        """`STARTS` or `ENDS`, whichever has the nearest word before a point, in its line and after other times."""
         if told.end is not None:
             return None
         at = told.words[0][0]
@@ -323,7 +294,7 @@ class _Reading:
             lexeme = self.lexemes[position]
             if lexeme.kind in TIMES or "\n" in self.text[lexeme.end : self.lexemes[position + 1].start]:
                 return None
-            for role in (_STARTS, _ENDS):
+            for role in (STARTS, ENDS):
                 if lexeme.says in role:
                     return role
         return None
@@ -365,10 +336,10 @@ class _Reading:
         kept, after = [], 0  # what is left, and the first lexeme that is not yet told
         for first, last in cut:
             between = [lexeme.says for lexeme in self.lexemes[after:first]]
-            if not after or not _AND.union(_INTRODUCED_BY).issuperset(between):
-                while first > after and self.lexemes[first - 1].says in _FILLERS | SECOND_WORDS:
+            if not after or not AND.union(INTRODUCED_BY).issuperset(between):
+                while first > after and self.lexemes[first - 1].says in FILLERS | SECOND_WORDS:
                     first -= 1
-                first -= first > after and self.lexemes[first - 1].says in _INTRODUCED_BY
+                first -= first > after and self.lexemes[first - 1].says in INTRODUCED_BY
                 kept.append(self._text(after, first))
             after = last + 1
         leftover = " ".join(" ".join([*kept, self._text(after, len(self.lexemes))]).split())
@@ -387,12 +358,12 @@ class _Reading:
 def _in_seconds(times: Sequence[Lexeme]) -> list[float] | None:
     """Seconds of every time; a bare number takes the unit after it, or else the seconds before it. None if unclear."""
     seconds: list[float | None] = []
-    unit: float | None = None
+    unit = 0.0
     for time in reversed(times):  # 1-2 minutes
         if time.kind is Kind.BARE:
-            seconds.append(None if unit is None else time.value * unit)
+            seconds.append(time.value * (time.unit or unit) if time.unit or unit else None)
         else:
-            unit = time.unit if time.kind is Kind.QUANTITY and time.says else None
+            unit = time.unit if time.kind is Kind.QUANTITY and time.says else 0.0
             seconds.append(None if time.kind is Kind.UNCLEAR else time.value)
     seconds.reverse()
     for index in range(1, len(times)):
