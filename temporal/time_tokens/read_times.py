@@ -286,17 +286,21 @@ class _Reading:
         return paired
 
     def _role(self, told: _Told) -> set[str] | None:
-        """`STARTS` or `ENDS`, whichever has the nearest word before a point, in its line and after other times."""
+        """`STARTS` or `ENDS`, whichever has the nearest word before a point, in its line and after other times.
+
+        Prepositions count right before it only: `starts to run at 5 s`.
+        """
         if told.end is not None:
             return None
-        at = told.words[0][0]
+        at, beside = told.words[0][0], True
         for position in range(at - 1, max(at - 9, -1), -1):
             lexeme = self.lexemes[position]
             if lexeme.kind in TIMES or "\n" in self.text[lexeme.end : self.lexemes[position + 1].start]:
                 return None
             for role in (STARTS, ENDS):
-                if lexeme.says in role:
+                if lexeme.says in role and (beside or lexeme.says not in INTRODUCED_BY):
                     return role
+            beside = beside and lexeme.says in FILLERS | SECOND_WORDS
         return None
 
     def _inside(self, told: _Told) -> _Told | None:

@@ -67,6 +67,8 @@ PHRASES = [
     ("from 5 … until 9", [(5, 9)], [], [Repair.PAIRED]),
     ("she starts at 5 with 3 dogs and ends at 9", [(5, 9)], [], [Repair.PAIRED]),
     ("starts at 00:00:18 and ends at 00:00:23.", [(18, 23)], [], [Repair.PAIRED]),
+    ("He starts to run at 5 s and stops at 9 s", [(5, 9)], [], [Repair.PAIRED]),
+    ("He comes from the left at 5 s and goes to the right at 9 s", [], [5, 9], []),
     ("It ends at 9 s. It starts at 3 s.", [], [9, 3], []),
     # time tokens
     ("<t3> <t9> a man walks", [(3, 9)], [], []),
