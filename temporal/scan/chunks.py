@@ -12,6 +12,7 @@ The backward direction reads the same memory (no flip): with S the inclusive pre
 one, token i sees j >= i through exp(E_j - E_i) where the forward direction sees j <= i through exp(S_i - S_j).
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -72,12 +73,16 @@ def chunk_states(x: Tensor, log_decay: Tensor, B: Tensor, *, reverse: bool = Fal
 
     x `[B, M, Q, H, P]`, log_decay `[B, M, Q, H]`, B `[B, M, Q, G, N]`. Returns `[B, M, H, P, N]` and `[B, M, H]`.
     """
-    inclusive, exclusive = prefix_sums(log_decay)
-    whole = inclusive[:, :, -1]
-    to_border = exclusive if reverse else whole[:, :, None] - inclusive
-    weighted = (x * to_border.exp()[..., None]).unflatten(3, (B.shape[3], -1)).flatten(4)  # [B, M, Q, G, H / G * P]
-    states = weighted.permute(0, 1, 3, 4, 2) @ B.transpose(2, 3)  # [B, M, G, H / G * P, N]
-    return states.flatten(2, 3).unflatten(2, tuple(x.shape[3:])), whole
+    whole = log_decay.sum(2)
+
+    def some(x: Tensor, log_decay: Tensor, B: Tensor) -> Tensor:
+        inclusive, exclusive = prefix_sums(log_decay)
+        to_border = exclusive if reverse else inclusive[:, -1:] - inclusive
+        weighted = (x * to_border.exp()[..., None]).unflatten(2, (B.shape[2], -1)).flatten(3)  # [K, Q, G, H / G * P]
+        states = weighted.permute(0, 2, 3, 1) @ B.transpose(1, 2)  # [K, G, H / G * P, N]
+        return states.flatten(1, 2).unflatten(1, tuple(x.shape[2:]))
+
+    return _few_at_a_time(some, x, log_decay, B), whole
 
 
 def chunk_outputs(
@@ -88,41 +93,39 @@ def chunk_outputs(
     x `[B, M, Q, H, P]`, log_decay `[B, M, Q, H]`, B and C `[B, M, Q, G, N]`; past, future `[B, M, H, P, N]`: the states
     that enter at the left and at the right border. A direction whose state is None is not scanned; with both, one
     matrix C B^T serves both and a token sees itself once. Returns `[B, M, Q, H, P]`.
-
-    The masked matrix is `[Q, Q]` per chunk and head, so chunks are taken a few at a time, and each few are computed
-    again in the backward pass: memory grows with the length, not with the length times Q.
     """
-    present = {"past": past, "future": future}
-    operands = {"x": x, "log_decay": log_decay, "B": B, "C": C, **{k: v for k, v in present.items() if v is not None}}
-    rows = [tensor.flatten(0, 1) for tensor in operands.values()]
-    size, heads = x.shape[2:4]
-    at_once = max(1, (CPU_ELEMENTS if x.device.type == "cpu" else GPU_ELEMENTS) // (heads * size * size))
-    pieces = list(zip(*(tensor.split(at_once) for tensor in rows), strict=True))
+    states = [state for state in (past, future) if state is not None]
+    heads_per_group = x.shape[3] // B.shape[3]
 
-    def some(*pieces: Tensor) -> Tensor:
-        return _some_outputs(**dict(zip(operands, pieces, strict=True)))
+    def some(x: Tensor, log_decay: Tensor, B: Tensor, C: Tensor, *states: Tensor) -> Tensor:
+        inclusive, exclusive = prefix_sums(log_decay)  # [K, Q, H]
+        CB = C.transpose(1, 2) @ B.permute(0, 2, 3, 1)  # [K, G, Q, Q]
+        seen = _log_decay_between(inclusive.mT, exclusive.mT, past is not None, future is not None).exp_()
+        weights = CB[:, :, None] * seen.unflatten(1, (-1, heads_per_group))  # [K, G, H / G, Q, Q]
+        y = (weights.flatten(1, 2) @ x.transpose(1, 2)).transpose(1, 2)  # [K, Q, H, P]
+        if past is not None:
+            y = torch.addcmul(y, inclusive.exp()[..., None], _read(C, states[0]))
+        if future is not None:
+            y = torch.addcmul(y, (inclusive[:, -1:] - exclusive).exp()[..., None], _read(C, states[-1]))
+        return y
 
+    return _few_at_a_time(some, x, log_decay, B, C, *states)
+
+
+def _few_at_a_time(some: Callable[..., Tensor], x: Tensor, *operands: Tensor) -> Tensor:
+    """`some(x, *operands)` of a few chunks at a time: `[B, M, ...]` each, and the answer.
+
+    The masked matrix is `[Q, Q]` per chunk and head, so every few chunks are computed again in the backward pass:
+    memory grows with the length, not with the length times Q. On a CPU what is at hand stays in a cache.
+    """
+    size, heads, width = x.shape[2:]
+    at_once = max(1, (CPU_ELEMENTS if x.device.type == "cpu" else GPU_ELEMENTS) // (heads * size * max(size, width)))
+    pieces = list(zip(*(tensor.flatten(0, 1).split(at_once) for tensor in (x, *operands)), strict=True))
     if len(pieces) > 1 and torch.is_grad_enabled():
-        y = [checkpoint(some, *piece, use_reentrant=False, preserve_rng_state=False) for piece in pieces]
+        answers = [checkpoint(some, *piece, use_reentrant=False, preserve_rng_state=False) for piece in pieces]
     else:
-        y = [some(*piece) for piece in pieces]
-    return torch.cat(y).unflatten(0, tuple(x.shape[:2]))
-
-
-def _some_outputs(
-    x: Tensor, log_decay: Tensor, B: Tensor, C: Tensor, past: Tensor | None = None, future: Tensor | None = None
-) -> Tensor:
-    heads_per_group = x.shape[2] // B.shape[2]
-    inclusive, exclusive = prefix_sums(log_decay)  # [K, Q, H]
-    CB = C.transpose(1, 2) @ B.permute(0, 2, 3, 1)  # [K, G, Q, Q]
-    seen = _log_decay_between(inclusive.mT, exclusive.mT, past is not None, future is not None).exp_()  # [K, H, Q, Q]
-    weights = CB[:, :, None] * seen.unflatten(1, (-1, heads_per_group))
-    y = (weights.flatten(1, 2) @ x.transpose(1, 2)).transpose(1, 2)  # [K, Q, H, P]
-    if past is not None:
-        y = y + inclusive.exp()[..., None] * _read(C, past)
-    if future is not None:
-        y = y + (inclusive[:, -1:] - exclusive).exp()[..., None] * _read(C, future)
-    return y
+        answers = [some(*piece) for piece in pieces]
+    return torch.cat(answers).unflatten(0, tuple(x.shape[:2]))
 
 
 def _log_decay_between(S: Tensor, E: Tensor, backwards_seen: bool, forwards_seen: bool) -> Tensor:

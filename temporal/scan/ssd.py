@@ -22,6 +22,7 @@ from tvu.temporal.scan.chunks import StatePassing, chunk_outputs, chunk_states, 
 from tvu.temporal.scan.native import LARGEST_OFFSET, mamba_ssm_chunk_scan, offsets_fit
 
 NO_LIMIT = (0.0, math.inf)
+CPU_CHUNK = 64
 NATIVE_FROM = 2048  # tokens; below it the launches of mamba-ssm's five kernels cost more than they save
 
 
@@ -50,6 +51,7 @@ def ssd_scan(
     lengths:    `[B]`, how many tokens of each row are real. What follows them is never read, leaves the state as it is
                 and gets zeros.
     reverse:    from the last real token to the first, without flipping memory; the final state has read the first.
+    chunk_size: the most tokens that are taken at once.
     passing:    what happens to the state at the borders of chunks (`temporal/scan/collapse.py`).
 
     Returns y as x, and the final state. On CUDA mamba-ssm's kernels run where they are installed, can and pay.
@@ -72,7 +74,7 @@ def ssd_scan(
         log_decay,
         B,
         C,
-        chunk_size=chunk_size,
+        chunk_size=_fitting_chunk(chunk_size, x, passing),
         initial_state=initial_state,
         reverse=reverse,
         passing=passing,
@@ -131,7 +133,8 @@ def ssd_bidirectional(
     x, B, C, z = (_zero_padding(tensor, real) for tensor in (x, B, C, z))
     dt, log_decay = discretise(dt, A, dt_bias=dt_bias, dt_softplus=dt_softplus, dt_limit=dt_limit, real=real)
     tokens = (x.to(dt.dtype) * dt[..., None], log_decay, B.to(dt.dtype), C.to(dt.dtype))
-    steps, decay, inserted, read = (split_chunks(tensor, min(chunk_size, x.shape[1])) for tensor in tokens)
+    size = _fitting_chunk(chunk_size, x, passing)
+    steps, decay, inserted, read = (split_chunks(tensor, min(size, x.shape[1])) for tensor in tokens)
     past, _ = passing(*chunk_states(steps, decay, inserted), None)
     future, _ = passing(*chunk_states(steps, decay, inserted, reverse=True), None, reverse=True)
     y = chunk_outputs(steps, decay, inserted, read, past, future).flatten(1, 2)[:, : x.shape[1]]
@@ -168,7 +171,7 @@ def ssd_packed(
     if x.shape[0] != 1 or sum(lengths) != x.shape[1] or min(lengths) < 1:
         raise ValueError(f"sequences of {list(lengths)} tokens do not fill x {tuple(x.shape)}")
     dt, log_decay = discretise(dt, A, dt_bias=dt_bias, dt_softplus=dt_softplus, dt_limit=dt_limit)
-    size = min(chunk_size, max(lengths))
+    size = min(_fitting_chunk(chunk_size, x, pass_states), max(lengths))
     counts = [-(-length // size) for length in lengths]
 
     def whole_chunks(tensor: Tensor) -> Tensor:
@@ -215,7 +218,7 @@ def ssd_sequential(
     y = []
     for t in range(length)[:: -1 if reverse else 1]:
         state = decay[:, t] * state + steps[:, t, :, :, None] * inserted[:, t, :, None]
-        y.append((state @ read[:, t, :, :, None])[..., 0])
+        y.append((state * read[:, t, :, None]).sum(-1))
     return _skip_and_gate(torch.stack(y[::-1] if reverse else y, dim=1), x, D, z), state
 
 
@@ -263,6 +266,8 @@ def discretise(
     """Step sizes and log decays `[B, L, H]`, float32 or float64; both 0 where `real` `[B, L]` is false."""
     dtype = torch.float64 if torch.float64 in (dt.dtype, A.dtype) else torch.float32
     dt = dt.to(dtype)
+    if real is not None:
+        dt = dt.masked_fill(~real[..., None], 0)  # before, for what is not a number has no gradient either
     if dt_bias is not None:
         dt = dt + dt_bias.to(dtype)
     if dt_softplus:
@@ -296,6 +301,11 @@ def _skip_and_gate(y: Tensor, x: Tensor, D: Tensor | None, z: Tensor | None) -> 
     if z is not None:
         y = y * F.silu(z.to(y.dtype))
     return y.to(x.dtype)
+
+
+def _fitting_chunk(chunk_size: int, x: Tensor, passing: StatePassing) -> int:
+    """On a CPU smaller chunks are faster, and give the same unless something happens at their borders."""
+    return min(chunk_size, CPU_CHUNK) if x.device.type == "cpu" and passing is pass_states else chunk_size
 
 
 def _suits_native(x: Tensor, dt: Tensor, B: Tensor, C: Tensor, z: Tensor | None, chunk_size: int) -> bool:
