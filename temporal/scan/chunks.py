@@ -20,8 +20,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-CPU_ELEMENTS = 2**20  # of the masked matrices held at a time: 4 MiB stay in a cache
-GPU_ELEMENTS = 2**27
+# Of the masked matrices, held at a time. On a CPU fewer would stay in a cache, but its threads would meet more often.
+CPU_ELEMENTS, GPU_ELEMENTS = 2**22, 2**27
 
 
 class StatePassing(Protocol):
@@ -116,7 +116,7 @@ def _few_at_a_time(some: Callable[..., Tensor], x: Tensor, *operands: Tensor) ->
     """`some(x, *operands)` of a few chunks at a time: `[B, M, ...]` each, and the answer.
 
     The masked matrix is `[Q, Q]` per chunk and head, so every few chunks are computed again in the backward pass:
-    memory grows with the length, not with the length times Q. On a CPU what is at hand stays in a cache.
+    memory grows with the length, not with the length times Q.
     """
     size, heads, width = x.shape[2:]
     at_once = max(1, (CPU_ELEMENTS if x.device.type == "cpu" else GPU_ELEMENTS) // (heads * size * max(size, width)))
