@@ -1,6 +1,7 @@
 """`tvu bench`: the numbers that the README quotes, measured here."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,9 @@ bench = typer.Typer(help="Measure tvu on this machine.", no_args_is_help=True, r
 @bench.command("list")
 def list_benchmarks() -> None:
     """Name the benchmarks."""
-    print("speed   how long a question takes, and what decoding costs beside ffmpeg")
+    print("speed      how long a question takes, and what decoding costs beside ffmpeg")
+    print("temporal   SqueezeTime beside torchvision's networks, a scan beside its definition, the encoders")
+    print("kernels    fused operations beside PyTorch and torch.compile; needs a CUDA device")
 
 
 @bench.command()
@@ -38,3 +41,64 @@ def speed(
         print(json.dumps({"questions": [asdict(r) for r in questions], "decoding": [asdict(r) for r in decoding]}))
     else:
         print(table(decoding))
+
+
+@bench.command()
+def temporal(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Time the temporal modules on the CPU: about two minutes on two cores."""
+    from dataclasses import asdict
+
+    from tvu.video_llm.runtime import quiet_threads
+
+    quiet_threads()  # before torch loads: threads that spin at small layers measure whoever else is busy
+
+    from tvu.temporal.encoders import speed as encoders
+    from tvu.temporal.scan import speed as scan
+    from tvu.temporal.speed import Timing
+    from tvu.temporal.squeezetime import speed as squeezetime
+
+    parts: dict[str, Callable[[], list[Timing]]] = {
+        "SqueezeTime beside torchvision's video networks": squeezetime.measure,
+        "the Mamba-2 scan in chunks beside its definition": scan.measure,
+        "temporal encoders": encoders.measure,
+    }
+    document = {}
+    for title, measure in parts.items():
+        timings = measure()
+        document[title] = [asdict(timing) for timing in timings]
+        if as_json:
+            continue
+        print(f"{title}, {timings[0].size}")
+        for timing in timings:
+            ratio = "" if timing.ratio is None else f"  {timing.ratio:8.2f} x as fast"
+            print(f"{timing.seconds * 1e3:12.1f} ms{ratio}  {timing.what}")
+        print(flush=True)
+    if as_json:
+        print(json.dumps(document))
+
+
+@bench.command()
+def kernels(
+    frames: Annotated[list[int] | None, typer.Option(help="Frames of the video, a multiple of 4.")] = None,
+    compiled: Annotated[bool, typer.Option("--compile/--no-compile", help="Run torch.compile beside.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON Lines.")] = False,
+) -> None:
+    """Time the fused operations on a CUDA device, each after it was held against its plain twin."""
+    from dataclasses import asdict
+
+    from tvu.video_llm.errors import BackendError
+    from tvu.video_llm.runtime import cuda_devices
+
+    if not cuda_devices():
+        raise BackendError("this machine has no CUDA device to time kernels on", hint="tvu bench temporal needs none")
+    from tvu.kernels.bench import SIZES, measure
+
+    for row in measure(frames or SIZES, compiled=compiled):
+        if as_json:
+            print(json.dumps(asdict(row)), flush=True)
+            continue
+        times = "  ".join(f"{name} {time:.4f}" for name, time in row.milliseconds.items())
+        shares = f"{row.of_ceiling:4.0%} of the read ceiling, {row.ratio:.2f} x the best other"
+        print(f"{row.op:34} {row.shape!s:26} {times} ms  {shares}", flush=True)

@@ -23,6 +23,8 @@ def pool_tokens(x: Tensor, lengths: Tensor | None = None, *, frames: int = 1, ce
         from tvu.kernels.pool_tokens_triton import PoolTokens
 
         return PoolTokens.apply(x, lengths, frames, cells, every)
+    if lengths is not None and bool((lengths >= x.shape[1]).all()):
+        lengths = None  # on a CPU it costs nothing to ask, and masking a video copies it
     return pool_tokens_plain(x, lengths, frames=frames, cells=cells, every=every)
 
 
@@ -32,15 +34,18 @@ def pool_tokens_plain(
     """The specification of `pool_tokens`: pad to whole groups, sum, divide by how many were real."""
     _check(x, frames, cells, every)
     batch, times, rows, columns, channels = x.shape
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
     real = torch.ones(batch, times, rows, columns, dtype=torch.bool, device=x.device)
     if lengths is not None:
         real &= (torch.arange(times, device=x.device) < lengths[:, None])[:, :, None, None]
-    wide = x.to(torch.promote_types(x.dtype, torch.float32)).masked_fill(~real[..., None], 0)  # NaN in padding too
+        wide = wide.masked_fill(~real[..., None], 0)  # NaN in padding too
     missing = (-columns % cells, -rows % cells, -times % frames)
     padding = [0, missing[0], 0, missing[1], 0, missing[2]]
     sizes = ((times + missing[2]) // frames, (rows + missing[1]) // cells, (columns + missing[0]) // cells)
     groups = (batch, sizes[0], frames, sizes[1], cells, sizes[2], cells)
-    total = torch.nn.functional.pad(wide, [0, 0, *padding]).reshape(*groups, channels)[:, ::every].sum((2, 4, 6))
+    if any(missing):
+        wide = torch.nn.functional.pad(wide, [0, 0, *padding])
+    total = wide.reshape(*groups, channels)[:, ::every].sum((2, 4, 6))
     count = torch.nn.functional.pad(real, padding).reshape(groups)[:, ::every].sum((2, 4, 6))
     return (total / count.clamp(min=1)[..., None]).to(x.dtype)
 

@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tvu.video_llm.runtime import quiet_threads
+
+quiet_threads()  # before anything loads torch: small tensors on busy cores are slow when threads spin
+
 Tvu = Callable[..., subprocess.CompletedProcess[str]]
 
 

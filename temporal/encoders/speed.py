@@ -54,5 +54,6 @@ def measure(frames: int = 64, tokens: int = 49, channels: int = 256) -> list[Tim
     for what, config in contenders(channels).items():
         encoder = build_encoder(config)
         seconds = median_seconds(lambda encoder=encoder: encoder(features))  # type: ignore[misc]
-        timings.append(Timing(what, size, seconds, base / seconds))
+        ratio = None if isinstance(config, NoEncoderConfig) else base / seconds  # doing nothing is no contender
+        timings.append(Timing(what, size, seconds, ratio))
     return timings
