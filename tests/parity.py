@@ -5,11 +5,12 @@ the function in `parity_runners/<module>*.py` that builds our module, and nothin
 code can be run, whatever its seed, shape or settings.
 """
 
+import importlib
 import importlib.util
 import json
+import sys
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,15 @@ from safetensors import safe_open
 from torch import Tensor
 
 RUNNERS = Path(__file__).parent / "parity_runners"
+PACKAGE = RUNNERS.name
+
+if PACKAGE not in sys.modules:  # by path: this file works however it was imported, and no folder joins sys.path
+    _spec = importlib.util.spec_from_file_location(PACKAGE, RUNNERS / "__init__.py")
+    assert _spec is not None and _spec.loader is not None
+    sys.modules[PACKAGE] = importlib.util.module_from_spec(_spec)
+    _spec.loader.exec_module(sys.modules[PACKAGE])
+
+Case = importlib.import_module(f"{PACKAGE}.case").Case
 
 
 class Outputs(dict[str, Tensor]):
@@ -29,23 +39,6 @@ class Outputs(dict[str, Tensor]):
         if name.startswith("out."):
             raise KeyError(name)
         return self[f"out.{name}"]
-
-
-@dataclass(frozen=True)
-class Case:
-    """One case, ready to run: floating weights and inputs in `dtype`, integers and masks as they were stored.
-
-    config:  constructor arguments and settings of the case.
-    weights: official key to tensor, without the leading `w.`.
-    inputs:  name to tensor, without the leading `in.`.
-    outputs: names of the outputs that the case expects, without the leading `out.`.
-    """
-
-    config: dict[str, Any]
-    weights: dict[str, Tensor]
-    inputs: dict[str, Tensor]
-    outputs: tuple[str, ...]
-    dtype: torch.dtype
 
 
 def run(path: str | Path, dtype: torch.dtype = torch.float64) -> Outputs:
@@ -113,12 +106,8 @@ def procedural(name: str, seed: int, shape: list[int], scale: float, offset: flo
 
 @cache
 def _found(module: str, table: str) -> dict[str, Callable[..., Any]]:
-    """RUNNERS or RECORDS of the files for a module, loaded by path so that this file works however it was imported."""
+    """RUNNERS or RECORDS of the files for a module."""
     found: dict[str, Callable[..., Any]] = {}
     for file in sorted(RUNNERS.glob(f"{module}*.py")):
-        spec = importlib.util.spec_from_file_location(f"parity_runners_{file.stem}", file)
-        assert spec is not None and spec.loader is not None
-        runners = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(runners)
-        found |= getattr(runners, table, {})
+        found |= getattr(importlib.import_module(f"{PACKAGE}.{file.stem}"), table, {})
     return found

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from tests.parity import Case
+from parity_runners.case import Case
 from tvu.temporal.scan.bimba import MambaCompressor
 from tvu.temporal.scan.mamba import MambaConfig
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from tests.parity import Case
+from parity_runners.case import Case
 from tvu.temporal.encoders.gated_recurrence import gated_recurrence, scalar_gated_recurrence
 from tvu.temporal.encoders.lightnet import LightNetConfig, LightNetLayer
 

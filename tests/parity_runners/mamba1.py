@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tests.parity import Case
+from parity_runners.case import Case
 from tvu.temporal.scan.mamba import Mamba, MambaConfig
 from tvu.temporal.scan.selective_scan import selective_scan, selective_state_update
 

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from tests.parity import Case
+from parity_runners.case import Case
 from tvu.temporal.encoders.prefix_attention import per_step_attention, prefix_attention
 
 

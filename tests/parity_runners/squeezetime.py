@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from tests.parity import Case
+from parity_runners.case import Case
 from tvu.temporal.squeezetime.block import BasicBlock, Bottleneck, ChannelTime
 from tvu.temporal.squeezetime.network import SqueezeTimeClassifier, SqueezeTimeConfig, widened
 

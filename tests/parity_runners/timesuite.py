@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from tests.parity import Case
+from parity_runners.case import Case
 from tvu.temporal.compress import compress_tokens
 from tvu.temporal.position_table import resize_in_time, sinusoid_table
 from tvu.temporal.reduction.shuffle import TokenShuffle

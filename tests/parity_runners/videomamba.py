@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tests.parity import Case
-from tests.parity_runners.mamba1 import mamba_config, rows_alone
+from parity_runners.case import Case
+from parity_runners.mamba1 import mamba_config, rows_alone
 from tvu.temporal.scan.bidirectional import BidirectionalMamba
 from tvu.temporal.scan.mamba import Mamba
 from tvu.temporal.scan.videomamba import VideoMamba, VideoMambaConfig

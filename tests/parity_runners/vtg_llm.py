@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from tests.parity import Case
+from parity_runners.case import Case
 from tvu.temporal.compress import compress_tokens
 from tvu.temporal.reduction.slots import CrossAttentionSampler, SlotSampler
 from tvu.temporal.sequence_time import (

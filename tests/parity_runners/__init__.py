@@ -1,0 +1,1 @@
+"""How each case of the official code is run through our modules."""
