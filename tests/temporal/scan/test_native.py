@@ -66,6 +66,7 @@ def test_a_cpu_tensor_never_meets_the_kernels(monkeypatch):
 
 
 @pytest.mark.gpu
+@pytest.mark.timeout(900)  # their first calls, backward above all, try out settings for minutes
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_the_kernels_agree_with_ours(monkeypatch):
     if native.mamba_ssm_chunk_scan() is None:
