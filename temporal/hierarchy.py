@@ -8,9 +8,11 @@ fixed number of neighbours, because the most similar pair of a whole video is no
 an event with those before it only, because a closed event may not wait for the next.
 """
 
+import math
 from collections import defaultdict, deque
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Literal
 
 import torch
@@ -129,6 +131,8 @@ class EventTree:
         self._events: list[Event] = []
         self._edges: list[Edge] = []
         self._levels: list[_Level] = []
+        self._width: int | None = None
+        self._last_start = -math.inf
         self._closed = False
 
     def push(
@@ -146,7 +150,8 @@ class EventTree:
         texts:    what was said or read when each frame began, "" for nothing.
         entities: ids or names of what is in each frame; equal strings are the same entity.
 
-        Raises ValueError if the tree is closed, or the frames are not finite, in order and of one length.
+        Raises ValueError if the tree is closed, or the frames are not finite, in order and as wide as those before;
+        then none of them was taken.
         """
         if self._closed:
             raise ValueError("a closed tree takes no more frames")
@@ -156,8 +161,17 @@ class EventTree:
             )
         if not vectors.isfinite().all():
             raise ValueError("vectors are finite")
+        width = vectors.shape[1] if self._width is None else self._width
+        if vectors.shape[1] != width:
+            raise ValueError(f"vectors of {vectors.shape[1]} cannot follow vectors of {width}")
+        starts = [self._last_start, *spans[:, 0].tolist()]
+        if not all(earlier < later for earlier, later in pairwise(starts)):
+            raise ValueError(f"each frame starts after the one before, and the first here after {starts[0]} s")
+        if not (spans[:, 0] < spans[:, 1]).all() or not spans.isfinite().all():
+            raise ValueError("every span is finite and ends after it starts")
         if any(given is not None and len(given) != len(vectors) for given in (texts, entities)):
             raise ValueError(f"texts and entities are those of each of {len(vectors)} frames")
+        self._width, self._last_start = width, starts[-1]
         before = len(self._events)
         rows = vectors.detach().to("cpu", torch.float64)
         for i, (start, end) in enumerate(spans.tolist()):

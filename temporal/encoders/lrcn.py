@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from tvu.temporal.reduction.means import without_padding
+
 LSTMState = tuple[Tensor, Tensor]
 
 
@@ -35,8 +37,11 @@ class LRCNEncoder(nn.Module):
         self.out_proj = nn.Linear(config.hidden, config.channels)
 
     def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """features `[B, T, N, C]`, as much out; padding comes after all that is real, so nothing of it is seen."""
-        return self.step(features)[0]
+        """features `[B, T, N, C]`, lengths `[B]` real frames (all if None); as much out.
+
+        Padding comes after all that is real, so no frame sees it; it is read as zeros: its NaN would reach gradients.
+        """
+        return self.step(features if lengths is None else without_padding(features, lengths))[0]
 
     def step(self, features: Tensor, state: LSTMState | None = None) -> tuple[Tensor, LSTMState]:
         """The next T >= 1 frames; the state is h and c, `[layers, B, hidden]` each."""

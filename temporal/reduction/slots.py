@@ -14,13 +14,14 @@ SPAN_ATTENTION = 0.95
 def slot_attention(x: Tensor, slots: Tensor, lengths: Tensor) -> Tensor:
     """Where each slot looks: softmax of `x @ slots` over the L tokens (the dispatch of Soft MoE).
 
-    x `[B, L, C]`, slots `[C, K]`, lengths `[B]` real tokens, at least 1. Returns `[B, L, K]`; every column sums to one.
+    x `[B, L, C]`, slots `[C, K]`, lengths `[B]` real tokens. Returns `[B, L, K]`; every column sums to one (of an empty
+    video, on its first token).
     No scale, no bias, no normalisation, and one pass instead of the rounds of slot attention. Scores and softmax are
     float32 (float64 for float64); the official GPU path computes the scores in half precision.
     """
     dtype = torch.promote_types(x.dtype, torch.float32)
     scores = without_padding(x, lengths).to(dtype) @ slots.to(dtype)
-    attention = scores.masked_fill(~frame_mask(lengths, x.shape[1])[..., None], -torch.inf).softmax(dim=1)
+    attention = scores.masked_fill(~_attended(lengths, x.shape[1])[..., None], -torch.inf).softmax(dim=1)
     return F.threshold(attention, torch.finfo(dtype).tiny, 0)  # denormal numbers made the next product 20 times slower
 
 
@@ -47,9 +48,9 @@ def attended_span(attention: Tensor, spans: Tensor) -> Tensor:
 class SlotSampler(nn.Module):
     """All tokens of a video into `num_slots` weighted means of them; parameter under its official key, `slots [C, K]`.
 
-    tokens `[B, T, N, C]`, at least one real frame a video. Returns `[B, num_slots, 1, C]`, a flat sequence in the order
-    of the slots, which is not one of time: `attended_span` says what a slot stands for, and its source is the mean of
-    its tokens' sources, weighted by its attention.
+    tokens `[B, T, N, C]`. Returns `[B, num_slots, 1, C]`, a flat sequence in the order of the slots, which is not
+    one of time: `attended_span` says what a slot stands for, and its source is the mean of its tokens' sources,
+    weighted by its attention. A video without a real frame has no real slot.
     """
 
     def __init__(self, num_slots: int, channels: int) -> None:
@@ -84,20 +85,26 @@ class CrossAttentionSampler(nn.Module):
         flat = tokens.flatten()
         x = without_padding(flat.features, flat.lengths).squeeze(2)
         query = self.query.expand(x.shape[0], -1, -1)
-        slots, attention = self.attention(query, x, x, key_padding_mask=~flat.mask)
+        slots, attention = self.attention(query, x, x, key_padding_mask=~_attended(flat.lengths, x.shape[1]))
         return gathered(tokens, slots, attention.transpose(1, 2))
 
 
 def gathered(tokens: VisualTokens, slots: Tensor, attention: Tensor) -> VisualTokens:
     """Slots `[B, K, C]` with the time and place of what they gathered by `attention [B, T * N, K]`."""
     attention = attention.detach()
-    batch, frames, cells, _ = tokens.features.shape
+    _, frames, cells, _ = tokens.features.shape
     by_frame = attention.unflatten(1, (frames, cells)).sum(dim=2)
     sources = without_padding(tokens.sources, tokens.lengths).flatten(1, 2)
+    lengths = (tokens.lengths > 0) * slots.shape[1]
     return VisualTokens(
-        features=slots.unsqueeze(2),
+        features=without_padding(slots.unsqueeze(2), lengths),
         spans=attended_span(by_frame, without_padding(tokens.spans, tokens.lengths)),
         grid=(1, 1),
         sources=(attention.transpose(1, 2).double() @ sources.double()).float().unsqueeze(2),
-        lengths=torch.full((batch,), slots.shape[1], dtype=torch.int64, device=slots.device),
+        lengths=lengths,
     )
+
+
+def _attended(lengths: Tensor, tokens: int) -> Tensor:
+    """The real tokens, and the zeros in place of the first of an empty video: a softmax over nothing is no number."""
+    return frame_mask(lengths.clamp(min=1), tokens)

@@ -260,3 +260,15 @@ def test_what_cannot_be_a_stream_is_told():
     for wrong in (lambda: EventTreeConfig(branching=1), lambda: BoundaryConfig(quantile=0), lambda: BoundaryConfig(0)):
         with pytest.raises(ValueError):
             wrong()
+
+
+def test_frames_that_are_refused_leave_no_trace():
+    tree = EventTree()
+    spans = torch.tensor([[0.0, 1], [1, 2]], dtype=torch.float64)
+    tree.push(torch.randn(2, 4), spans)
+    with pytest.raises(ValueError, match="after the one before"):
+        tree.push(torch.randn(2, 4), torch.tensor([[3.0, 4], [2.5, 3]], dtype=torch.float64))
+    with pytest.raises(ValueError, match="of 5 cannot follow vectors of 4"):
+        tree.push(torch.randn(1, 5), torch.tensor([[3.0, 4]], dtype=torch.float64))
+    tree.push(torch.randn(1, 4), torch.tensor([[3.0, 4]], dtype=torch.float64))
+    assert tree.close().level(0)[-1].span.end_seconds == 4

@@ -40,3 +40,12 @@ def test_a_video_may_be_encoded_as_it_arrives():
 def test_sizes_below_one_are_told():
     with pytest.raises(ValueError):
         LRCNConfig(8, layers=0)
+
+
+def test_what_is_no_number_in_padding_reaches_no_gradient():
+    encoder = LRCNEncoder(LRCNConfig(4, hidden=5))
+    features = torch.randn(2, 5, 3, 4)
+    features[0, 2:] = torch.nan
+    encoded = encoder(features, torch.tensor([2, 5]))
+    (encoded[0, :2].sum() + encoded[1].sum()).backward()
+    assert all(parameter.grad.isfinite().all() for parameter in encoder.parameters())

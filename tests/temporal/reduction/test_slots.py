@@ -5,6 +5,7 @@ import torch
 
 from tests.temporal.reduction.videos import a_video
 from tvu.temporal.reduction.slots import CrossAttentionSampler, SlotSampler, attended_span, slot_attention
+from tvu.temporal.types import VisualTokens
 
 
 def test_every_slot_spends_all_its_attention_on_real_tokens():
@@ -77,3 +78,15 @@ def test_weights_have_their_official_names():
     assert SlotSampler(5, 8).slots.shape == (8, 5)
     keys = {"query", *(f"attention.{key}" for key in ("in_proj_weight", "in_proj_bias"))}
     assert keys < set(CrossAttentionSampler(5, 8).state_dict())
+
+
+@pytest.mark.parametrize("sampler", [SlotSampler(6, 8), CrossAttentionSampler(6, 8)])
+def test_an_empty_video_has_no_slot_and_disturbs_no_other(sampler):
+    features = torch.randn(2, 3, 4, 8)
+    features[0] = torch.nan
+    spans = torch.tensor([[0.0, 1], [1, 2], [2, 3]], dtype=torch.float64).expand(2, -1, -1)
+    both = sampler(VisualTokens.from_frames(features, spans, (2, 2), torch.tensor([0, 3])))
+    alone = sampler(VisualTokens.from_frames(features[1:], spans[1:], (2, 2)))
+    assert both.lengths.tolist() == [0, 6]
+    assert both.features.isfinite().all() and both.sources.isfinite().all()
+    torch.testing.assert_close(both.features[1], alone.features[0])
