@@ -2,15 +2,13 @@
 
 import torch
 
+from parity_runners.case import maths
 from tvu.temporal.scan.hydra import Hydra, HydraConfig
-
-NOT_MATHS = {"use_mem_eff_path", "layer_idx", "device", "dtype", "activation"}
 
 
 def mixer(case):
     def built(**changed):
-        settings = {name: value for name, value in case.config["args"].items() if name not in NOT_MATHS}
-        module = Hydra(HydraConfig(**settings | changed)).to(case.dtype)
+        module = Hydra(HydraConfig(**maths(case.config["args"]) | changed)).to(case.dtype)
         module.load_state_dict(case.weights)
         return module
 

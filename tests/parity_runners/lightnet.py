@@ -7,8 +7,8 @@ from parity_runners.case import Case
 from tvu.temporal.encoders.gated_recurrence import gated_recurrence, scalar_gated_recurrence
 from tvu.temporal.encoders.lightnet import LightNetConfig, LightNetLayer
 
-# They choose a kernel, count layers, or are ignored by the official layer.
-WITHOUT_EFFECT = ("mode", "layer_idx", "norm_eps")
+# They choose a kernel, count layers, fuse, name the one gate (swish), or are ignored by the official layer.
+WITHOUT_EFFECT = ("mode", "layer_idx", "norm_eps", "fuse_norm", "gate_fn")
 
 
 def layer(case: Case) -> dict[str, Tensor]:
@@ -18,14 +18,15 @@ def layer(case: Case) -> dict[str, Tensor]:
     x, mask = case.inputs["x"], case.inputs.get("attention_mask")
     y, state = module.step(x, mask=mask)
     outputs = {"y": y, "state": state.recurrent, "log_normaliser": state.log_normaliser}
-    prefill = case.config.get("prefill")
-    if prefill:
-        _, state = module.step(x[:, :prefill], mask=mask if mask is None else mask[:, :prefill])
-        decoded = []
+    if "decoded" in case.outputs:
+        prefill = case.config.get("prefill") or 0
+        before = None if mask is None else mask[:, :prefill]
+        state = module.step(x[:, :prefill], mask=before)[1] if prefill else None
+        decoded = [x[:, :0]]
         for t in range(prefill, x.shape[1]):
             y, state = module.step(x[:, t : t + 1], state, None if mask is None else mask[:, t : t + 1])
             decoded.append(y)
-        outputs["decoded"] = torch.cat(decoded, dim=1) if decoded else x[:, :0]
+        outputs["decoded"] = torch.cat(decoded, dim=1)
     return outputs
 
 

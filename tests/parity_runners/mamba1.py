@@ -5,16 +5,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from parity_runners.case import Case
+from parity_runners.case import Case, maths, streamed
 from tvu.temporal.scan.mamba import Mamba, MambaConfig
 from tvu.temporal.scan.selective_scan import selective_scan, selective_state_update
 
-# What the official constructors take besides: how training starts, and on what.
-NOT_SIZES = ("dt_init", "dt_scale", "dt_init_floor", "use_fast_path", "layer_idx", "device", "dtype")
-
 
 def mamba_config(args: dict[str, Any]) -> MambaConfig:
-    sizes = {name: value for name, value in args.items() if name not in NOT_SIZES}
+    sizes = maths(args)
     if sizes.get("dt_rank") == "auto":
         del sizes["dt_rank"]
     return MambaConfig(**sizes)
@@ -44,15 +41,7 @@ def run_block(case: Case) -> dict[str, Tensor]:
     x = case.inputs["x"]
     outputs = {"y": block(x)} | rows_alone(block, case)
     if case.config.get("decode"):
-        prefill = case.config["prefill"]
-        _, state = block.step(x[:, :prefill])
-        outputs |= {"prefill_conv_state": state.conv, "prefill_ssm_state": state.ssm}
-        decoded = []
-        for position in range(prefill, x.shape[1]):
-            y, state = block.step(x[:, position : position + 1], state)
-            decoded.append(y)
-        outputs |= {"final_conv_state": state.conv, "final_ssm_state": state.ssm}
-        outputs["decoded"] = torch.cat(decoded, dim=1) if decoded else x[:, :0]
+        outputs |= streamed(case, block, block)
     return outputs
 
 

@@ -1,29 +1,17 @@
 """The Mamba-2 family: scan, minimal scan, packed sequences, whole blocks, gated norm."""
 
+from functools import partial
+
 import torch
 
+from parity_runners.case import maths, streamed
 from tvu.temporal.scan.mamba2 import Mamba2, Mamba2Config, Mamba2SimpleConfig
 from tvu.temporal.scan.norm import gated_rms_norm
 from tvu.temporal.scan.ssd import ssd_discrete, ssd_packed, ssd_scan
 
-# What the official constructors take for their kernels, their sharding and their decoder: no answer depends on it.
-NOT_MATHS = {
-    "use_mem_eff_path",
-    "layer_idx",
-    "process_group",
-    "sequence_parallel",
-    "device",
-    "dtype",
-    "activation",
-}
-
-
-def settings(config):
-    return {name: value for name, value in config["args"].items() if name not in NOT_MATHS}
-
 
 def limits(config):
-    return {"dt_limit": tuple(config["dt_limit"])} if config.get("dt_limit") else {}
+    return maths({"dt_limit": config.get("dt_limit")})
 
 
 def agreed(answers):
@@ -34,12 +22,14 @@ def agreed(answers):
 
 
 def ssd(case):
-    inputs = {name: tensor.clone().requires_grad_() for name, tensor in case.inputs.items()}
+    inputs = {name: tensor.clone().requires_grad_() for name, tensor in case.inputs.items() if name != "seq_idx"}
+    runs = case.inputs.get("seq_idx")
+    scan = ssd_scan if runs is None else partial(scan_of_runs, runs)
     cotangent = inputs.pop("cotangent", None)
     initial = inputs.pop("initial_states", None)
     options = {"dt_softplus": case.config.get("dt_softplus", False), **limits(case.config)}
     scanned = [
-        ssd_scan(**inputs, **options, initial_state=initial, chunk_size=size)
+        scan(**inputs, **options, initial_state=initial, chunk_size=size)
         for size in case.config.get("chunk_sizes") or [256]
     ]
     answer = {"y": agreed([y for y, _ in scanned]), "final_state": agreed([state for _, state in scanned])}
@@ -49,6 +39,21 @@ def ssd(case):
         for (name, tensor), gradient in zip(wanted.items(), gradients, strict=True):
             answer[f"grad_{name}"] = torch.zeros_like(tensor) if gradient is None else gradient
     return answer
+
+
+def scan_of_runs(runs, x, dt, A, B, C, *, z=None, initial_state=None, **options):
+    """`ssd_scan` that forgets where `runs` `[B, L]` changes; the final states are those of the last runs."""
+    rows = []
+    for row, run in enumerate(runs):
+        lengths = run.unique_consecutive(return_counts=True)[1].tolist()
+        x_row, dt_row, B_row, C_row, z_row = (t if t is None else t[row : row + 1] for t in (x, dt, B, C, z))
+        start = None
+        if initial_state is not None:
+            later = torch.zeros_like(initial_state[row]).expand(len(lengths) - 1, -1, -1, -1)
+            start = torch.cat([initial_state[row : row + 1], later])
+        y, states = ssd_packed(x_row, dt_row, A, B_row, C_row, lengths, z=z_row, initial_state=start, **options)
+        rows.append((y, states[-1:]))
+    return tuple(torch.cat(parts) for parts in zip(*rows, strict=True))
 
 
 def ssd_minimal(case):
@@ -63,14 +68,15 @@ def ssd_minimal(case):
 
 def packed(case):
     options = {"dt_softplus": case.config.get("dt_softplus", True), **limits(case.config)}
-    y, states = ssd_packed(**case.inputs, lengths=case.config["lengths"], **options)
+    inputs = {"initial_state" if name == "initial_states" else name: x for name, x in case.inputs.items()}
+    y, states = ssd_packed(**inputs, lengths=case.config["lengths"], **options)
     return {"y": y, "final_states": states}
 
 
 def block(case):
     def built(**changed):
         kind = Mamba2SimpleConfig if case.config.get("simple") else Mamba2Config
-        module = Mamba2(kind(**settings(case.config) | changed)).to(case.dtype)
+        module = Mamba2(kind(**maths(case.config["args"]) | changed)).to(case.dtype)
         module.load_state_dict(case.weights)
         return module
 
@@ -83,14 +89,8 @@ def block(case):
         rows = module(x, torch.tensor(config["lengths"]))
         answer |= {f"y{row}": rows[row : row + 1, :length] for row, length in enumerate(config["lengths"])}
     if config.get("decode"):
-        _, state = module.step(x[:, : config["prefill"]])
-        answer |= {"prefill_conv_state": state.conv, "prefill_ssm_state": state.ssm}
-        decoder, decoded = built(dt_limit=(0.0, float("inf"))), []  # the official step ignores the limit
-        for t in range(config["prefill"], x.shape[1]):
-            y, state = decoder.step(x[:, t : t + 1], state)
-            decoded.append(y)
-        answer |= {"decoded": torch.cat(decoded, dim=1)}
-        answer |= {"final_conv_state": state.conv, "final_ssm_state": state.ssm}
+        decoder = built(dt_limit=(0.0, float("inf")))  # the official step ignores the limit
+        answer |= streamed(case, module, decoder)
     return answer
 
 
@@ -101,9 +101,9 @@ def gated_rmsnorm(case):
             case.inputs["x"],
             case.weights["weight"],
             case.inputs.get("z"),
-            config["eps"],
+            config.get("eps", 1e-6),
             config.get("group_size"),
-            config["norm_before_gate"],
+            config.get("norm_before_gate", True),
         )
     }
 

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from parity_runners.case import padding_of
 from tvu.temporal.alignment.loss import (
     AlignmentSample,
     collate,
@@ -31,9 +32,9 @@ def align(case: Any) -> dict[str, Tensor]:
     aligner.load_state_dict(table | case.weights, strict=True)
     aligner.to(case.dtype).eval()
 
-    padding = inputs["video_padding"].bool(), inputs["text_padding"].bool()
+    padding = padding_of(case, "video"), padding_of(case, "text")
     features = inputs["video"], inputs["text"]
-    vectors = aligner(*features, *padding, ordered=config["text_position"])
+    vectors = aligner(*features, *padding, ordered=config.get("text_position", False))
     cosine = vectors.cosine()[-1]
     layers = vectors.cosine_across_batch() / TEMPERATURE
     answer = {

@@ -46,10 +46,10 @@ def network(case: Case) -> dict[str, Tensor]:
     shape = SqueezeTimeConfig(
         layers=tuple(config["layers"]),
         is_bottleneck=config["block"] == "Bottleneck",
-        widths=widened(config["widen_factor"]),
+        widths=widened(config.get("widen_factor", 1.0)),
         num_frames=config["T"],
-        strides=tuple(config["spatial_stride"]),
-        code_sides=tuple(config["pos_dim"]),
+        strides=tuple(config.get("spatial_stride", (1, 2, 2, 2))),
+        code_sides=tuple(config.get("pos_dim", (64, 32, 16, 8))),
         has_max_pool=not config.get("no_max_pool", False),
     )
     model = SqueezeTimeClassifier(shape, config["num_classes"]).to(case.dtype).eval()

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from parity_runners.case import padding_of
 from tvu.temporal.alignment.similarity import UnitVectors
 from tvu.temporal.alignment.tan import TanConfig, TemporalAligner
 from tvu.temporal.alignment.word_vectors import Word2VecText
@@ -18,8 +19,8 @@ def align(case: Any) -> dict[str, Tensor]:
             encoder_layers=config["num_encoder_layers"],
             decoder_layers=config["num_decoder_layers"],
             text_width=text.shape[-1],
-            pos_enc=config["pos_enc"],
-            use_text_pos_enc=bool(config["use_text_pos_enc"]),
+            pos_enc=config.get("pos_enc", "learned"),
+            use_text_pos_enc=bool(config.get("use_text_pos_enc", False)),
             alignability_head="binary_head.weight" in case.weights,
         )
     )
@@ -32,8 +33,8 @@ def align(case: Any) -> dict[str, Tensor]:
     output = aligner(
         video,
         text,
-        inputs["video_padding"].bool(),
-        inputs["text_padding"].bool(),
+        padding_of(case, "video"),
+        padding_of(case, "text"),
         interpolate_video_from=video_rows,
         interpolate_text_from=text_rows if isinstance(rows, list) else rows,
     )
