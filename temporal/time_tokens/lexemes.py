@@ -8,6 +8,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from tvu.temporal.time_tokens.lita import LitaTimeTokens
+from tvu.temporal.time_tokens.time_words import AFTER_A_TIME, TO
 from tvu.temporal.time_tokens.vtg_llm import CHARACTERS
 from tvu.temporal.timecode import parse_timecode
 
@@ -53,6 +54,7 @@ UNITS: dict[str, float] = {
 }
 _NOT_TIME_AFTER = {"%", "percent", "am", "pm", "a.m", "p.m", "°", "€", "£"}
 _NOT_TIME_BEFORE = {"$", "€", "£", "#", "№"}
+_ORDINAL = "(?:st|nd|rd|th)"
 _DIGIT = "|".join(token for token, character in CHARACTERS if character != ".")
 _ANY = "|".join(token for token, _ in CHARACTERS)
 _LEXEME = re.compile(
@@ -60,8 +62,14 @@ _LEXEME = re.compile(
     (?P<vtg>(?:(?:{_DIGIT})\s?){{4}}<TIME_DOT>\s?(?:{_DIGIT})|(?:{_ANY})(?:\s?(?:{_ANY}))*+)
   | <t(?P<lita>[0-9]{{1,6}})>
   | <(?P<stamp>[0-9]*+\.[0-9]++|[0-9]++\.?)>
+  | <time(?:stamp)?>\s?(?P<tagged>[0-9]++(?:\.[0-9]++)?+)\s?(?:s|sec|seconds)?</time(?:stamp)?>
   | (?P<clock>[0-9]++(?::[0-9]++)++(?:\.[0-9]++|,[0-9]{{3}}(?![0-9:]))?+)
-  | (?P<number>[0-9]++(?:[.,][0-9]++)*+|\.[0-9]++)(?:(?P<part>h|hrs?|m|mins?)(?=[0-9])|(?P<glued>\w*+))
+  | (?P<number>[0-9]++(?:[.,][0-9]++)*+|\.[0-9]++)(?:
+        (?P<part>h|hrs?|m|mins?)(?=[0-9])
+      | -(?P<hyphened>s|sec|second|min|minute|hour)(?=\smarks?\b)
+      | (?P<ordinal>{_ORDINAL})(?=(?:\s(?:to|and|until|through)\s(?:the\s)?[0-9]{{1,6}}{_ORDINAL})?\sseconds?\b)
+      | (?P<glued>\w*+)
+    )
   | (?P<word>[^\W0-9_][^\W_]*+(?:\.[^\W_]++)*+)
   | (?P<mark>--?>|\.{{2,3}}|[^\s])
     """,
@@ -99,6 +107,8 @@ def _lexeme(match: re.Match[str], duration: float | None, lita: LitaTimeTokens) 
             return Lexeme(Kind.TOKEN, says, start, end, seconds)
         case "stamp":
             return Lexeme(Kind.TOKEN, says, start, end, _number(match["stamp"]))
+        case "tagged":
+            return Lexeme(Kind.TOKEN, says, start, end, _number(match["tagged"]))
         case "clock":
             if re.fullmatch(r"(?:[0-9]{1,3}:)?[0-9]{1,2}:[0-9]{2}(?:[.,][0-9]{1,6})?", says):
                 try:
@@ -106,10 +116,10 @@ def _lexeme(match: re.Match[str], duration: float | None, lita: LitaTimeTokens) 
                 except ValueError:
                     pass
             return Lexeme(Kind.BROKEN, says, start, end)
-        case "part":
-            return _number_lexeme(match["number"], match["part"].lower(), start, end)
-        case "glued":
-            return _number_lexeme(match["number"], match["glued"].lower(), start, end)
+        case "part" | "hyphened" | "glued":
+            return _number_lexeme(match["number"], match[match.lastgroup].lower(), start, end)
+        case "ordinal":
+            return _number_lexeme(match["number"], "", start, end)
         case "word":
             return Lexeme(Kind.WORD, says, start, end)
     return Lexeme(Kind.MARK, says, start, end)
@@ -139,13 +149,16 @@ def _take(lexemes: list[Lexeme], lexeme: Lexeme, text: str) -> None:
     before = lexemes[-1] if lexemes else Lexeme(Kind.MARK, "", 0, 0)
     gap = text[before.end : lexeme.start]
     beside = "\n" not in gap and len(gap) < 3
+    if before.kind in (Kind.QUANTITY, Kind.CLOCK) and beside and text[lexeme.start : lexeme.end] in {"mark", "marks"}:
+        lexemes[-1] = before._replace(end=lexeme.end)  # the 5-second mark
+        return
     if before.kind in (Kind.BARE, Kind.UNCLEAR, Kind.CLOCK, Kind.TOKEN) and beside:
         if lexeme.says in _NOT_TIME_AFTER:
             lexemes[-1] = before._replace(kind=Kind.WORD)
         elif lexeme.kind is Kind.WORD and lexeme.says in UNITS:
             lexemes[-1] = _with_unit(before, lexeme)
             return
-    elif lexeme.says in UNITS and before.says == "-" and not gap and len(lexemes) > 1:
+    elif lexeme.kind is Kind.WORD and lexeme.says in UNITS and before.says == "-" and not gap and len(lexemes) > 1:
         if lexemes[-2].kind is Kind.BARE and lexemes[-2].end == before.start:
             lexemes[-2] = lexemes[-2]._replace(kind=Kind.WORD)  # a 30-second clip
     elif lexeme.kind in TIMES and beside:
@@ -178,14 +191,18 @@ def _told_by_what_stands_before(lexeme: Lexeme, before: Lexeme, lexemes: Sequenc
 
 
 def _compound(lexemes: Sequence[Lexeme], text: str) -> list[Lexeme]:
-    """`1 minute and 5 seconds` as one quantity."""
+    """`1 minute and 5 seconds`, `1h:05m` and `1 min 5` as one quantity."""
     merged: list[Lexeme] = []
-    for lexeme in lexemes:
+    for position, lexeme in enumerate(lexemes):
+        if lexeme.kind is Kind.BARE and merged:
+            lexeme = _with_the_next_unit(lexeme, merged[-1], lexemes[position + 1 : position + 2], text)
         merged.append(lexeme)
         if lexeme.kind is not Kind.QUANTITY:
             continue
         at = len(merged) - 2
         while at >= 0 and merged[at].says in {",", "and"} and len(merged) - at < 4:
+            at -= 1
+        if at > 0 and merged[at].says == ":" and text[merged[at - 1].end : lexeme.start] == ":":
             at -= 1
         larger = merged[at] if at >= 0 else lexeme
         follows = larger.kind is Kind.QUANTITY and lexeme.unit < larger.unit and lexeme.value < larger.unit
@@ -193,6 +210,18 @@ def _compound(lexemes: Sequence[Lexeme], text: str) -> list[Lexeme]:
             value = larger.value + lexeme.value
             merged[at:] = [Lexeme(Kind.QUANTITY, "", larger.start, lexeme.end, value, lexeme.unit)]
     return merged
+
+
+def _with_the_next_unit(number: Lexeme, before: Lexeme, following: Sequence[Lexeme], text: str) -> Lexeme:
+    """The 30 of `1 min 30` as seconds, that of `1 h 30` as minutes, unless it counts what follows: `1 min 3 dogs`."""
+    gap = text[before.end : number.start]
+    is_larger = before.kind is Kind.QUANTITY and before.unit in (60, 3600) and (before.says != "m" or not gap)
+    if not is_larger or len(gap) > 2 or "\n" in gap or number.value >= 60:
+        return number
+    if following and following[0].says not in AFTER_A_TIME | TO and "\n" not in text[number.end : following[0].start]:
+        return number
+    unit = before.unit / 60
+    return number._replace(kind=Kind.QUANTITY, value=number.value * unit, unit=unit)
 
 
 def _without_metres(lexemes: Sequence[Lexeme]) -> list[Lexeme]:

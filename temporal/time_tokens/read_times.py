@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import NamedTuple
 
 from tvu.temporal.time_tokens.codec import check_duration
@@ -143,9 +143,13 @@ def _link(lexemes: Sequence[Lexeme], first: int, left: int, right: int, text: st
     between = [lexeme.says for lexeme in lexemes[left + 1 : right]]
     if not between:
         return _Link.NEIGHBOURS if {lexemes[left].kind, lexemes[right].kind} == {Kind.TOKEN} else None
+    if between == [","] and first == left and _fill_brackets(lexemes, left, right):
+        return _Link.RANGE
     words = [word for word in between if word not in FILLERS]
     if words and words[-1] in SECOND_WORDS | {"t"}:
         words.pop()  # second 3 to second 9, t=3 to t=9
+    if len(words) > 1 and words[-1] in {"-", "−"} and lexemes[right].kind is Kind.UNCLEAR:
+        words.pop()  # 3 s to -5 s
     if len(linking := [word for word in words if word != ","]) == 1 and linking[0] in TO:
         return _Link.RANGE
     if words in (["and"], ["&"]) and first == left and _said_before(lexemes, first)[:1] == ["between"]:
@@ -153,9 +157,18 @@ def _link(lexemes: Sequence[Lexeme], first: int, left: int, right: int, text: st
     return _Link.LIST if words and AND.issuperset(words) else None
 
 
+def _fill_brackets(lexemes: Sequence[Lexeme], left: int, right: int) -> bool:
+    """`[12 s, 15 s]`: two certain times alone in square brackets."""
+    alone = (
+        left > 0 and lexemes[left - 1].says == "[" and [after.says for after in lexemes[right + 1 : right + 2]] == ["]"]
+    )
+    return alone and {Kind.BARE, Kind.UNCLEAR}.isdisjoint((lexemes[left].kind, lexemes[right].kind))
+
+
 def _said_before(lexemes: Sequence[Lexeme], position: int) -> list[str]:
-    """Up to three words before a lexeme, nearest first, fillers left out but for `at`."""
-    words = [lexeme.says for lexeme in reversed(lexemes[max(position - 6, 0) : position])]
+    """Up to three words before a lexeme and after the time before it, nearest first, fillers left out but for `at`."""
+    nearest = reversed(lexemes[max(position - 6, 0) : position])
+    words = [lexeme.says for lexeme in takewhile(lambda lexeme: lexeme.kind not in TIMES, nearest)]
     return [word for word in words if word not in FILLERS or word == "at"][:3]
 
 
@@ -223,12 +236,16 @@ class _Reading:
         return Times(tuple(spans), tuple(points), self._without(cut), self._status(spans, points), tuple(self.notes))
 
     def _without_counts(self, group: _Group) -> _Group:
-        """Without the last number of `3 s, 9 s and 2 dogs`, a noun's, and the first of `score 3.5, 9 s`, a label's."""
+        """Without the first number of `score 3.5, 9 s`, a label's, and the last one where it is no time.
+
+        That is the one of `3 s, 9 s and 2 dogs`, a noun's, and the one of `5 s - 9 s, 0.85`, a score.
+        """
         kinds = [self.lexemes[at].kind for at in group.at]
         if set(kinds) == {Kind.BARE}:
             return group
         first = int(kinds[0] is Kind.BARE and group.links[0] is _Link.LIST and self._is_labelled(group))
-        last = len(kinds) - int(kinds[-1] is Kind.BARE and not self._may_end(group.at[-1]))
+        is_score = group.links[-2:] == (_Link.RANGE, _Link.LIST) and kinds[-2] is not Kind.BARE
+        last = len(kinds) - int(kinds[-1] is Kind.BARE and (is_score or not self._may_end(group.at[-1])))
         return _Group(group.at[first:last], group.links[first : last - 1])
 
     def _is_labelled(self, group: _Group) -> bool:
@@ -245,7 +262,9 @@ class _Reading:
         is_year = [1900 <= value < 2100 and value.is_integer() for value in values]
         if any(is_year) and (self.duration is None or max(values) > self.duration):
             return False
-        if not SECOND_WORDS.isdisjoint(before[:1]) or not WHEN.isdisjoint(before):
+        if not SECOND_WORDS.isdisjoint(before[:1]) and not self._starts_line(group.at[0]):
+            return True
+        if not WHEN.isdisjoint(before):
             return True
         return has_range and (self._starts_line(group.at[0]) or all("." in self.lexemes[at].says for at in group.at))
 
@@ -269,6 +288,8 @@ class _Reading:
         if {self.lexemes[at].kind for at in group.at} - {Kind.QUANTITY, Kind.BARE}:
             return False
         before = _said_before(self.lexemes, group.at[0])[:1]
+        if before in (["a"], ["an"]) and self.lexemes[group.at[0] - 1].says == ":":
+            before = []  # A: 5 s - 9 s
         after = [lexeme.says for lexeme in self.lexemes[group.at[-1] + 1 : group.at[-1] + 2]]
         if len(group.at) == 1:
             return not ONE_LENGTH_BEFORE.isdisjoint(before) or not ONE_LENGTH_AFTER.isdisjoint(after)

@@ -37,6 +37,34 @@ PHRASES = [
     ("1. 90 - 95, spread the butter", [(90, 95)], [], []),
     ("10 - 20\n30 - 40", [(10, 20), (30, 40)], [], []),
     ("25.6s - 36.3s, then 70.1s-71s", [(25.6, 36.3), (70.1, 71)], [], []),
+    # one unit for both ends
+    ("5-10s", [(5, 10)], [], []),
+    ("10.5-15.5s", [(10.5, 15.5)], [], []),
+    ("from 5-10s", [(5, 10)], [], []),
+    ("0-5s: intro; 5-10s: talk", [(0, 5), (5, 10)], [], []),
+    ("5-10s, 20-25s", [(5, 10), (20, 25)], [], []),
+    ("10-15sec", [(10, 15)], [], []),
+    ("1-1.5min", [(60, 90)], [], []),
+    # pairs in brackets and tags, and the name of a line
+    ("[12.0s, 15.5s]", [(12, 15.5)], [], []),
+    ("[00:12, 00:15], [00:20, 00:25]", [(12, 15), (20, 25)], [], []),
+    ("[3 s, 9 s, 12 s]", [], [3, 9, 12], []),
+    ("<time>12.5</time> to <time>15</time>", [(12.5, 15)], [], []),
+    ("A: 5 s - 9 s", [(5, 9)], [], []),
+    # a bare number after a quantity
+    ("1. 5 s - 10 s\n2. 12 s - 15 s\n3. 20 s - 25 s", [(5, 10), (12, 15), (20, 25)], [], []),
+    ("5.0s - 9.0s, 0.85", [(5, 9)], [], []),
+    ("At 5 s (2)", [], [5], []),
+    ("from 12 s to 15 s\n1", [(12, 15)], [], []),
+    ("how many seconds\n1", [], [], []),
+    # marks and ordinals
+    ("from the 5-second mark to the 12-second mark", [(5, 12)], [], []),
+    ("at the 12-second mark, he falls", [], [12], []),
+    ("around the 1-minute mark", [], [60], []),
+    ("from the 5 second mark to the 1:02 mark", [(5, 62)], [], []),
+    ("from the 5th to the 10th second", [(5, 10)], [], []),
+    ("between the 5th and 10th second", [(5, 10)], [], []),
+    ("the 5th dog and the 10th", [], [], []),
     # clocks
     ("1:02-1:07", [(62, 67)], [], []),
     ("00:01:02,500 --> 00:01:07", [(62.5, 67)], [], []),
@@ -50,6 +78,10 @@ PHRASES = [
     ("from 1 min 3 s to 1m10s", [(63, 70)], [], []),
     ("0 h 1 min to 0 h 1 min 30 s", [(60, 90)], [], []),
     ("from 1 to 1.5 minutes", [(60, 90)], [], []),
+    ("1 min 10 to 1 min 30", [(70, 90)], [], []),
+    ("1 min 5 to 1 min 15", [(65, 75)], [], []),
+    ("at 1 min 3 dogs run", [], [60], []),
+    ("00h:01m:03s - 00h:01m:09s", [(63, 69)], [], []),
     ("500 ms - 1.5 s", [(0.5, 1.5)], [], []),
     ("90s", [], [90], []),
     # lists
@@ -106,6 +138,10 @@ PHRASES = [
     ("1,234 to 1,300 s", [], [], [Repair.UNSURE]),
     ("at 1,5 s", [], [], [Repair.UNSURE]),
     ("-5 to 10 s", [], [], [Repair.UNSURE]),
+    ("from -3s to 5s", [], [], [Repair.UNSURE]),
+    ("from 3s to -5s", [], [], [Repair.UNSURE]),
+    ("from 3 to -5", [], [], [Repair.UNSURE]),
+    ("from -5 to 10 seconds", [], [], [Repair.UNSURE]),
     ("1:02 to 7", [], [], [Repair.UNSURE]),
     ("(3.5, 9.5)", [], [], [Repair.UNSURE]),
     ("in the 90s", [], [], [Repair.UNSURE]),
@@ -125,7 +161,6 @@ PHRASES = [
     ("he counts to 5", [], [], []),
     ("from minute 1 to minute 2", [], [], []),
     ("he starts 3 engines and ends 2 games", [], [], []),
-    ("between the 5th and 10th second", [], [], []),
     ("in 2019", [], [], []),
     ("the 1980s", [], [], []),
     ("50% to 75%", [], [], []),
@@ -173,6 +208,7 @@ def expected_status(spans, points, repairs):
         ("<t3> <t9> wash. <t10> <t12> dry.", "wash. dry."),
         ("The goal happens from <t6> to <t7> because he runs.", "The goal happens because he runs."),
         ("at 3 s, 9 s and 12-15 s he waves", "he waves"),
+        ("he falls at the 12-second mark", "he falls"),
         ("2 dogs", "2 dogs"),
         ("10 - 500 s", ""),
         ("100 - 110 s go", "100 - 110 s go"),
@@ -185,6 +221,13 @@ def test_what_is_left_is_the_text_without_its_times(text, leftover):
 def test_a_note_tells_the_words_that_it_is_about():
     (note,) = read_times("he runs from 10 - 5 s", 99.0).notes
     assert note.repair is Repair.SWAPPED and note.text == "10 - 5 s"
+
+
+def test_a_bare_number_after_minutes_is_seconds_and_after_hours_minutes():
+    assert read_times("1 min 30 to 2 min", 600).spans == (Span(90, 120),)
+    assert read_times("2 min 5 to 2 min 15", 600).spans == (Span(125, 135),)
+    assert read_times("1-2min", 600).spans == (Span(60, 120),)
+    assert read_times("at 1 h 30", 9000).points == (5400,)
 
 
 def test_without_a_duration_nothing_is_cut_off_but_relative_times_are_told():
@@ -237,6 +280,11 @@ def test_any_text_is_read_into_spans_inside_the_video(text):
         "- ",
         "((5-6",
         "1 h 2 min ",
+        "1 min 3 ",
+        "1h:",
+        "5th to 6th ",
+        "<time>1</time",
+        "[1 s, 2 s] ",
         "x",
     ],
 )
