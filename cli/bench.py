@@ -14,7 +14,7 @@ bench = typer.Typer(help="Measure tvu on this machine.", no_args_is_help=True, r
 def list_benchmarks() -> None:
     """Name the benchmarks."""
     print("speed      how long a question takes, and what decoding costs beside ffmpeg")
-    print("temporal   SqueezeTime beside torchvision's networks, a scan beside its definition, the encoders")
+    print("temporal   SqueezeTime beside torchvision's networks, scans beside their definitions, the encoders")
     print("kernels    fused operations beside PyTorch and torch.compile; needs a CUDA device")
 
 
@@ -47,7 +47,7 @@ def speed(
 def temporal(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Time the temporal modules on the CPU: about two minutes on two cores."""
+    """Time the temporal modules on the CPU: about a minute on two cores."""
     from dataclasses import asdict
 
     from tvu.video_llm.runtime import quiet_threads
@@ -55,6 +55,7 @@ def temporal(
     quiet_threads()  # before torch loads: threads that spin at small layers measure whoever else is busy
 
     from tvu.temporal.encoders import speed as encoders
+    from tvu.temporal.scan import mamba1_speed
     from tvu.temporal.scan import speed as scan
     from tvu.temporal.speed import Timing
     from tvu.temporal.squeezetime import speed as squeezetime
@@ -62,6 +63,7 @@ def temporal(
     parts: dict[str, Callable[[], list[Timing]]] = {
         "SqueezeTime beside torchvision's video networks": squeezetime.measure,
         "the Mamba-2 scan in chunks beside its definition": scan.measure,
+        "the Mamba-1 scan in chunks beside its definition": mamba1_speed.measure,
         "temporal encoders": encoders.measure,
     }
     document = {}

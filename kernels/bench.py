@@ -72,7 +72,7 @@ def measure(sizes: Sequence[int] = SIZES, *, compiled: bool = True) -> Iterator[
 
 
 def read_ceiling() -> float:
-    """Bytes per second that a kernel can read on this device: the best of the sums of 2 GiB in three dtypes."""
+    """Bytes per second that a kernel can read on this device: the best of three reductions and a copy of 2 GiB."""
     best = 0.0
     for dtype in (torch.float32, torch.bfloat16, torch.int32):
         x = torch.zeros(2**31 // dtype.itemsize, dtype=dtype, device="cuda")

@@ -1,7 +1,7 @@
 """Encode time: every token learns what came before it, and, in both directions, what came after."""
 
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -18,6 +18,7 @@ class TemporalEncoder(Protocol):
     def __call__(self, features: Tensor, lengths: Tensor | None = None) -> Tensor: ...
 
 
+@runtime_checkable
 class StreamingEncoder(TemporalEncoder, Protocol):
     """An encoder that looks back only, and so can be fed as the video arrives.
 

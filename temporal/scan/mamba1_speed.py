@@ -9,7 +9,7 @@ from tvu.temporal.scan.selective_scan import selective_scan, selective_scan_sequ
 from tvu.temporal.speed import Timing, median_seconds
 
 
-def measure(length: int, channels: int = 512, states: int = 16, repeats: int = 3) -> list[Timing]:
+def measure(length: int = 4096, channels: int = 512, states: int = 16, repeats: int = 3) -> list[Timing]:
     """Times without gradients of one sequence of `length` positions, float32; the ratio is to the equation.
 
     Both are checked to agree first; raises AssertionError if they do not.

@@ -3,6 +3,8 @@
 The names of parameters are those of the published files.
 """
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -75,7 +77,7 @@ class ChannelTime(nn.Module):
         return self.temporal_conv(weighted) + self.spatial_conv(x, weighted)
 
 
-class _Block(nn.Module):
+class _Block(nn.Module, ABC):
     """What both blocks share: the map is halved first, for the shortcut as well, so odd sizes lose their last line."""
 
     expansion: int
@@ -96,8 +98,9 @@ class _Block(nn.Module):
             halving = nn.Conv2d(channels_in, channels_in, 2, stride=2, groups=channels_in)
             self.downsample = nn.Sequential(halving, nn.BatchNorm2d(channels_in))
 
+    @abstractmethod
     def main(self, x: Tensor) -> Tensor:
-        raise NotImplementedError
+        """The path beside the shortcut."""
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.downsample(x)

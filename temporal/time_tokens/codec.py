@@ -4,12 +4,13 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from tvu.temporal.time_tokens.grammar import SpanGrammar, TimeField, cut
 from tvu.temporal.types import Span
 
 
+@runtime_checkable
 class TimeCodec(Protocol):
     """Seconds as a model writes them, and back. `duration` is the length of the video in seconds, always above 0.
 

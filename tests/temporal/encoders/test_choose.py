@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tvu.temporal.encode_time import encode_time
+from tvu.temporal.encode_time import StreamingEncoder, encode_time
 from tvu.temporal.encoders.choose import NoEncoderConfig, build_encoder
 from tvu.temporal.encoders.lightnet import LightNetConfig
 from tvu.temporal.encoders.speed import contenders, measure
@@ -82,3 +82,8 @@ def test_all_encoders_are_timed_in_one_run():
     assert [timing.what for timing in timings] == ["attention, causal", *KINDS]
     assert all(timing.seconds > 0 for timing in timings)
     assert [timing.what for timing in timings if timing.ratio is None] == ["none"]
+
+
+@pytest.mark.parametrize("kind", sorted(CAUSAL))
+def test_an_encoder_that_looks_back_only_can_be_streamed(kind):
+    assert isinstance(built(kind), StreamingEncoder)

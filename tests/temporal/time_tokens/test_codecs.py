@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tvu.temporal.time_tokens.codec import TimeCodec
 from tvu.temporal.time_tokens.lita import LitaTimeTokens, official_span
 from tvu.temporal.time_tokens.text_times import TextTimes
 from tvu.temporal.time_tokens.vtg_llm import (
@@ -23,6 +24,11 @@ CODECS = [LitaTimeTokens(), LitaTimeTokens(2), VtgLlmTimeTokens(), TextTimes(), 
 codecs = st.sampled_from(CODECS)
 durations = st.floats(0.2, 9_000)
 fractions = st.floats(0, 1)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_all_have_one_interface(codec):
+    assert isinstance(codec, TimeCodec)
 
 
 @given(codecs, durations, fractions)
