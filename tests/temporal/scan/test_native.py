@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 import torch
 
-from tvu.temporal.scan import native, ssd
+from tvu.temporal.scan import native, selective_scan, ssd
 from tvu.temporal.scan.ssd import ssd_scan
 
 
@@ -89,3 +89,25 @@ def test_the_kernels_agree_with_ours(monkeypatch):
     for theirs, ours in zip(*answers, strict=True):
         error = (theirs.double() - ours.double()).square().mean().sqrt() / ours.double().square().mean().sqrt()
         assert error < 0.01  # states travel in bfloat16 in their kernels
+
+
+@pytest.mark.gpu
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("dtype, bound", [(torch.float32, 1e-5), (torch.float16, 2e-3), (torch.bfloat16, 1e-2)])
+def test_the_selective_scan_agrees_with_ours(monkeypatch, dtype, bound):
+    if native.mamba_ssm_selective_scan() is None:
+        pytest.skip("mamba-ssm is not installed, or has no compiled scan")
+    torch.manual_seed(0)
+    u, z = (torch.randn(2, 64, 1001, device="cuda", dtype=dtype).requires_grad_() for _ in range(2))
+    delta = torch.rand(2, 64, 1001, device="cuda", dtype=dtype).requires_grad_()
+    B, C = (torch.randn(2, 16, 1001, device="cuda", dtype=dtype).requires_grad_() for _ in range(2))
+    A, D, bias = -torch.rand(64, 16, device="cuda"), torch.randn(64, device="cuda"), torch.randn(64, device="cuda")
+    answers = []
+    for finder in (native.mamba_ssm_selective_scan, lambda: None):
+        monkeypatch.setattr(selective_scan, "mamba_ssm_selective_scan", finder)
+        y, state = selective_scan.selective_scan(u, delta, A, B, C, D, z, bias, delta_softplus=True)
+        answers.append([y, state, *torch.autograd.grad(y.float().square().mean(), (u, delta, B, C, z))])
+    for theirs, ours in zip(*answers, strict=True):
+        error = (theirs.double() - ours.double()).norm() / ours.double().norm()
+        assert error < bound  # gradients are rounded to the dtype of what they belong to
