@@ -1,0 +1,50 @@
+"""The linear layers of a language model's decoder, with the RMSNorm before and the gate or the residual after them.
+
+With a few rows of x, as when one token is generated after another, such a layer costs what it takes to read its weight
+once; everything around it should ride along.
+"""
+
+from torch import Tensor
+from torch.nn import functional
+
+
+def norm_linear(x: Tensor, norm_weight: Tensor, eps: float, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """linear(rms_norm(x)): x `[..., K]`, norm_weight `[K]`, weight `[N, K]`, bias `[N]`; all of one dtype.
+
+    Returns `[..., N]` in the dtype of x; the statistics are float32 at least.
+    """
+    return norm_linear_plain(x, norm_weight, eps, weight, bias)
+
+
+def norm_gated_linear(x: Tensor, norm_weight: Tensor, eps: float, weight: Tensor) -> Tensor:
+    """silu(g) * u, where g and u are the two halves of linear(rms_norm(x)).
+
+    x `[..., K]`, norm_weight `[K]`, weight `[2 * N, K]`, the rows of the gate first. Returns `[..., N]`.
+    """
+    return norm_gated_linear_plain(x, norm_weight, eps, weight)
+
+
+def linear_add(x: Tensor, weight: Tensor, residual: Tensor, bias: Tensor | None = None) -> Tensor:
+    """residual + linear(x): x `[..., K]`, weight `[N, K]`, residual `[..., N]`, bias `[N]`. Returns `[..., N]`."""
+    return linear_add_plain(x, weight, residual, bias)
+
+
+def norm_linear_plain(x: Tensor, norm_weight: Tensor, eps: float, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """The specification of `norm_linear`."""
+    return functional.linear(functional.rms_norm(x, norm_weight.shape, norm_weight, eps), weight, bias)
+
+
+def norm_gated_linear_plain(x: Tensor, norm_weight: Tensor, eps: float, weight: Tensor) -> Tensor:
+    """The specification of `norm_gated_linear`."""
+    gate, value = norm_linear_plain(x, norm_weight, eps, weight).chunk(2, dim=-1)
+    return functional.silu(gate) * value
+
+
+def linear_add_plain(x: Tensor, weight: Tensor, residual: Tensor, bias: Tensor | None = None) -> Tensor:
+    """The specification of `linear_add`."""
+    return residual + functional.linear(x, weight, bias)
+
+
+def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
+    """x `[..., C]` over the root of the mean of its squares, times weight `[C]`."""
+    return functional.rms_norm(x, weight.shape, weight, eps)
