@@ -1,0 +1,1 @@
+"""The Video-LLM as a transformers model, and its parts."""
