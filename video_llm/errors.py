@@ -21,3 +21,7 @@ class BackendError(TvuError):
 
 class UnknownModel(TvuError):
     """No model has that name; exit code 2."""
+
+
+class PromptTooLong(TvuError):
+    """The prompt and its answer do not fit into what the language model can hold; exit code 2."""

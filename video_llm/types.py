@@ -3,12 +3,15 @@
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tvu.temporal.types import Span
+from tvu.temporal.types import Span, VisualTokens
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Evidence = Literal["visual", "speech", "screen-text"]
 EVIDENCE: tuple[Evidence, ...] = get_args(Evidence)
@@ -66,6 +69,62 @@ class FrameBatch:
             raise ValueError(f"pixels must be uint8 [B, T, 3, H, W], not {self.pixels.dtype} {self.pixels.shape}")
         if self.pts_seconds.shape != self.pixels.shape[:2]:
             raise ValueError(f"times {self.pts_seconds.shape} do not match pixels {self.pixels.shape}")
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What a language model reads: text, and places for what was seen.
+
+    input_ids: int64 `[B, L]`, rows padded on the right.
+    is_visual: bool `[B, L]`, true where a visual token stands; `input_ids` there mean nothing.
+    lengths:   int64 `[B]`, how much of each row is real.
+    visual:    the tokens for those places, in the width of the language model, frame by frame. Of B videos, or of one
+               that all B prompts are about; None where no prompt has a place for any.
+    """
+
+    input_ids: "Tensor"
+    is_visual: "Tensor"
+    lengths: "Tensor"
+    visual: VisualTokens | None = None
+
+    def __post_init__(self) -> None:
+        rows, size = self.input_ids.shape
+        if self.is_visual.shape != (rows, size) or self.lengths.shape != (rows,):
+            raise ValueError(f"is_visual {tuple(self.is_visual.shape)} for prompts {(rows, size)}")
+        if self.visual is None and bool(self.is_visual.any()):
+            raise ValueError("there are places for visual tokens, and no tokens")
+        if self.visual is not None and len(self.visual.features) not in (1, rows):
+            raise ValueError(f"{len(self.visual.features)} videos for {rows} prompts")
+
+
+StopReason = Literal["end", "stop-text", "length"]
+"""Why a model stopped: it ended its answer, wrote one of the texts that end one, or was out of tokens."""
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What a language model wrote.
+
+    text:      detokenized, without special tokens, up to and without the text that ended it.
+    token_ids: what was written, without the token that ended it.
+    log_probs: of each of them, under the distribution that it was chosen from (for a constrained answer: among what
+               was allowed).
+    stop:      why it ended.
+    steps:     forward passes after the prompt was read; fewer than tokens where guesses were right.
+    drafted, accepted: how many tokens were guessed, and how many of those guesses were right.
+    """
+
+    text: str
+    token_ids: tuple[int, ...]
+    log_probs: tuple[float, ...]
+    stop: StopReason
+    steps: int = 0
+    drafted: int = 0
+    accepted: int = 0
+
+    def __post_init__(self) -> None:
+        if len(self.token_ids) != len(self.log_probs):
+            raise ValueError(f"{len(self.log_probs)} probabilities of {len(self.token_ids)} tokens")
 
 
 @dataclass(frozen=True)

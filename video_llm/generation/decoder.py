@@ -1,0 +1,245 @@
+"""Llama and its kin, run for generation: one static cache, few and fused operations, steps captured on a GPU."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tvu.kernels.cache_attention import cached_attention, causal_attention, rotate_and_append
+from tvu.kernels.norm_linear import linear_add, norm_gated_linear, norm_linear
+from tvu.video_llm.generation.kv_cache import KVCache
+from tvu.video_llm.generation.language import Prefix
+
+FAMILY = ("llama", "mistral", "qwen2", "qwen3")
+STATIC_ROPE = ("default", "linear", "llama3", "yarn")  # tables that do not change with the length of the prompt
+SMALLEST_CAPACITY = 512
+CPU_CHUNK, GPU_CHUNK = 512, 8192  # positions of a prompt that are read at once: bounds the memory of a prefill
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """The weights of one layer, those that read the same input joined into one."""
+
+    attention_norm: Tensor
+    qkv: Tensor  # [(H + 2 * G) * D, C]
+    qkv_bias: Tensor | None
+    head_norms: tuple[Tensor, Tensor, float] | None
+    out: Tensor  # [C, H * D]
+    out_bias: Tensor | None
+    mlp_norm: Tensor
+    gate_up: Tensor  # [2 * I, C]
+    down: Tensor  # [C, I]
+
+
+class FusedDecoder:
+    """A Llama, Mistral, Qwen2 or Qwen3 of transformers, run by our own loop with the same weights.
+
+    model: the transformers model, in the dtype and on the device it shall run in. It keeps working. On a GPU its
+           weights become views of the joined ones, so nothing is held twice; on a CPU the decoder has copies of its
+           own, transposed in memory, which products with a few rows read up to three times faster.
+
+    Raises ValueError for a model that `can_run` refuses.
+    """
+
+    def __init__(self, model: Any) -> None:
+        if not can_run(model):
+            raise ValueError(f"{type(model).__name__} is not of the family of {', '.join(FAMILY)}")
+        config = model.config
+        self.vocab_size: int = config.vocab_size
+        self.max_positions: int = config.max_position_embeddings
+        self.device: torch.device = model.device
+        self._heads: int = config.num_attention_heads
+        self._groups: int = config.num_key_value_heads
+        self._width: int = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        self._eps: float = config.rms_norm_eps
+        self._scale = self._width**-0.5
+        self._rotary = model.model.rotary_emb
+        self._tables: dict[int, tuple[Tensor, Tensor]] = {}
+        self._spare: _FusedWorkspace | None = None
+        with torch.no_grad():
+            self._layers = [_joined(layer, self._eps) for layer in model.model.layers]
+            self._norm: Tensor = model.model.norm.weight.data
+            self._table: Tensor = model.model.embed_tokens.weight.data
+            self._head: Tensor = _join([model.lm_head.weight])
+        self.dtype = self._head.dtype
+
+    @torch.inference_mode()
+    def embed(self, ids: Tensor) -> Tensor:
+        """ids int64 `[...]` to embeddings `[..., C]`."""
+        return self._table[ids.to(self.device)]
+
+    @contextmanager
+    def borrow(self, rows: int, capacity: int) -> Iterator["_FusedWorkspace"]:
+        """A workspace; the last one that was given back is used again where it fits, with the steps it has captured."""
+        found, self._spare = self._spare, None
+        if found is None or found.cache.rows != rows or not capacity <= found.cache.capacity <= 4 * capacity + 4096:
+            del found  # before the new one is made: there may not be room for both
+            found = _FusedWorkspace(self, self._new_cache(rows, capacity))
+        found.cache.set_lengths([0] * rows)
+        yield found
+        self._spare = found
+
+    def _new_cache(self, rows: int, capacity: int) -> KVCache:
+        size = SMALLEST_CAPACITY
+        while size < capacity:
+            size = size * 2 if size < 8192 else size + 8192  # few sizes, so that caches are used again; little waste
+        return KVCache(len(self._layers), rows, self._groups, size, self._width, dtype=self.dtype, device=self.device)
+
+    def tables(self, positions: int) -> tuple[Tensor, Tensor]:
+        """cos and sin float32 `[positions, D]` of the rotary positions."""
+        if positions not in self._tables:
+            place = torch.arange(positions, device=self.device)[None]
+            like = torch.empty(1, dtype=torch.float32, device=self.device)
+            cos, sin = self._rotary(like, place)
+            self._tables[positions] = cos[0].float(), sin[0].float()
+        return self._tables[positions]
+
+    def prefill(self, embeddings: Tensor, cache: KVCache, row: int) -> Tensor:
+        """See `Workspace.prefill`; embeddings `[L, C]` are read chunk by chunk."""
+        cos, sin = self.tables(cache.capacity)
+        lengths = cache.lengths[row : row + 1]
+        chunk = GPU_CHUNK if self.device.type == "cuda" else CPU_CHUNK
+        last = embeddings
+        for start in range(0, len(embeddings), chunk):
+            x = embeddings[None, start : start + chunk].to(self.dtype)
+            before = cache.host_lengths[row]
+            after = before + x.shape[1]
+            if after > cache.capacity:
+                raise ValueError(f"{after} positions do not fit into a cache of {cache.capacity}")
+            for index, layer in enumerate(self._layers):
+                keys, values = cache.keys[index, row : row + 1], cache.values[index, row : row + 1]
+                qkv = norm_linear(x, layer.attention_norm, self._eps, layer.qkv, layer.qkv_bias)
+                q = rotate_and_append(qkv, cos, sin, lengths, keys, values, norms=layer.head_norms)
+                seen = causal_attention(q, keys[:, :, :after], values[:, :, :after], self._scale)
+                x = self._finish(layer, x, seen)
+            cache.set_length(row, after)
+            last = x[0, -1:]
+        return self._logits(last)[0]
+
+    def step(self, ids: Tensor, cache: KVCache) -> Tensor:
+        """See `Workspace.step`: nothing in here waits for the device."""
+        cos, sin = self.tables(cache.capacity)
+        x = self._table[ids]
+        for index, layer in enumerate(self._layers):
+            keys, values = cache.keys[index], cache.values[index]
+            qkv = norm_linear(x, layer.attention_norm, self._eps, layer.qkv, layer.qkv_bias)
+            q = rotate_and_append(qkv, cos, sin, cache.lengths, keys, values, norms=layer.head_norms)
+            x = self._finish(layer, x, cached_attention(q, keys, values, cache.lengths, self._scale))
+        return self._logits(x)
+
+    def _finish(self, layer: _Layer, x: Tensor, seen: Tensor) -> Tensor:
+        x = linear_add(seen.flatten(2), layer.out, x, layer.out_bias)
+        return linear_add(norm_gated_linear(x, layer.mlp_norm, self._eps, layer.gate_up), layer.down, x)
+
+    def _logits(self, x: Tensor) -> Tensor:
+        return norm_linear(x, self._norm, self._eps, self._head).float()
+
+
+class _FusedWorkspace:
+    """Rows of one cache, and the steps that were captured on it."""
+
+    def __init__(self, decoder: FusedDecoder, cache: KVCache) -> None:
+        self.decoder, self.cache = decoder, cache
+        self._captured: dict[int, _CapturedStep] = {}
+
+    @torch.inference_mode()
+    def prefill(self, row: int, embeddings: Tensor) -> Tensor:
+        return self.decoder.prefill(embeddings, self.cache, row)
+
+    @torch.inference_mode()
+    def step(self, ids: Tensor) -> Tensor:
+        new = ids.shape[1]
+        if max(self.cache.host_lengths) + new > self.cache.capacity:
+            raise ValueError(f"{new} more positions do not fit into a cache of {self.cache.capacity}")
+        if self.decoder.device.type != "cuda":
+            return self.decoder.step(ids, self.cache)
+        if new not in self._captured:
+            self._captured[new] = _CapturedStep(self.decoder, self.cache, new)
+        return self._captured[new](ids)
+
+    @torch.inference_mode()
+    def advance(self, counts: Sequence[int]) -> None:
+        self.cache.set_lengths([length + n for length, n in zip(self.cache.host_lengths, counts, strict=True)])
+
+    @torch.inference_mode()
+    def keep(self, row: int, logits: Tensor) -> Prefix:
+        return Prefix(self.cache.host_lengths[row], logits.clone(), self.cache.copy_of(row))
+
+    @torch.inference_mode()
+    def restore(self, row: int, prefix: Prefix) -> None:
+        self.cache.put(row, *prefix.memory)
+
+
+class _CapturedStep:
+    """One step as a CUDA graph: replaying it costs one launch, where the step itself is hundreds."""
+
+    def __init__(self, decoder: FusedDecoder, cache: KVCache, new: int) -> None:
+        self._ids = torch.zeros(cache.rows, new, dtype=torch.int64, device=decoder.device)
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):  # kernels are compiled, and libraries opened, before anything is captured
+            for _ in range(2):
+                decoder.step(self._ids, cache)
+        torch.cuda.current_stream().wait_stream(side)
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph):
+            self._logits = decoder.step(self._ids, cache)
+
+    def __call__(self, ids: Tensor) -> Tensor:
+        self._ids.copy_(ids)
+        self._graph.replay()
+        return self._logits
+
+
+def can_run(model: Any) -> bool:
+    """Whether `FusedDecoder` computes what this transformers model computes."""
+    config = model.config
+    rope = getattr(config, "rope_parameters", None) or {}
+    layers = getattr(config, "layer_types", None) or ["full_attention"]
+    return (
+        config.model_type in FAMILY
+        and getattr(config, "hidden_act", None) == "silu"
+        and not getattr(config, "mlp_bias", False)
+        and not (config.model_type == "mistral" and config.sliding_window)
+        and set(layers) == {"full_attention"}
+        and rope.get("rope_type", "default") in STATIC_ROPE
+        and rope.get("partial_rotary_factor", 1.0) == 1.0
+        and not getattr(model, "quantization_method", None)
+        and len({parameter.device for parameter in model.parameters()}) == 1
+    )
+
+
+def _joined(layer: Any, eps: float) -> _Layer:
+    attention, mlp = layer.self_attn, layer.mlp
+    three = [attention.q_proj, attention.k_proj, attention.v_proj]
+    head_norms = None
+    if hasattr(attention, "q_norm"):
+        head_norms = (attention.q_norm.weight.data, attention.k_norm.weight.data, eps)
+    out_bias = attention.o_proj.bias
+    return _Layer(
+        attention_norm=layer.input_layernorm.weight.data,
+        qkv=_join([linear.weight for linear in three]),
+        qkv_bias=None if three[0].bias is None else _join([linear.bias for linear in three]),
+        head_norms=head_norms,
+        out=_join([attention.o_proj.weight]),
+        out_bias=None if out_bias is None else out_bias.data,
+        mlp_norm=layer.post_attention_layernorm.weight.data,
+        gate_up=_join([mlp.gate_proj.weight, mlp.up_proj.weight]),
+        down=_join([mlp.down_proj.weight]),
+    )
+
+
+def _join(parameters: Sequence[Any]) -> Tensor:
+    """The parameters one under another, as products with a few rows read them fastest where they are."""
+    if parameters[0].device.type == "cpu":
+        whole = torch.cat([parameter.data for parameter in parameters])
+        return whole.t().contiguous().t() if whole.ndim == 2 else whole
+    if len(parameters) == 1:
+        return parameters[0].data
+    whole = torch.cat([parameter.data for parameter in parameters])
+    for parameter, part in zip(parameters, whole.split([len(p) for p in parameters]), strict=True):
+        parameter.data = part
+    return whole

@@ -1,0 +1,78 @@
+"""Any causal language model of transformers, run as transformers runs it, row by row: slower, and right."""
+
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from tvu.video_llm.generation.language import Prefix
+
+
+class TransformersDecoder:
+    """What `FusedDecoder` cannot run: models of other families, quantised ones, ones that span several devices.
+
+    Models whose memory cannot be taken back to an earlier position (sliding windows, recurrences) generate without
+    drafts. Nothing is captured.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self.vocab_size: int = model.config.vocab_size
+        self.max_positions: int = getattr(model.config, "max_position_embeddings", None) or 2**31
+        self.device: torch.device = model.device
+
+    @torch.inference_mode()
+    def embed(self, ids: Tensor) -> Tensor:
+        """ids int64 `[...]` to embeddings `[..., C]`."""
+        table = self._model.get_input_embeddings()
+        return table(ids.to(table.weight.device))
+
+    @contextmanager
+    def borrow(self, rows: int, capacity: int) -> Iterator["_RowByRow"]:
+        """A workspace; its rows grow as they are filled."""
+        yield _RowByRow(self._model, rows)
+
+
+class _RowByRow:
+    def __init__(self, model: Any, rows: int) -> None:
+        self._model = model
+        self._caches = [DynamicCache(config=model.config) for _ in range(rows)]
+        self._lengths = [0] * rows
+
+    @torch.inference_mode()
+    def prefill(self, row: int, embeddings: Tensor) -> Tensor:
+        logits = self._read(row, inputs_embeds=embeddings[None])
+        self._lengths[row] += len(embeddings)
+        return logits[0, -1].float()
+
+    @torch.inference_mode()
+    def step(self, ids: Tensor) -> Tensor:
+        for cache, length in zip(self._caches, self._lengths, strict=True):
+            if cache.get_seq_length() > length:
+                cache.crop(length)
+        device = self._model.get_input_embeddings().weight.device
+        return torch.cat(
+            [self._read(row, input_ids=new[None].to(device), logits_to_keep=len(new)) for row, new in enumerate(ids)]
+        ).float()
+
+    def advance(self, counts: Sequence[int]) -> None:
+        self._lengths = [length + n for length, n in zip(self._lengths, counts, strict=True)]
+
+    def keep(self, row: int, logits: Tensor) -> Prefix:
+        return Prefix(self._lengths[row], logits.clone(), copy.deepcopy(self._caches[row]))
+
+    def restore(self, row: int, prefix: Prefix) -> None:
+        self._caches[row] = copy.deepcopy(prefix.memory)
+        self._lengths[row] = prefix.length
+
+    def _read(self, row: int, *, logits_to_keep: int = 1, **inputs: Tensor) -> Tensor:
+        cache = self._caches[row]
+        new = next(iter(inputs.values())).shape[1]
+        place = torch.arange(cache.get_seq_length(), cache.get_seq_length() + new, device=self._model.device)
+        return self._model(
+            **inputs, position_ids=place[None], past_key_values=cache, use_cache=True, logits_to_keep=logits_to_keep
+        ).logits
