@@ -18,3 +18,17 @@ def runs_on_triton(*tensors: Tensor) -> bool:
     return has_triton() and all(
         x.is_cuda and x.dtype in (torch.float32, torch.bfloat16, torch.float16) for x in tensors
     )
+
+
+def needs_gradient(*tensors: Tensor | None) -> bool:
+    """Whether autograd watches any of these: kernels without a backward pass leave them to their plain twin."""
+    return torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in tensors)
+
+
+@cache
+def chains(device: torch.device) -> bool:
+    """Whether a kernel may be launched while the one before it ends (programmatic dependent launch, from Hopper on).
+
+    Such a kernel waits for its predecessor before it reads or writes anything that others do.
+    """
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (9, 0)

@@ -4,8 +4,13 @@ With a few rows of x, as when one token is generated after another, such a layer
 once; everything around it should ride along.
 """
 
+import torch
 from torch import Tensor
 from torch.nn import functional
+
+from tvu.kernels.dispatch import needs_gradient, runs_on_triton
+
+MAX_ROWS = 16  # of x: what one tile of the tensor cores holds
 
 
 def norm_linear(x: Tensor, norm_weight: Tensor, eps: float, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -13,6 +18,10 @@ def norm_linear(x: Tensor, norm_weight: Tensor, eps: float, weight: Tensor, bias
 
     Returns `[..., N]` in the dtype of x; the statistics are float32 at least.
     """
+    if _is_skinny(x, norm_weight, weight, bias):
+        from tvu.kernels.norm_linear_triton import skinny
+
+        return skinny(x, weight, norm=(norm_weight, eps), bias=bias)
     return norm_linear_plain(x, norm_weight, eps, weight, bias)
 
 
@@ -21,12 +30,32 @@ def norm_gated_linear(x: Tensor, norm_weight: Tensor, eps: float, weight: Tensor
 
     x `[..., K]`, norm_weight `[K]`, weight `[2 * N, K]`, the rows of the gate first. Returns `[..., N]`.
     """
+    if _is_skinny(x, norm_weight, weight):
+        from tvu.kernels.norm_linear_triton import skinny
+
+        return skinny(x, weight, norm=(norm_weight, eps), gated=True)
     return norm_gated_linear_plain(x, norm_weight, eps, weight)
 
 
 def linear_add(x: Tensor, weight: Tensor, residual: Tensor, bias: Tensor | None = None) -> Tensor:
     """residual + linear(x): x `[..., K]`, weight `[N, K]`, residual `[..., N]`, bias `[N]`. Returns `[..., N]`."""
+    if _is_skinny(x, weight, residual, bias):
+        from tvu.kernels.norm_linear_triton import skinny
+
+        return skinny(x, weight, bias=bias, residual=residual)
     return linear_add_plain(x, weight, residual, bias)
+
+
+def _is_skinny(x: Tensor, *weights: Tensor | None) -> bool:
+    """Whether the time is that of reading the weight, and the kernel reads it well; `weights` holds it and the rest."""
+    given = [weight for weight in weights if weight is not None]
+    return (
+        runs_on_triton(x, *given)
+        and x.dtype in (torch.bfloat16, torch.float16)
+        and all(weight.dtype == x.dtype and weight.stride(-1) == 1 for weight in given)
+        and x.shape[:-1].numel() <= MAX_ROWS
+        and not needs_gradient(x, *given)
+    )
 
 
 def norm_linear_plain(x: Tensor, norm_weight: Tensor, eps: float, weight: Tensor, bias: Tensor | None = None) -> Tensor:
