@@ -53,7 +53,7 @@ class _RowByRow:
     def step(self, ids: Tensor) -> Tensor:
         for cache, length in zip(self._caches, self._lengths, strict=True):
             if cache.get_seq_length() > length:
-                cache.crop(length)
+                cache.crop(length - cache.get_seq_length())  # told as how many to remove
         device = self._model.get_input_embeddings().weight.device
         return torch.cat(
             [self._read(row, input_ids=new[None].to(device), logits_to_keep=len(new)) for row, new in enumerate(ids)]
