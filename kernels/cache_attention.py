@@ -3,6 +3,9 @@
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.nn.attention.bias import causal_lower_right
+
+from tvu.kernels.dispatch import needs_gradient, runs_on_triton
 
 
 def rotate_and_append(
@@ -21,11 +24,21 @@ def rotate_and_append(
               each of R rows.
     cos, sin: float32 `[P, D]`, a row a position; the new ones of row r are lengths[r], lengths[r] + 1, ...
     lengths:  int64 `[R]` on the device: how many keys the rows hold. It is read, not changed.
-    keys, values: `[R, G, S, D]`, written in place at the new positions, all of which must lie below S and P.
+    keys, values: `[R, G, S, D]`, written in place at the new positions, all of which must lie below S and P (the
+              plain twin raises IndexError otherwise; on a GPU, which is not waited for, nothing is written there).
     norms:    weights `[D]` of an RMSNorm over the channels of every query and of every key, and its eps (Qwen3).
 
-    Returns the queries `[R, Q, H, D]`. Channel d is rotated with channel d + D / 2, as the published Llama does.
+    Returns the queries `[R, Q, H, D]`. Channel d is rotated with channel d + D / 2, as the published Llama does. On a
+    GPU norm and rotation are float32 and rounded once.
     """
+    if (
+        runs_on_triton(qkv, cos, sin, keys, values)
+        and keys.stride(3) == values.stride(3) == 1
+        and not needs_gradient(qkv, *(norms or ())[:2])
+    ):
+        from tvu.kernels import cache_attention_triton
+
+        return cache_attention_triton.rotate_and_append(qkv, cos, sin, lengths, keys, values, norms)
     return rotate_and_append_plain(qkv, cos, sin, lengths, keys, values, norms=norms)
 
 
@@ -33,17 +46,33 @@ def cached_attention(q: Tensor, keys: Tensor, values: Tensor, lengths: Tensor, s
     """Query i of row r looks at the first lengths[r] + i + 1 keys of its row.
 
     q `[R, Q, H, D]` with a few queries a row; keys, values `[R, G, S, D]`, query head h reads head h // (H / G);
-    lengths int64 `[R]` on the device. Returns `[R, Q, H, D]` in the dtype of q. The device is not waited for.
+    lengths int64 `[R]` on the device. Returns `[R, Q, H, D]` in the dtype of q. A GPU is not waited for, and a graph
+    that captured this serves every length. The cost follows the lengths and not S.
     """
+    if (
+        runs_on_triton(q, keys, values)
+        and keys.stride(3) == values.stride(3) == 1
+        and not needs_gradient(q, keys, values)
+    ):
+        from tvu.kernels import cache_attention_triton
+
+        return cache_attention_triton.cached_attention(q, keys, values, lengths, scale)
+    if q.device.type == "cpu":
+        return _cached_attention_on_cpu(q, keys, values, lengths, scale)
     return cached_attention_plain(q, keys, values, lengths, scale)
 
 
 def causal_attention(q: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
     """The last Q of S positions look at everything up to themselves: a chunk of a prompt after what came before it.
 
-    q `[R, Q, H, D]`, keys and values `[R, G, S, D]` with S >= Q. Returns `[R, Q, H, D]`.
+    q `[R, Q, H, D]`, keys and values `[R, G, S, D]` with S >= Q, read where they lie: they may be the filled part of a
+    cache. Returns `[R, Q, H, D]`. What is held besides are a mask of Q x S at most, and nothing of that size on a GPU.
     """
-    return causal_attention_plain(q, keys, values, scale)
+    if not q.is_cuda and q.shape[1] < keys.shape[2]:
+        return causal_attention_plain(q, keys, values, scale)
+    seen = causal_lower_right(q.shape[1], keys.shape[2])
+    out = functional.scaled_dot_product_attention(q.transpose(1, 2), keys, values, seen, scale=scale, enable_gqa=True)
+    return out.transpose(1, 2)
 
 
 def rotate_and_append_plain(
@@ -83,5 +112,18 @@ def cached_attention_plain(q: Tensor, keys: Tensor, values: Tensor, lengths: Ten
 
 def causal_attention_plain(q: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
     """The specification of `causal_attention`."""
-    last = torch.full((len(q),), keys.shape[2] - q.shape[1], device=q.device)
-    return cached_attention_plain(q, keys, values, last, scale)
+    seen = torch.ones(q.shape[1], keys.shape[2], dtype=torch.bool, device=q.device).tril(keys.shape[2] - q.shape[1])
+    out = functional.scaled_dot_product_attention(
+        q.transpose(1, 2), keys, values, attn_mask=seen, scale=scale, enable_gqa=True
+    )
+    return out.transpose(1, 2)
+
+
+def _cached_attention_on_cpu(q: Tensor, keys: Tensor, values: Tensor, lengths: Tensor, scale: float) -> Tensor:
+    """What lies beyond the longest row is not looked at; one query in rows of one length needs no mask."""
+    longest = int(lengths.max())
+    keys, values = keys[:, :, : longest + q.shape[1]], values[:, :, : longest + q.shape[1]]
+    if q.shape[1] > 1 or int(lengths.min()) < longest:
+        return cached_attention_plain(q, keys, values, lengths, scale)
+    together = q.unflatten(2, (keys.shape[1], -1))[:, 0]  # [R, G, H / G, D]: the heads of a group read the same keys
+    return functional.scaled_dot_product_attention(together, keys, values, scale=scale).flatten(1, 2)[:, None]
