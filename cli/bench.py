@@ -7,24 +7,34 @@ from typing import Annotated
 
 import typer
 
+from tvu.cli.exit_codes import UsageError
+
 bench = typer.Typer(help="Measure tvu on this machine.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @bench.command("list")
 def list_benchmarks() -> None:
     """Name the benchmarks."""
-    print("speed      how long a question takes, and what decoding costs beside ffmpeg")
+    print("speed      how long a question takes, and what decoding costs beside ffmpeg; --model-size: a Video-LLM")
     print("temporal   SqueezeTime beside torchvision's networks, scans beside their definitions, the encoders")
     print("kernels    fused operations beside PyTorch and torch.compile; needs a CUDA device")
 
 
 @bench.command()
 def speed(
-    video: Annotated[Path, typer.Argument(help="A video with sound, looped to 60 s of 720p.")],
+    video: Annotated[Path | None, typer.Argument(help="A video with sound, looped to 60 s of 720p.")] = None,
     seconds: Annotated[int, typer.Option(min=10, help="Length of the file that decoding is measured on.")] = 600,
+    model_size: Annotated[
+        str | None, typer.Option("--model-size", help="135m (CPU) or 7b (CUDA): a Video-LLM of this size instead.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Time a first and a second question, and sampling beside ffmpeg decoding the same file to nothing."""
+    if model_size is not None:
+        _model_speed(model_size, as_json)
+        return
+    if video is None:
+        raise UsageError("there is no video to measure on", hint="tvu bench speed VIDEO, or --model-size 135m")
     from dataclasses import asdict
 
     from tvu.video_llm.media.speed import measure_decoding, table
@@ -41,6 +51,33 @@ def speed(
         print(json.dumps({"questions": [asdict(r) for r in questions], "decoding": [asdict(r) for r in decoding]}))
     else:
         print(table(decoding))
+
+
+def _model_speed(size: str, as_json: bool) -> None:
+    """Figures of a Video-LLM, beside transformers in the same run."""
+    from dataclasses import asdict
+    from itertools import chain
+
+    from tvu.video_llm.errors import BackendError
+    from tvu.video_llm.runtime import cuda_devices, quiet_threads
+
+    if size not in ("135m", "7b"):
+        raise UsageError(f"there is no model of size {size!r} to measure", hint="--model-size 135m or 7b")
+    if size == "7b" and not cuda_devices():
+        raise BackendError("this machine has no CUDA device to run 7b on", hint="--model-size 135m needs none")
+    quiet_threads()
+    from tvu.video_llm import model_speed
+
+    figures = (
+        model_speed.measure_large()
+        if size == "7b"
+        else chain(model_speed.measure_small(), model_speed.measure_first_token())
+    )
+    if as_json:
+        print(json.dumps([asdict(figure) for figure in figures]))
+        return
+    for line in model_speed.table(figures):
+        print(line, flush=True)
 
 
 @bench.command()
