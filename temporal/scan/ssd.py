@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tvu.kernels import ssd_scan as kernels
 from tvu.temporal.scan.chunks import StatePassing, chunk_outputs, chunk_states, pass_states, split_chunks
 from tvu.temporal.scan.native import LARGEST_OFFSET, mamba_ssm_chunk_scan, offsets_fit
 
@@ -54,10 +55,21 @@ def ssd_scan(
     chunk_size: the most tokens that are taken at once.
     passing:    what happens to the state at the borders of chunks (`temporal/scan/collapse.py`).
 
-    Returns y as x, and the final state. On CUDA mamba-ssm's kernels run where they are installed, can and pay.
+    Returns y as x, and the final state. On CUDA, where no gradient is wanted, the kernels of `kernels/ssd_scan.py` run;
+    with gradients mamba-ssm's, where they are installed, can and pay.
     Raises ValueError if shapes disagree or there is no token.
     """
     _check_shapes(x, dt, A, B, C, chunk_size)
+    if passing is pass_states and kernels.ssd_runs_on_triton(x, dt, A, B, C, D, z, dt_bias, initial_state):
+        return kernels.ssd_scan(
+            *(x, dt, A, B, C),
+            D=D,
+            z=z,
+            steps=kernels.StepSizes(dt_bias, dt_softplus, dt_limit),
+            initial_state=initial_state,
+            lengths=lengths,
+            reverse=reverse,
+        )
     real = _real(x, lengths)
     x, B, C, z = (_zero_padding(tensor, real) for tensor in (x, B, C, z))
     dt, log_decay = discretise(dt, A, dt_bias=dt_bias, dt_softplus=dt_softplus, dt_limit=dt_limit, real=real)
@@ -129,6 +141,15 @@ def ssd_bidirectional(
     The rest is as in `ssd_scan`; D x and the gate come once. Returns y `[B, L, H, P]`.
     """
     _check_shapes(x, dt, A, B, C, chunk_size)
+    if passing is pass_states and kernels.ssd_runs_on_triton(x, dt, A, B, C, D, z, dt_bias):
+        return kernels.ssd_bidirectional(
+            *(x, dt, A, B, C),
+            D=D,
+            z=z,
+            steps=kernels.StepSizes(dt_bias, dt_softplus, dt_limit),
+            lengths=lengths,
+            itself_twice=itself_twice,
+        )
     real = _real(x, lengths)
     x, B, C, z = (_zero_padding(tensor, real) for tensor in (x, B, C, z))
     dt, log_decay = discretise(dt, A, dt_bias=dt_bias, dt_softplus=dt_softplus, dt_limit=dt_limit, real=real)

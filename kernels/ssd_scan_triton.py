@@ -1,0 +1,350 @@
+"""The kernels behind `ssd_scan` and `ssd_bidirectional`: four launches for one direction or both.
+
+Chunk by chunk, as in section 6 of the paper: (1) step sizes and the prefix sums S of the log decays of each chunk;
+(2) what a chunk alone leaves at its borders; (3) the states that enter each chunk, one chunk after the other;
+(4) the outputs, from the tokens of a chunk and from the states that enter it.
+
+Nothing is flipped: with E the exclusive prefix sum, token i sees j >= i through exp(E_j - E_i) in the backward
+direction where it sees j <= i through exp(S_i - S_j) in the forward one. Of the two exponents the one that is not
+positive is the one that counts, so both directions share one matrix C B^T, one exponential and one product. Only such
+differences are exponentiated. Step sizes and decays are kept as logarithms to base 2, so that dt_j joins the exponent.
+Addresses are 64-bit.
+"""
+
+# mypy: allow-untyped-defs
+
+from dataclasses import dataclass
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from tvu.kernels.ssd_scan import StepSizes
+
+HEADS_OF_STEPS = 16  # of one program
+PASSED_AT_ONCE = 512  # elements of a state
+ENOUGH_PROGRAMS = 1024  # to fill any GPU
+CHUNKS_AHEAD = 4  # loads under way
+ANY_LENGTH = ["L", "chunks"]  # else every other length would be compiled anew
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """Sizes that change speed, not results.
+
+    chunk: tokens between two states that are stored; block, which divides it: tokens whose outputs a program computes.
+    heads: how many heads one program takes in turn, for which it computes C B^T once.
+    registers: the most that a thread may use; more of them and fewer programs at a time if None.
+    state_block: tokens that a program of the second kernel takes at a time.
+    state_dtype: of the states between chunks, where x is no wider; they are added up in float32 in any case.
+    """
+
+    chunk: int = 128
+    block: int = 128
+    heads: int = 8
+    warps: int = 8
+    stages: int = 2
+    registers: int | None = None
+    state_block: int = 64
+    state_warps: int = 4
+    state_stages: int = 3
+    state_dtype: torch.dtype = torch.bfloat16
+
+
+@triton.jit
+def _softplus(x):
+    """log(1 + exp(x)) without losing small values (Kahan's log1p)."""
+    small = tl.exp(-tl.abs(x))
+    above = 1.0 + small
+    log1p = tl.where(above == 1.0, small, tl.log(above) * small / tl.where(above == 1.0, 1.0, above - 1.0))
+    return tl.maximum(x, 0.0) + log1p
+
+
+@triton.jit
+def _real_tokens(lengths, video, L, HAS_LENGTHS: tl.constexpr):
+    if HAS_LENGTHS:
+        L = tl.minimum(tl.load(lengths + video), L).to(tl.int32)
+    return L
+
+
+@triton.jit(do_not_specialize=ANY_LENGTH)
+def _steps(
+    dt, A, bias, lengths, steps, sums, L, H, chunks, low, high, stride_b, stride_l, stride_h, stride_a, stride_bias,
+    HAS_BIAS: tl.constexpr, SOFTPLUS: tl.constexpr, HAS_LENGTHS: tl.constexpr,
+    CHUNK: tl.constexpr, HEADS: tl.constexpr,
+):  # fmt: skip
+    """One program: one chunk of a few heads. `steps` (log2 dt) and `sums` (S) are `[B, H, chunks * CHUNK]`."""
+    chunk, video = tl.program_id(0).to(tl.int64), tl.program_id(2).to(tl.int64)
+    head = tl.program_id(1) * HEADS + tl.arange(0, HEADS)
+    token = chunk * CHUNK + tl.arange(0, CHUNK)
+    there = (token < _real_tokens(lengths, video, L, HAS_LENGTHS))[:, None] & (head < H)[None, :]  # [CHUNK, HEADS]
+    address = dt + video * stride_b + token[:, None] * stride_l + head[None, :] * stride_h
+    step = tl.load(address, mask=there, other=0.0).to(tl.float32)
+    if HAS_BIAS:
+        step += tl.load(bias + head * stride_bias, mask=head < H, other=0.0).to(tl.float32)[None, :]
+    if SOFTPLUS:
+        step = _softplus(step)
+    step = tl.where(there, tl.minimum(tl.maximum(step, low), high), 0.0)
+    rate = tl.load(A + head * stride_a, mask=head < H, other=0.0).to(tl.float32) * 1.4426950408889634  # log2(e)
+    total = tl.cumsum(step * rate[None, :], axis=0)
+    out = (video * H + head)[None, :] * (chunks * CHUNK) + token[:, None]
+    tl.store(steps + out, tl.log2(step), mask=(head < H)[None, :])
+    tl.store(sums + out, total, mask=(head < H)[None, :])
+
+
+@triton.jit
+def _tile(start, rows, stride, columns, there, width):
+    """`[rows, columns]` from memory; zeros where no token is or beyond the width."""
+    inside = there[:, None] & (columns < width)[None, :]
+    return tl.load(start + rows[:, None] * stride + columns[None, :], mask=inside, other=0.0)
+
+
+@triton.jit
+def _left_behind(value, key, weight, PRECISION: tl.constexpr):
+    """The state that tokens leave at a border: the sum of weight_j x_j B_j^T, `[P, N]`."""
+    weighted = (value.to(tl.float32) * weight[:, None]).to(value.dtype)
+    return tl.dot(tl.trans(weighted), key, input_precision=PRECISION)
+
+
+@triton.jit(do_not_specialize=ANY_LENGTH)
+def _states(
+    x, B, lengths, steps, sums, states, L, H, P, N, chunks, heads_per_group, direction_stride,
+    stride_xb, stride_xl, stride_xh, stride_bb, stride_bl, stride_bg,
+    FORWARD: tl.constexpr, BACKWARD: tl.constexpr, HAS_LENGTHS: tl.constexpr, PRECISION: tl.constexpr,
+    CHUNK: tl.constexpr, BLOCK: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_N: tl.constexpr,
+):  # fmt: skip
+    """One program: one chunk of one head, a block of tokens at a time; `states` `[directions, B, chunks, H, P, N]`."""
+    video, head = tl.program_id(1).to(tl.int64), tl.program_id(0) % H
+    chunk = (tl.program_id(0) // H).to(tl.int64)
+    channel, state = tl.arange(0, BLOCK_P), tl.arange(0, BLOCK_N)
+    real = _real_tokens(lengths, video, L, HAS_LENGTHS) - chunk * CHUNK
+    x += video * stride_xb + chunk * CHUNK * stride_xl + head * stride_xh
+    B += video * stride_bb + chunk * CHUNK * stride_bl + head // heads_per_group * stride_bg
+    first = ((video * H + head) * chunks + chunk) * CHUNK
+    steps += first
+    sums += first
+    whole = tl.load(sums + CHUNK - 1)
+    right = tl.zeros([BLOCK_P, BLOCK_N], dtype=tl.float32)
+    left = tl.zeros([BLOCK_P, BLOCK_N], dtype=tl.float32)
+    for start in range(0, CHUNK, BLOCK):
+        token = start + tl.arange(0, BLOCK)
+        value = _tile(x, token, stride_xl, channel, token < real, P)
+        key = _tile(B, token, stride_bl, state, token < real, N)
+        step = tl.load(steps + token)
+        if FORWARD:
+            right += _left_behind(value, key, tl.exp2(whole - tl.load(sums + token) + step), PRECISION)
+        if BACKWARD:
+            exclusive = tl.load(sums + token - 1, mask=token > 0, other=0.0)
+            left += _left_behind(value, key, tl.exp2(exclusive + step), PRECISION)
+    out = states + ((video * chunks + chunk) * H + head) * P * N + channel[:, None] * N + state[None, :]
+    inside = (channel < P)[:, None] & (state < N)[None, :]
+    if FORWARD:
+        tl.store(out, right, mask=inside)
+        out += direction_stride
+    if BACKWARD:
+        tl.store(out, left, mask=inside)
+
+
+@triton.jit(do_not_specialize=["chunks"])
+def _pass(
+    states, sums, initial, final, batch, H, PN, chunks, direction_stride,
+    HAS_INITIAL: tl.constexpr, FORWARD: tl.constexpr, CHUNK: tl.constexpr, AHEAD: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """One program: some elements of the state of one head, chunk after chunk, each replaced by what enters there."""
+    head, direction = tl.program_id(1).to(tl.int64), tl.program_id(2).to(tl.int64)  # of all videos
+    backward = (direction == 1) | (not FORWARD)
+    element = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    inside = element < PN
+    states += direction * direction_stride + (head // H * chunks * H + head % H) * PN + element
+    sums += head * chunks * CHUNK + CHUNK - 1
+    carried = tl.zeros([BLOCK], dtype=tl.float32)
+    if HAS_INITIAL:
+        carried += tl.load(initial + head * PN + element, mask=inside, other=0.0).to(tl.float32)
+    for turn in tl.range(0, chunks, num_stages=AHEAD):
+        chunk = tl.where(backward, chunks - 1 - turn, turn).to(tl.int64)
+        arriving = tl.load(states + chunk * H * PN, mask=inside, other=0.0).to(tl.float32)
+        decay = tl.exp2(tl.load(sums + chunk * CHUNK))
+        tl.store(states + chunk * H * PN, carried, mask=inside)
+        carried = carried * decay + arriving
+    tl.store(final + (direction * batch * H + head) * PN + element, carried, mask=inside)
+
+
+@triton.jit(do_not_specialize=ANY_LENGTH)
+def _outputs(
+    x, B, C, D, z, lengths, steps, sums, states, out, L, H, P, N, chunks, heads_per_group, runs, direction_stride,
+    stride_xb, stride_xl, stride_xh, stride_bb, stride_bl, stride_bg, stride_cb, stride_cl, stride_cg,
+    stride_dh, stride_dp, stride_zb, stride_zl, stride_zh,
+    FORWARD: tl.constexpr, BACKWARD: tl.constexpr, ITSELF_TWICE: tl.constexpr, HAS_LENGTHS: tl.constexpr,
+    HAS_D: tl.constexpr, HAS_Z: tl.constexpr, PRECISION: tl.constexpr, HEADS: tl.constexpr,
+    CHUNK: tl.constexpr, BLOCK: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_N: tl.constexpr,
+):  # fmt: skip
+    """One program: one block of tokens, a run of at most HEADS heads of one group, which share C B^T."""
+    video = tl.program_id(1).to(tl.int64)
+    run = tl.program_id(0) % runs
+    block = tl.program_id(0) // runs % (CHUNK // BLOCK)
+    chunk = (tl.program_id(0) // (runs * (CHUNK // BLOCK))).to(tl.int64)
+    runs_per_group = tl.cdiv(heads_per_group, HEADS)
+    group = run // runs_per_group
+    first_head = group * heads_per_group + run % runs_per_group * HEADS
+    end_head = tl.minimum(first_head + HEADS, (group + 1) * heads_per_group)
+
+    channel, state, row = tl.arange(0, BLOCK_P), tl.arange(0, BLOCK_N), tl.arange(0, BLOCK)
+    start = block * BLOCK
+    real = _real_tokens(lengths, video, L, HAS_LENGTHS) - chunk * CHUNK
+    there = start + row < real
+    x += video * stride_xb + chunk * CHUNK * stride_xl
+    B += video * stride_bb + chunk * CHUNK * stride_bl + group * stride_bg
+    C += video * stride_cb + chunk * CHUNK * stride_cl + group * stride_cg
+    query = _tile(C, start + row, stride_cl, state, there, N)
+    CB = tl.dot(query, tl.trans(_tile(B, start + row, stride_bl, state, there, N)), input_precision=PRECISION)
+    if ITSELF_TWICE:
+        CB = tl.where(row[:, None] == row[None, :], CB + CB, CB)
+
+    for head in range(first_head, end_head):
+        first = ((video * H + head) * chunks + chunk) * CHUNK
+        value = _tile(x + head * stride_xh, start + row, stride_xl, channel, there, P)
+        S = tl.load(sums + first + start + row)
+        E = tl.load(sums + first + start + row - 1, mask=start + row > 0, other=0.0)
+        step = tl.load(steps + first + start + row)
+        past, future = S[:, None] - S[None, :], E[None, :] - E[:, None]  # [i, j]: how token i sees token j
+        if FORWARD and BACKWARD:
+            decay = tl.minimum(past, future)
+        elif FORWARD:
+            decay = tl.where(row[:, None] >= row[None, :], past, float("-inf"))
+        else:
+            decay = tl.where(row[:, None] <= row[None, :], future, float("-inf"))
+        y = tl.dot((CB * tl.exp2(decay + step[None, :])).to(value.dtype), value, input_precision=PRECISION)
+
+        entering = states + ((video * chunks + chunk) * H + head) * P * N + channel[:, None] * N + state[None, :]
+        inside = (channel < P)[:, None] & (state < N)[None, :]
+        if FORWARD:
+            H_left = tl.load(entering, mask=inside, other=0.0)
+            before = 0.0
+            if BLOCK < CHUNK:
+                before = tl.load(sums + first + start - 1, mask=start > 0, other=0.0)
+                H_left = H_left.to(tl.float32) * tl.exp2(before)
+                for other in range(0, start, BLOCK):
+                    token = other + row
+                    inserted = _tile(x + head * stride_xh, token, stride_xl, channel, token < real, P)
+                    key = _tile(B, token, stride_bl, state, token < real, N)
+                    seen = tl.exp2(before - tl.load(sums + first + token) + tl.load(steps + first + token))
+                    H_left += _left_behind(inserted, key, seen, PRECISION)
+            read = tl.dot(query, tl.trans(H_left.to(query.dtype)), input_precision=PRECISION)
+            y += read * tl.exp2(S - before)[:, None]
+            entering += direction_stride
+        if BACKWARD:
+            H_right = tl.load(entering, mask=inside, other=0.0)
+            after = tl.load(sums + first + start + BLOCK - 1)
+            if BLOCK < CHUNK:
+                H_right = H_right.to(tl.float32) * tl.exp2(tl.load(sums + first + CHUNK - 1) - after)
+                for other in range(start + BLOCK, CHUNK, BLOCK):
+                    token = other + row
+                    inserted = _tile(x + head * stride_xh, token, stride_xl, channel, token < real, P)
+                    key = _tile(B, token, stride_bl, state, token < real, N)
+                    seen = tl.exp2(tl.load(sums + first + token - 1) - after + tl.load(steps + first + token))
+                    H_right += _left_behind(inserted, key, seen, PRECISION)
+            read = tl.dot(query, tl.trans(H_right.to(query.dtype)), input_precision=PRECISION)
+            y += read * tl.exp2(after - E)[:, None]
+        if HAS_D:
+            skip = tl.load(D + head * stride_dh + channel * stride_dp, mask=channel < P, other=0.0).to(tl.float32)
+            y += value.to(tl.float32) * skip[None, :]
+        if HAS_Z:
+            at = z + video * stride_zb + chunk * CHUNK * stride_zl + head * stride_zh
+            gate = _tile(at, start + row, stride_zl, channel, there, P).to(tl.float32)
+            y *= gate / (1.0 + tl.exp(-gate))
+        token = chunk * CHUNK + start + row
+        address = out + ((video * L + token[:, None]) * H + head) * P + channel[None, :]
+        tl.store(address, y, mask=(token < L)[:, None] & (channel < P)[None, :])
+
+
+def scan(
+    x: Tensor,
+    dt: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    z: Tensor | None,
+    step_sizes: StepSizes,
+    lengths: Tensor | None,
+    *,
+    initial_state: Tensor | None = None,
+    forward: bool,
+    backward: bool,
+    itself_twice: bool = False,
+    tiling: Tiling | None = None,
+) -> tuple[Tensor, Tensor]:
+    """`ssd_scan` forward, backward or both ways: y and the final states `[directions, B, H, P, N]`."""
+    batch, length, heads, width = x.shape
+    groups, size = B.shape[2:]
+    x, B, C = (_rows(tensor) for tensor in (x, B, C))
+    z = None if z is None else _rows(z)
+    D = None if D is None else D.view(heads, -1).expand(heads, width)
+    initial_state = None if initial_state is None else initial_state.contiguous()
+    lengths = None if lengths is None else lengths.to(x.device)
+    tiling = tiling or fitting_tiling(x, B)
+    chunk, directions = tiling.chunk, forward + backward
+    chunks = triton.cdiv(length, chunk)
+    blocks = {"BLOCK_P": _power_of_2(width), "BLOCK_N": _power_of_2(size)}
+    precision = "tf32x3" if x.dtype == torch.float32 else "tf32"  # of float32 operands, 24 bits and not 11
+    which = {"FORWARD": forward, "BACKWARD": backward, "HAS_LENGTHS": lengths is not None, "PRECISION": precision}
+
+    steps, sums = x.new_empty(2, batch, heads, chunks * chunk, dtype=torch.float32)
+    bias, (low, high) = step_sizes.bias, step_sizes.limit
+    run = min(HEADS_OF_STEPS, triton.next_power_of_2(heads))
+    _steps[(chunks, triton.cdiv(heads, run), batch)](
+        dt, A, bias, lengths, steps, sums, length, heads, chunks, float(low), float(high), *dt.stride(), A.stride(0),
+        0 if bias is None else bias.stride(0),
+        HAS_BIAS=bias is not None, SOFTPLUS=step_sizes.softplus, HAS_LENGTHS=lengths is not None,
+        CHUNK=chunk, HEADS=run,
+    )  # fmt: skip
+
+    wide = torch.float32 if x.dtype == torch.float32 else tiling.state_dtype
+    states = x.new_empty(directions, batch, chunks, heads, width, size, dtype=wide)
+    _states[(chunks * heads, batch)](
+        x, B, lengths, steps, sums, states, length, heads, width, size, chunks, heads // groups, states.stride(0),
+        *x.stride()[:3], *B.stride()[:3],
+        **which, CHUNK=chunk, BLOCK=tiling.state_block, **blocks,
+        num_warps=tiling.state_warps, num_stages=tiling.state_stages,
+    )  # fmt: skip
+
+    final = x.new_empty(directions, batch, heads, width, size, dtype=torch.float32)
+    _pass[(triton.cdiv(width * size, PASSED_AT_ONCE), batch * heads, directions)](
+        states, sums, initial_state, final, batch, heads, width * size, chunks, states.stride(0),
+        HAS_INITIAL=initial_state is not None, FORWARD=forward, CHUNK=chunk, AHEAD=CHUNKS_AHEAD, BLOCK=PASSED_AT_ONCE,
+    )  # fmt: skip
+
+    out = x.new_empty(x.shape)
+    runs = groups * triton.cdiv(heads // groups, tiling.heads)
+    _outputs[(chunks * (chunk // tiling.block) * runs, batch)](
+        x, B, C, D, z, lengths, steps, sums, states, out, length, heads, width, size, chunks, heads // groups, runs,
+        states.stride(0), *x.stride()[:3], *B.stride()[:3], *C.stride()[:3],
+        *((0, 0) if D is None else D.stride()), *((0, 0, 0) if z is None else z.stride()[:3]),
+        **which, ITSELF_TWICE=forward and backward and itself_twice, HAS_D=D is not None, HAS_Z=z is not None,
+        HEADS=tiling.heads, CHUNK=chunk, BLOCK=tiling.block, **blocks,
+        num_warps=tiling.warps, num_stages=tiling.stages, maxnreg=tiling.registers,
+    )  # fmt: skip
+    return out, final
+
+
+def fitting_tiling(x: Tensor, B: Tensor) -> Tiling:
+    """What fits the shared memory of an H100 or H200."""
+    (batch, length, heads, width), (groups, size) = x.shape, B.shape[2:]
+    most = max(1, batch * length * heads // 128 // ENOUGH_PROGRAMS)
+    run = min(8, heads // groups, triton.next_power_of_2(most))
+    warps = 8 if width * size > 64 * 64 else 4
+    if x.dtype == torch.float32:
+        return Tiling(chunk=64, block=32, heads=run, warps=warps, stages=1, state_block=32, state_warps=warps)
+    if warps == 8:
+        return Tiling(chunk=128, block=64, heads=run, warps=warps, stages=1, state_warps=warps)
+    return Tiling(heads=run)
+
+
+def _rows(tensor: Tensor) -> Tensor:
+    """The kernels want channels next to each other; everything else may be strided."""
+    return tensor if tensor.stride(-1) == 1 else tensor.contiguous()
+
+
+def _power_of_2(width: int) -> int:
+    return max(16, triton.next_power_of_2(width))  # the least that a tensor core takes

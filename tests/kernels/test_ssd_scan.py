@@ -1,0 +1,151 @@
+"""The kernels of the Mamba-2 scan against the recurrence, one token at a time in float64."""
+
+import pytest
+import torch
+
+from tvu.kernels.ssd_scan import StepSizes, ssd_bidirectional, ssd_bidirectional_plain, ssd_scan, ssd_scan_plain
+
+pytest.importorskip("triton", reason="Triton has wheels for Linux only")
+pytestmark = pytest.mark.filterwarnings("ignore:divide by zero")  # the interpreter takes the logarithm in numpy
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+TILINGS = [(16, 16), (32, 16)]  # tokens of a chunk and of a block
+# of the largest output; operands of the products and, in both half precisions, states between chunks are rounded
+BOUNDS = {torch.float32: 1e-5, torch.float16: 2**-8, torch.bfloat16: 2**-6}
+
+
+def operands(batch=2, length=37, heads=4, width=19, groups=2, states=21, dtype=torch.float32, device=DEVICE):
+    """x, dt, A, B, C and what may come with them, x and z cut from wider rows as a projection gives them."""
+
+    def random(*shape):
+        return torch.randn(*shape, device=device).to(dtype)
+
+    x, z = random(batch, length, 2, heads, width).unbind(2)
+    return {
+        "x": x,
+        "dt": random(batch, length, heads),
+        "A": -3 * torch.rand(heads, device=device),
+        "B": random(batch, length, groups, states),
+        "C": random(batch, length, groups, states),
+        "D": random(heads, width),
+        "z": z,
+        "steps": StepSizes(random(heads), softplus=True, limit=(0.02, 2.0)),
+    }
+
+
+def exact(given):
+    steps = given["steps"]
+    bias = None if steps.bias is None else steps.bias.double()
+    doubles = {name: given[name] if given[name] is None else given[name].double() for name in given if name != "steps"}
+    return doubles | {"steps": StepSizes(bias, steps.softplus, steps.limit)}
+
+
+def kernels(given, tiling=(16, 16), *, forward=True, backward=False, lengths=None, **options):
+    from tvu.kernels.ssd_scan_triton import Tiling, scan
+
+    chunk, block = tiling
+    tiling = Tiling(chunk=chunk, block=block, heads=3, state_block=16, warps=4, stages=1)
+    names = {"steps": "step_sizes"}
+    tensors = {names.get(name, name): value for name, value in given.items()}
+    return scan(**tensors, lengths=lengths, forward=forward, backward=backward, **options, tiling=tiling)
+
+
+def assert_near(ours, right, bound=1e-5):
+    assert ours.shape == right.shape
+    assert (ours.double() - right).abs().max() <= bound * right.abs().max()
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("tiling", TILINGS)
+def test_one_direction_is_the_recurrence(tiling, reverse):
+    given, lengths = operands(), torch.tensor([37, 20], device=DEVICE)
+    initial = torch.randn(2, 4, 19, 21, device=DEVICE)
+    for name in ("x", "dt", "B", "C", "z"):
+        given[name][1, 20:] = torch.nan  # padding is never read
+    y, (state,) = kernels(given, tiling, forward=not reverse, backward=reverse, lengths=lengths, initial_state=initial)
+    right = ssd_scan_plain(**exact(given), initial_state=initial.double(), lengths=lengths, reverse=reverse)
+    assert_near(y, right[0])
+    assert_near(state, right[1])
+    assert (y[1, 20:] == 0).all()
+
+
+@pytest.mark.parametrize("itself_twice", [False, True])
+@pytest.mark.parametrize("tiling", TILINGS)
+def test_both_directions_are_two_recurrences_added(tiling, itself_twice):
+    given, lengths = operands(), torch.tensor([20, 37], device=DEVICE)
+    y, _ = kernels(given, tiling, backward=True, lengths=lengths, itself_twice=itself_twice)
+    assert_near(y, ssd_bidirectional_plain(**exact(given), lengths=lengths, itself_twice=itself_twice))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_rounds_factors_and_states(dtype):
+    if dtype == torch.bfloat16 and DEVICE == "cpu":
+        pytest.skip("the interpreter multiplies the bits of bfloat16 as integers")
+    given = operands(batch=1, length=70, heads=2, width=16, groups=1, states=16, dtype=dtype)
+    y, _ = kernels(given, (32, 16), backward=True, itself_twice=True)
+    assert y.dtype == dtype
+    assert_near(y, ssd_bidirectional_plain(**exact(given)), BOUNDS[dtype])
+
+
+def test_what_may_come_need_not_come():
+    given = operands(batch=1, length=1, heads=1, width=16, groups=1, states=16)
+    given |= {"dt": given["dt"].abs(), "D": None, "z": None, "steps": StepSizes()}
+    y, _ = kernels(given)
+    assert_near(y, ssd_scan_plain(**exact(given))[0])
+
+
+def test_a_skip_weight_may_serve_a_whole_head():
+    given = operands(batch=1, length=5, heads=3, groups=1)
+    given["D"] = given["D"][:, 0]
+    assert_near(kernels(given)[0], ssd_scan_plain(**exact(given))[0])
+
+
+def test_step_sizes_keep_their_digits_however_small():
+    given = operands(batch=1, length=20, heads=1, groups=1)
+    given["steps"] = StepSizes(torch.tensor([-14.0], device=DEVICE), softplus=True)  # about 1e-6
+    given |= {"D": None, "z": None}
+    assert_near(kernels(given)[0], ssd_scan_plain(**exact(given))[0])
+
+
+def test_nothing_overflows_where_the_state_forgets_at_once():
+    given = operands(batch=1, length=40, heads=4, groups=1)
+    given["A"] = torch.tensor([-0.01, -1.0, -30.0, -1000.0], device=DEVICE)
+    y, _ = kernels(given, (32, 16), backward=True, itself_twice=True)
+    assert_near(y, ssd_bidirectional_plain(**exact(given)), 3e-5)  # differences of sums as large as 1000
+
+
+def test_gradients_come_from_the_plain_twin():
+    given = operands(length=3)
+    given["x"].requires_grad_()
+    y, state = ssd_scan(**given)
+    both = ssd_bidirectional(**given)
+    (y.sum() + state.sum() + both.sum()).backward()
+    assert given["x"].grad.isfinite().all()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("dtype", list(BOUNDS))
+@pytest.mark.parametrize(("width", "states"), [(64, 64), (64, 128), (128, 64), (128, 128), (32, 16)])
+def test_every_width_fits_the_device(dtype, width, states):
+    given = operands(length=700, heads=4, width=width, groups=2, states=states, dtype=dtype)
+    lengths = torch.tensor([700, 333], device=DEVICE)
+    right = ssd_bidirectional_plain(**exact(given), lengths=lengths)
+    assert_near(ssd_bidirectional(**given, lengths=lengths), right, BOUNDS[dtype])
+    for reverse in (False, True):
+        y, state = ssd_scan(**given, lengths=lengths, reverse=reverse)
+        right_y, right_state = ssd_scan_plain(**exact(given), lengths=lengths, reverse=reverse)
+        assert_near(y, right_y, BOUNDS[dtype])
+        assert_near(state, right_state, BOUNDS[dtype])
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_scan_can_be_captured():
+    given = operands(length=300, width=64, states=64, dtype=torch.bfloat16)
+    ssd_bidirectional(**given)
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        y = ssd_bidirectional(**given)
+    graph.replay()
+    assert torch.equal(y, ssd_bidirectional(**given))
