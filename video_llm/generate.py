@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from tvu.video_llm.errors import PromptTooLong
-from tvu.video_llm.generation.constraint import Constraint, end_ids
+from tvu.video_llm.generation.constraint import Constraint
 from tvu.video_llm.generation.drafts import Drafter
 from tvu.video_llm.generation.language import LanguageModel, Prefix, Workspace
 from tvu.video_llm.generation.next_token import Choice, Chooser, Sampling, contrasted
 from tvu.video_llm.generation.text_stream import TextStream
+from tvu.video_llm.generation.vocabulary import end_ids
 from tvu.video_llm.splice import rows_of
 from tvu.video_llm.types import Generation, Prompt, StopReason
 

@@ -32,6 +32,9 @@ class TimeCodec(Protocol):
     def decode(self, text: str, duration: float) -> float:
         """Seconds of one time."""
 
+    def seconds(self, tick: int, duration: float) -> float:
+        """When a tick of `grammar` is."""
+
     def encode_spans(self, spans: Sequence[Span], duration: float) -> str:
         """One or more spans, in the order given; a span narrower than the resolution is widened to it."""
 

@@ -149,7 +149,7 @@ class SpanGrammar:
 
     def step(self, state: State, symbol: str) -> State | None:
         """The state after `symbol`, or None where it may not come."""
-        advanced = self._advance(state, symbol)
+        advanced = self.advance(state, symbol)
         return None if advanced is None else advanced[0]
 
     def is_final(self, state: State) -> bool:
@@ -160,7 +160,7 @@ class SpanGrammar:
         """(start, end) of every span of a whole answer; ValueError if it is not one of this grammar."""
         state, spans = self.start, []
         for symbol in cut(text, self.field):
-            advanced = self._advance(state, symbol)
+            advanced = self.advance(state, symbol)
             if advanced is None:
                 raise ValueError(f"{symbol!r} cannot be in {state.part.value}: {text[:80]!r}")
             state, span = advanced
@@ -169,8 +169,8 @@ class SpanGrammar:
             raise ValueError(f"breaks off in {state.part.value}: {text[:80]!r}")
         return spans
 
-    def _advance(self, state: State, symbol: str) -> tuple[State, tuple[int, int] | None] | None:
-        """The state after `symbol`, and the span that it completes."""
+    def advance(self, state: State, symbol: str) -> tuple[State, tuple[int, int] | None] | None:
+        """`step`, with the (start, end) ticks of the span that `symbol` completes, None where it completes none."""
         if state.part in (Part.START, Part.END):
             return self._advance_time(state, symbol)
         texts = {Part.BETWEEN: self.between, Part.AFTER: self.endings, Part.JOIN: self.joins}[state.part]
@@ -180,7 +180,7 @@ class SpanGrammar:
         if state.written not in texts or (state.part is Part.AFTER and state.spans == self.max_spans):
             return None
         following = {Part.BETWEEN: Part.END, Part.AFTER: Part.JOIN, Part.JOIN: Part.START}[state.part]
-        return self._advance(state._replace(part=following, written=""), symbol)
+        return self.advance(state._replace(part=following, written=""), symbol)
 
     def _advance_time(self, state: State, symbol: str) -> tuple[State, tuple[int, int] | None] | None:
         starts = state.part is Part.START

@@ -172,6 +172,10 @@ class _FusedWorkspace:
     def restore(self, row: int, prefix: Prefix) -> None:
         self.cache.put(row, *prefix.memory)
 
+    @torch.inference_mode()
+    def reorder(self, order: Sequence[int], since: int = 0) -> None:
+        self.cache.reorder(order, since)
+
 
 class _CapturedStep:
     """One step as a CUDA graph: replaying it costs one launch, where the step itself is hundreds."""
@@ -234,7 +238,7 @@ def _joined(layer: Any, eps: float) -> _Layer:
 
 def _join(parameters: Sequence[Any]) -> Tensor:
     """The parameters one under another, as products with a few rows read them fastest where they are."""
-    if parameters[0].device.type == "cpu":
+    if parameters[0].device.type == "cpu" and parameters[0].dtype == torch.float32:
         whole = torch.cat([parameter.data for parameter in parameters])
         return whole.t().contiguous().t() if whole.ndim == 2 else whole
     if len(parameters) == 1:

@@ -55,3 +55,12 @@ class KVCache:
         self.set_length(row, length)
         self.keys[:, row, :, :length] = keys
         self.values[:, row, :, :length] = values
+
+    def reorder(self, order: Sequence[int], since: int) -> None:
+        """Row r holds what row order[r] held; the rows are known to be the same before position `since`."""
+        lengths = [self.host_lengths[source] for source in order]
+        sources = torch.tensor(list(order), device=self.keys.device)
+        for memory in (self.keys, self.values):
+            for layer in memory[:, :, :, since : max(lengths)]:  # a layer at a time, which bounds what is held twice
+                layer.copy_(layer[sources])
+        self.set_lengths(lengths)

@@ -50,6 +50,10 @@ class Workspace(Protocol):
         """The row holds what `prefix` holds, and nothing else."""
         ...
 
+    def reorder(self, order: Sequence[int], since: int = 0) -> None:
+        """Row r holds what row order[r] held. `since`: the first position in which the rows differ, if known."""
+        ...
+
 
 class LanguageModel(Protocol):
     """A causal language model with its weights on one device."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Choice:
-    """A token, and the logarithm of its probability in the distribution that it was chosen from."""
+    """A token, and the logarithm of its probability: the model's own among what was allowed, at temperature 1."""
 
     token_id: int
     log_prob: float
@@ -46,9 +46,9 @@ class Chooser:
         else:
             self._generator.manual_seed(sampling.seed + row)
 
-    def choose(self, logits: Tensor, allowed: Sequence[int] | None) -> Choice:
+    def choose(self, logits: Tensor, allowed: Sequence[int] | Tensor | None) -> Choice:
         """From `logits [V]` float32, among `allowed` ids only (any if None)."""
-        ids = None if allowed is None else torch.tensor(allowed, device=logits.device)
+        ids = None if allowed is None else torch.as_tensor(allowed, device=logits.device)
         if ids is not None:
             logits = logits[ids]
         log_probs = logits.log_softmax(-1)
@@ -64,7 +64,7 @@ class Chooser:
 
 def warped(logits: Tensor, sampling: Sampling) -> Tensor:
     """`logits [V]` over the temperature, minus infinity where top_k or top_p leave a token out, as in transformers."""
-    logits = logits / sampling.temperature
+    logits = (logits - logits.max()) / sampling.temperature  # the best stays finite however low the temperature
     if sampling.top_k is not None and sampling.top_k < len(logits):
         logits = logits.masked_fill(logits < logits.topk(sampling.top_k).values[-1], -torch.inf)
     if sampling.top_p < 1:

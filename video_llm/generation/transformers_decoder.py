@@ -69,6 +69,17 @@ class _RowByRow:
         self._caches[row] = copy.deepcopy(prefix.memory)
         self._lengths[row] = prefix.length
 
+    def reorder(self, order: Sequence[int], since: int = 0) -> None:
+        self._trim()
+        self._caches = [copy.deepcopy(self._caches[source]) for source in order]
+        self._lengths = [self._lengths[source] for source in order]
+
+    def _trim(self) -> None:
+        """Forget what the last step read and `advance` did not keep."""
+        for cache, length in zip(self._caches, self._lengths, strict=True):
+            if cache.get_seq_length() > length:
+                cache.crop(length)
+
     def _read(self, row: int, *, logits_to_keep: int = 1, **inputs: Tensor) -> Tensor:
         cache = self._caches[row]
         new = next(iter(inputs.values())).shape[1]
