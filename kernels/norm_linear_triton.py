@@ -16,6 +16,8 @@ from torch import Tensor
 from tvu.kernels.dispatch import chains
 from tvu.kernels.norm_linear import MAX_ROWS
 
+AHEAD = 16  # lines of 128 bytes of every row of the weight that a chained kernel asks for before its turn
+
 
 class Tiles(NamedTuple):
     """How a program works: rows of x (1: lanes sum the products; 16: tensor cores do) and a tile of the weight."""
@@ -37,19 +39,32 @@ def dot(a, b, total, INTERPRETED: tl.constexpr):
 
 
 @triton.jit
+def _prefetch(pointer):
+    """Into the cache that all multiprocessors share."""
+    tl.inline_asm_elementwise(
+        "prefetch.global.L2 [$1]; mov.u32 $0, 0;", "=r,l", [pointer], dtype=tl.int32, is_pure=False, pack=1
+    )
+
+
+@triton.jit
 def _skinny(
     x, norm_weight, weight, bias, residual, out, M, N, K, stride, value_offset, eps,
     NORM: tl.constexpr, GATED: tl.constexpr, BIAS: tl.constexpr, RESIDUAL: tl.constexpr,
-    INTERPRETED: tl.constexpr, CHAINED: tl.constexpr,
+    INTERPRETED: tl.constexpr, CHAINED: tl.constexpr, AHEAD: tl.constexpr, LINE: tl.constexpr,
     ROWS: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
-    if CHAINED:
-        tl.extra.cuda.gdc_launch_dependents()
-        tl.extra.cuda.gdc_wait()
     row = tl.arange(0, ROWS)[:, None]
     n = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
     # what would lie beyond the last row repeats it and is not stored, so that the loop needs no mask for it
     begin = weight + tl.minimum(n, N - 1).to(tl.int64)[:, None] * stride  # [BLOCK_N, 1]
+    if CHAINED:
+        tl.extra.cuda.gdc_launch_dependents()
+        if AHEAD > 0:  # weights depend on no other kernel: their first columns come closer while that one ends
+            line = tl.minimum(tl.arange(0, AHEAD)[None, :] * LINE, K - 1)
+            _prefetch(begin + line)
+            if GATED:
+                _prefetch(begin + value_offset + line)
+        tl.extra.cuda.gdc_wait()
     square = tl.zeros([ROWS, BLOCK_K], dtype=tl.float32)
     total = tl.zeros([BLOCK_N, BLOCK_K] if ROWS == 1 else [ROWS, BLOCK_N], dtype=tl.float32)
     value = total
@@ -115,7 +130,7 @@ def skinny(
         x, x if norm is None else norm[0], weight, bias, residual if residual is None else residual.contiguous(), out,
         rows, outputs, width, weight.stride(0), outputs * weight.stride(0), 0.0 if norm is None else norm[1],
         NORM=norm is not None, GATED=gated, BIAS=bias is not None, RESIDUAL=residual is not None,
-        INTERPRETED=not x.is_cuda, CHAINED=chained,
+        INTERPRETED=not x.is_cuda, CHAINED=chained, AHEAD=AHEAD, LINE=128 // weight.element_size(),
         ROWS=tiles.rows, BLOCK_N=tiles.block_n, BLOCK_K=tiles.block_k, STAGES=tiles.stages,
         num_warps=tiles.warps, **({"launch_pdl": True} if chained else {}),
     )  # fmt: skip
