@@ -16,7 +16,7 @@ from torch import Tensor
 from tvu.kernels.dispatch import chains
 from tvu.kernels.norm_linear import MAX_ROWS
 
-AHEAD = 16  # lines of 128 bytes of every row of the weight that a chained kernel asks for before its turn
+AHEAD = 16  # lines of 128 bytes of every row of the weight, a power of two, asked for before the kernel's turn
 
 
 class Tiles(NamedTuple):
