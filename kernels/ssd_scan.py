@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tvu.kernels.dispatch import runs_on_triton
+from tvu.kernels.dispatch import needs_gradient, runs_on_triton
 
 WIDEST = 128  # channels of a head, and states, that the kernels hold at once
 
@@ -98,12 +98,12 @@ def ssd_bidirectional(
 
 def ssd_runs_on_triton(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, *more: Tensor | None) -> bool:
     """Whether the kernels can take this scan: on a CUDA device, of one dtype up to float32, no gradient wanted."""
-    operands = [x, dt, A, B, C, *(tensor for tensor in more if tensor is not None)]
+    operands = (x, dt, A, B, C, *(tensor for tensor in more if tensor is not None))
     return (
         runs_on_triton(*operands)
+        and not needs_gradient(*operands)
         and x.dtype == B.dtype == C.dtype
         and max(x.shape[-1], B.shape[-1]) <= WIDEST
-        and not (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in operands))
     )
 
 

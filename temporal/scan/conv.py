@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tvu.kernels import causal_conv as kernels
+
 
 def causal_conv1d(
     x: Tensor, weight: Tensor, bias: Tensor | None = None, *, state: Tensor | None = None, reverse: bool = False
@@ -43,3 +45,15 @@ def causal_conv1d(
     if reverse:
         return y, torch.cat([x[..., :taps], seen], dim=-1)[..., :taps]
     return y, torch.cat([seen, x[..., -taps:]], dim=-1)[..., -taps:]
+
+
+def causal_conv_silu(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, *, state: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """silu of `causal_conv1d`, and the same window, for x `[B, L, D]`; returns y as x, in one pass on CUDA."""
+    taps = weight.shape[-1]
+    if state is None and x.shape[1] and kernels.causal_conv_runs_on_triton(x, weight, bias):
+        window = F.pad(x[:, -taps:], (0, 0, max(0, taps - x.shape[1]), 0)).mT
+        return kernels.causal_conv_silu(x, weight, bias), window
+    y, window = causal_conv1d(x.mT, weight, bias, state=state)
+    return F.silu(y.mT), window

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tvu.temporal.scan.conv import causal_conv1d
+from tvu.temporal.scan.conv import causal_conv_silu
 from tvu.temporal.scan.norm import GatedRMSNorm
 from tvu.temporal.scan.ssd import NO_LIMIT, ssd_bidirectional, ssd_scan
 
@@ -156,8 +156,8 @@ class Mamba2(nn.Module):
         widths = [d_mlp, d_mlp, config.d_scanned, self.conv1d.in_channels, config.nheads]
         mlp_gate, mlp, z, xBC, dt = self.in_proj(x).split(widths, dim=-1)
         weight, bias = self.conv1d.weight[:, 0], self.conv1d.bias
-        xBC, window = causal_conv1d(xBC.mT, weight, bias, state=None if state is None else state.conv)
-        y, ssm = self._scan(F.silu(xBC.mT), dt, z, None if state is None else state.ssm, lengths)
+        xBC, window = causal_conv_silu(xBC, weight, bias, state=None if state is None else state.conv)
+        y, ssm = self._scan(xBC, dt, z, None if state is None else state.ssm, lengths)
         if self.norm is not None:
             y = self.norm(y, z)
         if d_mlp:

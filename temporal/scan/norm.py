@@ -1,8 +1,9 @@
 """Root mean square norms, plain and gated, as the Mamba family uses them."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from tvu.kernels.gated_norm import gated_norm
 
 
 def rms_norm(x: Tensor, weight: Tensor, eps: float = 1e-5, group_size: int | None = None) -> Tensor:
@@ -32,15 +33,9 @@ def gated_rms_norm(
 
     x and z `[..., C]`; the rest is as in `rms_norm`.
     """
-    dtype = x.dtype
-    x = x.to(torch.promote_types(dtype, torch.float32))
-    gate = None if z is None else F.silu(z.to(x.dtype))
-    if gate is not None and not norm_before_gate:
-        x = x * gate
-    y = rms_norm(x, weight, eps, group_size)
-    if gate is not None and norm_before_gate:
-        y = y * gate
-    return y.to(dtype)
+    if z is None:
+        return rms_norm(x, weight, eps, group_size)
+    return gated_norm(x, weight, z, eps=eps, group_size=group_size, gate_last=norm_before_gate)
 
 
 class RMSNorm(nn.Module):
