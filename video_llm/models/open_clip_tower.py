@@ -31,7 +31,7 @@ class OpenClipTower(VisionTower):
         if layer >= 0:
             raise ValueError(f"blocks are counted from the last one, -1, not {layer}")
         self.model_name, self.layer = model, layer
-        self.visual: Any = open_clip.create_model(model).visual
+        self.visual: Any = open_clip.create_model(model, device=torch.get_default_device()).visual  # may be meta
         settings = self.visual.preprocess_cfg
         self.mean = tuple(255 * value for value in settings["mean"])
         self.std = tuple(255 * value for value in settings["std"])
