@@ -103,3 +103,6 @@ def vision_outline(vision_config: Any) -> VisionTower:
 def _outline(vision_config: str) -> VisionTower:
     with torch.device("meta"):
         return build_vision_tower(json.loads(vision_config))
+
+
+AutoConfig.register(TvuConfig.model_type, TvuConfig, exist_ok=True)

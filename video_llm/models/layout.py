@@ -93,6 +93,8 @@ def _timeless(size: int) -> VisualTokens:
 
 
 def _halved(tokens: VisualTokens) -> VisualTokens:
+    if tokens.grid == (1, 1):
+        raise ValueError("a flat sequence has no neighbours to put side by side: project first")
     rows, columns = (num_groups(side, 2) for side in tokens.grid)
     features, sources = (x[:, :, : rows * columns] for x in (tokens.features, tokens.sources))
     return replace(tokens, features=features, sources=sources, grid=(rows, columns))

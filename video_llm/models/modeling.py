@@ -1,26 +1,29 @@
 """The Video-LLM: a vision tower, a temporal encoder, reductions and a projector before any causal language model."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from itertools import accumulate
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, GenerationMixin, PreTrainedModel
+from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, GenerationMixin, PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from tvu.temporal.compress import compress_tokens
 from tvu.temporal.encode_time import encode_time
 from tvu.temporal.encoders.storm import StormTemporalEncoder
+from tvu.temporal.reduction.means import frame_mask
 from tvu.temporal.reduction.pool import PoolTokens
 from tvu.temporal.reduction.ragged import join
 from tvu.temporal.squeezetime.network import SqueezeTime
 from tvu.temporal.squeezetime.snippets import snippet_tokens
 from tvu.temporal.types import VisualTokens
 from tvu.video_llm.models.configuration import TvuConfig
-from tvu.video_llm.models.parts import Told, build_reductions, build_temporal_encoder, squeezetime_config
+from tvu.video_llm.models.parts import Told, build_codec, build_reductions, build_temporal_encoder, squeezetime_config
 from tvu.video_llm.models.projector import Projector
 from tvu.video_llm.models.vision import VisionTower, build_vision_tower
+from tvu.video_llm.models.vocabulary import VIDEO, add_tokens, grow_vocabulary
 from tvu.video_llm.splice import IGNORED_LABEL, rows_of
 from tvu.weights.errors import WeightsError
 
@@ -97,6 +100,32 @@ class TvuForConditionalGeneration(PreTrainedModel, GenerationMixin):
         """Nothing: scans, adapters and towers know better how they start than one rule for every linear layer."""
 
     @classmethod
+    def assemble(
+        cls,
+        config: TvuConfig,
+        tokenizer: Any,
+        language_model: PreTrainedModel,
+        vision_tower: VisionTower | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> "TvuForConditionalGeneration":
+        """A model around pretrained parts, which become its own; projector, encoder and reductions start at random.
+
+        `tokenizer` learns the time tokens of the codec and the tokens of a video, and the language model rows for them:
+        see `grow_vocabulary`. The config of the result has `text_config` and `video_token_id` filled in.
+        vision_tower: with its weights; None: the one of the config, at random.
+        """
+        known = len(tokenizer)
+        add_tokens(tokenizer, build_codec(config.codec or {}))
+        grow_vocabulary(language_model, known, len(tokenizer))
+        config = deepcopy(config)
+        config.text_config = language_model.config
+        config.video_token_id = tokenizer.convert_tokens_to_ids(VIDEO)
+        config.dtype = config.text_config.dtype = dtype
+        model = cls(config, language_model, vision_tower).to(dtype)  # type: ignore[arg-type]
+        model.generation_config = language_model.generation_config
+        return model.eval()
+
+    @classmethod
     def from_pretrained(cls, *args: Any, output_loading_info: bool = False, **kwargs: Any) -> Any:
         """As transformers' own, but nothing is left to chance: raises WeightsError for a file that lacks weights."""
         loaded: Any = super().from_pretrained(*args, output_loading_info=True, **kwargs)
@@ -134,11 +163,12 @@ class TvuForConditionalGeneration(PreTrainedModel, GenerationMixin):
         if spans.dtype != torch.float64:
             raise ValueError(f"spans of frames are float64 seconds, not {spans.dtype}: cast the pixels alone")
         if lengths is None:
-            lengths = torch.full((len(pixels),), pixels.shape[1], dtype=torch.int64, device=pixels.device)
-        real = torch.arange(pixels.shape[1], device=lengths.device) < lengths[:, None]
-        seen = torch.cat([self.vision_tower(frames) for frames in pixels[real].split(BATCH_FRAMES)])
-        features = seen.new_zeros(*pixels.shape[:2], *seen.shape[1:])
-        features[real] = seen
+            features = self._seen(pixels.flatten(0, 1)).unflatten(0, pixels.shape[:2])
+        else:
+            real = frame_mask(lengths, pixels.shape[1])
+            seen = self._seen(pixels[real])
+            features = seen.new_zeros(*pixels.shape[:2], *seen.shape[1:])
+            features[real] = seen
         return VisualTokens.from_frames(features, spans, self.vision_tower.grid, lengths)
 
     def encode_time(self, tokens: VisualTokens) -> VisualTokens:
@@ -253,6 +283,10 @@ class TvuForConditionalGeneration(PreTrainedModel, GenerationMixin):
                 kwargs["inputs_embeds"] = self._embedded(inputs, slow, fast)
         return super().generate(inputs, **kwargs)  # type: ignore[misc]
 
+    def _seen(self, frames: Tensor) -> Tensor:
+        """Frames `[K, 3, side, side]` to `[K, N, C]`, so many at once that memory does not grow with the video."""
+        return torch.cat([self.vision_tower(some) for some in frames.split(BATCH_FRAMES)])
+
     def _is_visual(self, input_ids: Tensor | None) -> Tensor:
         if input_ids is None or self.config.video_token_id is None:
             raise ValueError("videos go with input_ids, and with a config that knows its video_token_id")
@@ -263,3 +297,6 @@ class TvuForConditionalGeneration(PreTrainedModel, GenerationMixin):
             raise ValueError("pixels of videos go with input_ids that say where, and frame_spans that say when")
         with_fast = None if fast[0] is None else (fast[0], fast[1], fast[2])
         return self.embed_prompt(input_ids, self.visual_tokens(slow[0], slow[1], slow[2], with_fast))
+
+
+AutoModelForImageTextToText.register(TvuConfig, TvuForConditionalGeneration, exist_ok=True)

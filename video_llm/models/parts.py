@@ -44,7 +44,7 @@ PLAIN_REDUCTIONS: dict[str, Callable[..., Reduction]] = {
 """Without weights, so of any width."""
 
 
-def _light_net(whole_video: bool = False) -> Callable[..., EncoderConfig]:
+def _lightnet(whole_video: bool = False) -> Callable[..., EncoderConfig]:
     def config(channels: int, layers: int = 2, **layer: Any) -> EncoderConfig:
         kind = GlobalLightNetEncoderConfig if whole_video else LightNetEncoderConfig
         return kind(LightNetConfig(channels, **layer), layers)
@@ -57,8 +57,8 @@ _ENCODERS: dict[str, Callable[..., EncoderConfig]] = {
     "lrcn": LRCNConfig,
     "prefix_attention": PrefixAttentionConfig,
     "bidirectional_prefix_attention": BidirectionalPrefixAttentionConfig,
-    "light_net": _light_net(),
-    "global_light_net": _light_net(whole_video=True),
+    "lightnet": _lightnet(),
+    "global_lightnet": _lightnet(whole_video=True),
 }
 
 
@@ -83,7 +83,7 @@ def build_codec(told: Told) -> TimeCodec:
 def build_temporal_encoder(told: Told | None, channels: int) -> TemporalEncoder:
     """The encoder of a config of `temporal/encoders/choose.py`, for tokens of `channels`; None: none at all.
 
-    `light_net` takes the fields of its layers beside `layers`. `channels` need not be told; told, they must be right.
+    `lightnet` takes the fields of its layers beside `layers`. `channels` need not be told; told, they must be right.
     """
     if told is None:
         return build_encoder(NoEncoderConfig())
@@ -107,10 +107,15 @@ class Reductions(nn.Module):
 
     def __init__(self, steps: Sequence[Reduction]) -> None:
         super().__init__()
-        self.steps = tuple(steps)
+        self._plain = [None if isinstance(step, nn.Module) else step for step in steps]
         for number, step in enumerate(steps):
             if isinstance(step, nn.Module):
                 self.add_module(str(number), step)
+
+    @property
+    def steps(self) -> tuple[Reduction, ...]:
+        """All of them in their order."""
+        return tuple(plain or self.get_submodule(str(number)) for number, plain in enumerate(self._plain))
 
 
 def squeezetime_config(told: Told) -> SqueezeTimeConfig:

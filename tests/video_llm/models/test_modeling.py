@@ -33,8 +33,8 @@ ENCODERS: list[dict[str, Any]] = [
     {"name": "lrcn", "hidden": 8},
     {"name": "prefix_attention", "heads": 2, "layers": 1},
     {"name": "bidirectional_prefix_attention", "heads": 2, "layers": 1},
-    {"name": "light_net", "layers": 1, "expand_ratio": 8},
-    {"name": "global_light_net", "layers": 1, "expand_ratio": 8},
+    {"name": "lightnet", "layers": 1, "expand_ratio": 8},
+    {"name": "global_lightnet", "layers": 1, "expand_ratio": 8},
 ]
 REDUCTIONS: list[dict[str, Any]] = [
     POOL,
