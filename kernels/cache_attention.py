@@ -39,6 +39,9 @@ def rotate_and_append(
         from tvu.kernels import cache_attention_triton
 
         return cache_attention_triton.rotate_and_append(qkv, cos, sin, lengths, keys, values, norms)
+    room = min(len(cos), keys.shape[2]) - qkv.shape[1]
+    if qkv.device.type == "cpu" and int(lengths.min()) == (length := int(lengths.max())) <= room:
+        return _append_to_even_rows(qkv, cos, sin, length, keys, values, norms)
     return rotate_and_append_plain(qkv, cos, sin, lengths, keys, values, norms=norms)
 
 
@@ -86,15 +89,9 @@ def rotate_and_append_plain(
     norms: tuple[Tensor, Tensor, float] | None = None,
 ) -> Tensor:
     """The specification of `rotate_and_append`."""
-    rows, new, _ = qkv.shape
-    groups, width = keys.shape[1], keys.shape[3]
-    q, k, v = qkv.unflatten(2, (-1, width)).split([qkv.shape[2] // width - 2 * groups, groups, groups], dim=2)
-    if norms is not None:
-        q, k = (functional.rms_norm(x, (width,), weight, norms[2]) for x, weight in zip((q, k), norms[:2], strict=True))
-    place = lengths[:, None] + torch.arange(new, device=qkv.device)  # [R, Q]
-    cos, sin = (table[place][:, :, None].to(qkv.dtype) for table in (cos, sin))
-    q, k = (x * cos + torch.cat([-x[..., width // 2 :], x[..., : width // 2]], dim=-1) * sin for x in (q, k))
-    row = torch.arange(rows, device=qkv.device)[:, None]
+    place = lengths[:, None] + torch.arange(qkv.shape[1], device=qkv.device)  # [R, Q]
+    q, k, v = _rotated(qkv, cos[place], sin[place], keys.shape[1], keys.shape[3], norms)
+    row = torch.arange(len(qkv), device=qkv.device)[:, None]
     keys[row, :, place] = k
     values[row, :, place] = v
     return q
@@ -117,6 +114,41 @@ def causal_attention_plain(q: Tensor, keys: Tensor, values: Tensor, scale: float
         q.transpose(1, 2), keys, values, attn_mask=seen, scale=scale, enable_gqa=True
     )
     return out.transpose(1, 2)
+
+
+def _rotated(
+    qkv: Tensor, cos: Tensor, sin: Tensor, groups: int, width: int, norms: tuple[Tensor, Tensor, float] | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries `[R, Q, H, D]`, keys and values `[R, Q, G, D]`; cos, sin `[R or 1, Q, D]` of the positions."""
+    x = qkv.unflatten(2, (-1, width))
+    x, v = x.split([x.shape[2] - groups, groups], dim=2)
+    if norms is not None:
+        heads = x.split([x.shape[2] - groups, groups], dim=2)
+        x = torch.cat(
+            [functional.rms_norm(y, (width,), weight, norms[2]) for y, weight in zip(heads, norms[:2], strict=True)],
+            dim=2,
+        )
+    cos, sin = (table[:, :, None].to(qkv.dtype) for table in (cos, sin))
+    turned = torch.cat([-x[..., width // 2 :], x[..., : width // 2]], dim=-1)
+    q, k = torch.addcmul(x * cos, turned, sin).split([x.shape[2] - groups, groups], dim=2)
+    return q, k, v
+
+
+def _append_to_even_rows(
+    qkv: Tensor,
+    cos: Tensor,
+    sin: Tensor,
+    length: int,
+    keys: Tensor,
+    values: Tensor,
+    norms: tuple[Tensor, Tensor, float] | None,
+) -> Tensor:
+    """`rotate_and_append` to rows that all hold `length` keys: slices cost less than places."""
+    new = slice(length, length + qkv.shape[1])
+    q, k, v = _rotated(qkv, cos[None, new], sin[None, new], keys.shape[1], keys.shape[3], norms)
+    keys[:, :, new] = k.transpose(1, 2)
+    values[:, :, new] = v.transpose(1, 2)
+    return q
 
 
 def _cached_attention_on_cpu(q: Tensor, keys: Tensor, values: Tensor, lengths: Tensor, scale: float) -> Tensor:

@@ -16,9 +16,9 @@ MAX_ROWS = 16  # of x: what one tile of the tensor cores holds
 def norm_linear(x: Tensor, norm_weight: Tensor, eps: float, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """linear(rms_norm(x)): x `[..., K]`, norm_weight `[K]`, weight `[N, K]`, bias `[N]`; all of one dtype.
 
-    Returns `[..., N]` in the dtype of x; the statistics are float32 at least. Up to MAX_ROWS rows of half precision on a
-    GPU are one kernel, which sums in float32, rounds what comes out once, and may scale after the product: then x *
-    norm_weight is what is rounded, where the plain twin rounds the normalised row.
+    Returns `[..., N]` in the dtype of x; the statistics are float32 at least. Up to MAX_ROWS rows of half precision on
+    a GPU take one kernel, which sums in float32 and rounds what comes out once. It scales after the product, so that
+    x * norm_weight is what is rounded, where the plain twin rounds the normalised row.
     """
     if _is_skinny(x, norm_weight, weight, bias):
         from tvu.kernels.norm_linear_triton import skinny

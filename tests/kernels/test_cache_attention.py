@@ -84,6 +84,24 @@ def test_the_rotating_kernel_equals_its_twin(case, normed, dtype):
         assert error(got, right) < BOUNDS[dtype]
 
 
+@pytest.mark.parametrize("lengths", [[9, 9], [9, 4]])
+def test_even_rows_are_appended_to_as_the_specification_says(lengths):
+    qkv, (cos, sin) = torch.randn(2, 3, 8 * 16, dtype=torch.float64), torch.randn(2, 20, 16, dtype=torch.float64)
+    norms = (*torch.rand(2, 16, dtype=torch.float64), 1e-6)
+    ours, exact = torch.zeros(2, 2, 2, 2, 20, 16, dtype=torch.float64)
+    at = torch.tensor(lengths)
+    q = rotate_and_append(qkv, cos, sin, at, ours[0], ours[1], norms=norms)
+    torch.testing.assert_close(q, rotate_and_append_plain(qkv, cos, sin, at, exact[0], exact[1], norms=norms))
+    torch.testing.assert_close(ours, exact)
+
+
+@pytest.mark.parametrize(("new", "length"), [(1, 5), (3, 4)])
+def test_a_full_cache_takes_no_more(new, length):
+    room, table = torch.zeros(2, 1, 1, 5, 4), torch.ones(9, 4)
+    with pytest.raises(IndexError):
+        rotate_and_append(torch.ones(1, new, 12), table, table, torch.tensor([length]), room[0], room[1])
+
+
 def test_positions_beyond_the_cache_are_not_written():
     from tvu.kernels import cache_attention_triton
 
