@@ -137,31 +137,43 @@ def prompt_embeddings(prompt: Prompt, language: LanguageModel, row: int) -> Tens
     return embeddings
 
 
+def read_row(
+    prompt: Prompt, row: int, language: LanguageModel, workspace: Workspace, target: int, prefix: Prefix | None
+) -> Tensor:
+    """Read a row of `prompt` into row `target` of `workspace`, from where `prefix` ends. Returns logits `[V]`."""
+    known = prefix.length if prefix else 0
+    length = int(prompt.lengths[row])
+    if length < max(known, 1):
+        raise ValueError(f"a prompt of {length} positions does not begin with {known} others, or is empty")
+    if prefix is not None:
+        workspace.restore(target, prefix)
+        if known == length:
+            return prefix.logits
+    return workspace.prefill(target, prompt_embeddings(prompt, language, row)[known:])
+
+
+def shared_prefix(prompt: Prompt, language: LanguageModel, workspace: Workspace, target: int) -> Prefix | None:
+    """What all rows of `prompt` begin with, read into row `target`; None for one row, or for several videos."""
+    rows = len(prompt.input_ids)
+    if rows == 1 or (prompt.visual is not None and len(prompt.visual.features) > 1):
+        return None
+    shared = min(_agreement(prompt), int(prompt.lengths.min()))
+    if not shared:
+        return None
+    return workspace.keep(target, workspace.prefill(target, prompt_embeddings(prompt, language, 0)[:shared]))
+
+
 def _read(prompt: Prompt, language: LanguageModel, workspace: Workspace, first: int, prefix: Prefix | None) -> Tensor:
     """Read every row of `prompt` into the rows of `workspace` from `first` on. Returns logits `[R, V]`."""
-    rows = len(prompt.input_ids)
-    lengths = prompt.lengths.tolist()
-    if prefix is None and rows > 1 and (prompt.visual is None or len(prompt.visual.features) == 1):
-        shared = min(_agreement(prompt.input_ids), *lengths)
-        if shared:
-            logits = workspace.prefill(first, prompt_embeddings(prompt, language, 0)[:shared])
-            prefix = workspace.keep(first, logits)
-    read = []
-    for row in range(rows):
-        if prefix is not None:
-            workspace.restore(first + row, prefix)
-        known = prefix.length if prefix else 0
-        if known > lengths[row]:
-            raise ValueError(f"a prompt of {lengths[row]} positions does not begin with {known} others")
-        rest = prompt_embeddings(prompt, language, row)[known:]
-        read.append(workspace.prefill(first + row, rest) if len(rest) else prefix.logits if prefix else rest)
-    return torch.stack(read)
+    prefix = prefix or shared_prefix(prompt, language, workspace, first)
+    rows = range(len(prompt.input_ids))
+    return torch.stack([read_row(prompt, row, language, workspace, first + row, prefix) for row in rows])
 
 
-def _agreement(input_ids: Tensor) -> int:
+def _agreement(prompt: Prompt) -> int:
     """How many positions at the beginning of all rows are the same."""
-    same = (input_ids == input_ids[:1]).all(dim=0)
-    return int(same.long().cumprod(dim=0).sum())
+    ids = prompt.input_ids.masked_fill(prompt.is_visual, -1)
+    return int((ids == ids[:1]).all(dim=0).long().cumprod(dim=0).sum())
 
 
 def _told_ids(prompt: Prompt) -> list[list[int]]:

@@ -135,6 +135,11 @@ class TimedCaptions:
     remaining: int | None = None
     spans: tuple[Span, ...] = ()
 
+    @property
+    def tells_times(self) -> bool:
+        """Whether the last token holds a symbol of a time."""
+        return self.line.tells_times and not self.is_text
+
     @classmethod
     def of(
         cls,
@@ -163,7 +168,7 @@ class TimedCaptions:
 
     def after(self, token_id: int) -> "TimedCaptions":
         if token_id in self.texts.newlines and self.is_text:
-            line = replace(self.line, state=SpanGrammar.start, ticks=(), has_blank=False)
+            line = replace(self.line, state=SpanGrammar.start, ticks=(), has_blank=False, tells_times=False)
             remaining = None if self.remaining is None else self.remaining - 1
             return replace(self, line=line, is_text=False, remaining=remaining)
         if self.is_text:

@@ -30,7 +30,9 @@ class TextStream:
         whole = self._detokenized(self._ids[self._base :])
         if not whole.endswith(UNFINISHED) and whole.startswith(known):
             self._final += whole[len(known) :]
-            self._base, self._settled = self._settled, len(self._ids)
+            if len(whole) > len(known):  # a base without text, as a special token is, would be first of a word itself
+                self._base = self._settled
+            self._settled = len(self._ids)
             self.text = self._final
         else:
             self.text = self._final + whole[len(known) :]

@@ -27,22 +27,22 @@ def spelled_bytes(tokenizer: Any) -> list[bytes | None]:
     """What every id adds to a text that is under way, in UTF-8; None for special tokens and ids without a name.
 
     Byte-level BPE writes a letter for every byte (`Ġa` is " a", `Ċ` a new line), sentencepiece vocabularies write `▁`
-    for a blank and `<0x0A>` for a byte; added tokens stand for themselves in both.
+    for a blank and `<0x0A>` for a byte; added tokens, and everything in other vocabularies, stand for themselves.
     """
     names = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
     added = tokenizer.added_tokens_decoder
     special = {*tokenizer.all_special_ids, *(i for i, token in added.items() if token.special)}
-    is_byte_level = not any(name and "▁" in name for i, name in enumerate(names) if i not in added)
-    spell = _byte_level if is_byte_level else _sentencepiece
+    letters = {letter for i, name in enumerate(names) if name and i not in added for letter in name}
+    spell = _byte_level if letters <= _byte_letters().keys() else _sentencepiece
     return [
         None if name is None or i in special else name.encode() if i in added else spell(name)
         for i, name in enumerate(names)
     ]
 
 
-def _byte_level(name: str) -> bytes | None:
+def _byte_level(name: str) -> bytes:
     letters = _byte_letters()
-    return bytes(letters[letter] for letter in name) if letters.keys() >= set(name) else None
+    return bytes(letters[letter] for letter in name)
 
 
 def _sentencepiece(name: str) -> bytes:

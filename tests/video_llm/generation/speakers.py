@@ -24,7 +24,7 @@ def smollm2() -> tuple[Any, Any]:
 
 
 def tiny(family: str, seed: int = 0, **options: Any) -> Any:
-    """A random model of two layers whose vocabulary is `ALPHABET`."""
+    """A random model of two layers whose vocabulary is that of `letters`."""
     sizes = {
         "vocab_size": 64,
         "hidden_size": 32,
@@ -40,7 +40,7 @@ def tiny(family: str, seed: int = 0, **options: Any) -> Any:
     torch.manual_seed(seed)
     model = AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **{**sizes, **options})).eval()
     with torch.no_grad():  # biases and norms are born as zeros and ones, which would hide them
-        for name, parameter in model.named_parameters():
+        for parameter in model.parameters():
             if parameter.ndim == 1:
                 parameter.add_(torch.randn_like(parameter) * 0.2)
     return model
@@ -48,7 +48,7 @@ def tiny(family: str, seed: int = 0, **options: Any) -> Any:
 
 def letters(size: int = 64) -> PreTrainedTokenizerFast:
     """Token 0 ends; every other one is a character."""
-    characters = "abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ.,-!?0123456789\n"[: size - 1]
+    characters = "\n 0123456789.,-!?abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"[: size - 1]
     vocabulary = {"</s>": 0, **{character: i for i, character in enumerate(characters, 1)}}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="a"))
     tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
