@@ -30,7 +30,8 @@ class TvuConfig(PreTrainedConfig):
                     among means, and far cheaper.
     fast_path:      SqueezeTime snippets beside the frames: `network` (see `squeezetime_config`), `hop` frames from a
                     snippet to the next (None: its length), `grid` of tokens a snippet (default (1, 1)), `side` pixels
-                    and `fps` frames a second that it looks at, `projector` as above; None: there is none.
+                    and `fps` frames a second that it looks at, `max_frames` of them at most, `projector` as above;
+                    None: there is none.
     codec:          how the model writes times: `lita`, `vtg-llm` or `text`, with its fields.
     tells_times:    how the model is told when it sees what: None, not at all; `list`, the times of all frames as a
                     sentence after the video; `groups`, a time before each run of visual tokens that share a span.

@@ -116,12 +116,14 @@ class TvuForConditionalGeneration(PreTrainedModel, GenerationMixin):
         """
         known = len(tokenizer)
         add_tokens(tokenizer, build_codec(config.codec or {}))
+        _cast(language_model, dtype)
         grow_vocabulary(language_model, known, len(tokenizer))
         config = deepcopy(config)
         config.text_config = language_model.config
         config.video_token_id = tokenizer.convert_tokens_to_ids(VIDEO)
         config.dtype = config.text_config.dtype = dtype
-        model = cls(config, language_model, vision_tower).to(dtype)  # type: ignore[arg-type]
+        model = cls(config, language_model, vision_tower)
+        _cast(model, dtype)
         model.generation_config = language_model.generation_config
         return model.eval()
 
@@ -297,6 +299,17 @@ class TvuForConditionalGeneration(PreTrainedModel, GenerationMixin):
             raise ValueError("pixels of videos go with input_ids that say where, and frame_spans that say when")
         with_fast = None if fast[0] is None else (fast[0], fast[1], fast[2])
         return self.embed_prompt(input_ids, self.visual_tokens(slow[0], slow[1], slow[2], with_fast))
+
+
+def _cast(module: nn.Module, dtype: torch.dtype) -> None:
+    """Weights to `dtype`, as a loaded file has them.
+
+    `module.to` would also round the frequencies of rotary positions, which no file holds: in bfloat16 angles are off by
+    half a radian after a few hundred positions.
+    """
+    for tensor in module.state_dict(keep_vars=True).values():
+        if tensor.is_floating_point():
+            tensor.data = tensor.data.to(dtype)
 
 
 AutoModelForImageTextToText.register(TvuConfig, TvuForConditionalGeneration, exist_ok=True)

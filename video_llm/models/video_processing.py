@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import AutoVideoProcessor, BaseVideoProcessor, BatchFeature
 
 from tvu.temporal.types import Span
-from tvu.video_llm.decode import open_video, read_frames
+from tvu.video_llm.decode import clock_of, open_video, read_frames
 from tvu.video_llm.encode import Pixels, squashed
 from tvu.video_llm.models.configuration import TvuConfig, vision_outline
 from tvu.video_llm.sample import SamplingConfig, sampling_times
@@ -112,28 +112,27 @@ class TvuVideoProcessor(BaseVideoProcessor):
         ]
 
     def _from_file(self, address: str | Path, sampling: SamplingConfig) -> SeenVideo:
-        """One pass over the file for both paths."""
+        """One pass over the file for both paths; memory holds resized frames and one batch of others."""
         clip = open_video(address)
-        times = sampling_times(clip, sampling)
-        fast_times = np.empty(0)
+        shown_at = clock_of(clip).shown_at
+        paths = [(shown_at(sampling_times(clip, sampling)), self._resized)]
+        sides = [vision_outline(self.vision_config).side]
         if self.fast_path is not None:
-            fast_times = sampling_times(clip, SamplingConfig(fps=self.fast_path.get("fps", 8.0), max_frames=None))
-        every = np.union1d(times, fast_times)
-        sides = [vision_outline(self.vision_config).side, *([self._fast_side] if self.fast_path else [])]
-        batches = read_frames(clip, every, max_side=_max_side(clip, max(sides)))
-        slow: list[_Piece] = []
-        fast: list[_Piece] = []
+            dense = SamplingConfig(fps=self.fast_path.get("fps", 8.0), max_frames=self.fast_path.get("max_frames"))
+            paths.append((shown_at(sampling_times(clip, dense)), self._resized_fast))
+            sides.append(self._fast_side)
+        every = np.unique(np.concatenate([shown for shown, _ in paths]))
+        pieces: list[list[_Piece]] = [[] for _ in paths]
         done = 0
-        for batch in batches:
+        for batch in read_frames(clip, every, max_side=_max_side(clip, max(sides))):
             pixels, pts = batch.pixels[0], batch.pts_seconds[0]
-            looks = every[done : done + len(pts)]
+            for (shown, resized), kept in zip(paths, pieces, strict=True):
+                wanted = np.isin(every[done : done + len(pts)], shown)
+                if wanted.any():
+                    kept.append((resized(pixels[wanted]), pts[wanted]))
             done += len(pts)
-            for kept, wanted, resized in ((slow, times, self._resized), (fast, fast_times, self._resized_fast)):
-                chosen = np.isin(looks, wanted)
-                if chosen.any():
-                    new = _first_of_each(pts[chosen], kept[-1][1][-1] if kept else None)
-                    kept.append((resized(pixels[chosen][new]), pts[chosen][new])) if new.any() else None
-        return SeenVideo(clip.span, _timed(slow, clip.span), _timed(fast, clip.span) if fast else None)
+        frames, *fast = [_timed(kept, clip.span) for kept in pieces]
+        return SeenVideo(clip.span, frames, *fast)
 
     def _from_frames(self, video: Any, pts_seconds: Any, part: Span | None) -> SeenVideo:
         if isinstance(video, FrameBatch):
@@ -148,11 +147,10 @@ class TvuVideoProcessor(BaseVideoProcessor):
             raise ValueError(NO_TIMES)
         if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1] != 3 or pts.shape != pixels.shape[:1]:
             raise ValueError(f"frames are uint8 [T, 3, H, W] with [T] times, not {pixels.shape} with {pts.shape}")
-        if not len(pts) or (np.diff(pts) < 0).any() or not pts[0] <= pts[-1] < part.end_seconds:
+        if not len(pts) or not (np.diff(pts) >= 0).all() or not pts[0] <= pts[-1] < part.end_seconds:
             raise ValueError(f"times increase and lie before the end of {part}, not {pts}")
-        new = np.flatnonzero(_first_of_each(pts, None))
-        new = new[max(0, np.searchsorted(pts[new], part.start_seconds, side="right") - 1) :]  # others are gone by then
-        pixels, pts = pixels[new], pts[new]
+        is_gone = np.append(pts[1:] <= part.start_seconds, False)
+        pixels, pts = pixels[~is_gone], pts[~is_gone]
         fast = None if self.fast_path is None else _timed([(self._resized_fast(pixels), pts)], part)
         return SeenVideo(part, _timed([(self._resized(pixels), pts)], part), fast)
 
@@ -203,15 +201,12 @@ def _padded(videos: Sequence[TimedFrames]) -> dict[str, Tensor]:
 
 
 def _timed(pieces: Sequence[_Piece], part: Span) -> TimedFrames:
+    """All pieces as one; a picture that comes again, since it stayed or the next could not be decoded, is kept once."""
     pts = np.concatenate([pts for _, pts in pieces])
-    starts = np.maximum(pts, part.start_seconds)
+    is_new = np.diff(pts, prepend=-np.inf) > 0
+    starts = np.maximum(pts[is_new], part.start_seconds)
     spans = np.stack([starts, np.append(starts[1:], part.end_seconds)], axis=-1)
-    return TimedFrames(np.concatenate([pixels for pixels, _ in pieces]), spans)
-
-
-def _first_of_each(pts: NDArray[np.float64], before: float | None) -> NDArray[np.bool_]:
-    """`[T]` bool: where a picture appears that was not on the screen one look earlier."""
-    return np.diff(pts, prepend=-np.inf if before is None else before) > 0
+    return TimedFrames(np.concatenate([pixels for pixels, _ in pieces])[is_new], spans)
 
 
 def _max_side(clip: VideoClip, side: int) -> int:

@@ -76,16 +76,17 @@ def test_a_tokenizer_that_has_the_words_learns_nothing_again() -> None:
 def test_smollm2_and_lite0_become_one_model_that_still_talks(tmp_path: Path) -> None:
     folder = located("smollm2-135m")
     tokenizer, language = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
-    old = language.get_input_embeddings().weight.detach().float().clone()
+    old = language.get_input_embeddings().weight.detach().bfloat16()
     config = TvuConfig(
         vision_config={"name": "efficientnet-lite0", "grid": 2},
         reductions=[{"name": "frame_means"}],
         project_first=False,
     )
-    model = TvuForConditionalGeneration.assemble(config, tokenizer, language, Lite0Tower(2).load_pretrained())
+    tower = Lite0Tower(2).load_pretrained()
+    model = TvuForConditionalGeneration.assemble(config, tokenizer, language, tower, torch.bfloat16)
     table = model.get_input_embeddings().weight
     assert model.get_output_embeddings().weight is table and torch.equal(table[: len(old)], old)
-    assert_close(table[len(old) :], old.mean(0).expand(103, -1), rtol=1e-3, atol=1e-4)  # rounded to half precision
+    assert torch.equal(table[len(old) :], old.float().mean(0).bfloat16().expand(103, -1))
 
     processor = TvuProcessor.for_model(model.config, tokenizer)
     turn = {"role": "user", "content": "What is the capital of France? Answer in one word."}
