@@ -15,7 +15,6 @@ import triton.language as tl
 from torch import Tensor
 
 from tvu.kernels.dispatch import chains
-from tvu.kernels.norm_linear_triton import dot
 
 HEADS = 8  # of queries, keys and values that a program rotates
 LOG2_E = 1.4426950408889634
@@ -30,6 +29,15 @@ class Split(NamedTuple):
     block: int
     warps: int
     stages: int
+
+
+@triton.jit
+def dot(a, b, total, INTERPRETED: tl.constexpr):
+    """total + a @ b. Triton's interpreter would multiply the bits of bfloat16: there, rounded values are widened."""
+    if INTERPRETED:
+        a = a.to(tl.float32)
+        b = b.to(tl.float32)
+    return tl.dot(a, b, total, input_precision="ieee")
 
 
 @triton.jit
@@ -156,12 +164,12 @@ def _join(
     total = tl.zeros([16], dtype=tl.float32)
     mean = tl.zeros([16, WIDTH], dtype=tl.float32)
     for start in range(0, used, 16):
-        split = start + tl.arange(0, 16)
-        log = tl.load(logs + line * splits + split, mask=split < used, other=-float("inf"))
+        some = start + tl.arange(0, 16)
+        log = tl.load(logs + line * splits + some, mask=some < used, other=-float("inf"))
         weight = tl.exp2(log - top)
         total += weight
-        there = (split < used)[:, None] & (channel < D)[None, :]
-        part = tl.load(means + (line * splits + split)[:, None] * D + channel[None, :], mask=there, other=0.0)
+        there = (some < used)[:, None] & (channel < D)[None, :]
+        part = tl.load(means + (line * splits + some)[:, None] * D + channel[None, :], mask=there, other=0.0)
         mean += weight[:, None] * part
     tl.store(out + line * D + channel, tl.sum(mean, 0) / tl.sum(total), mask=channel < D)
 

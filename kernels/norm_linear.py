@@ -10,15 +10,12 @@ from torch.nn import functional
 
 from tvu.kernels.dispatch import needs_gradient, runs_on_triton
 
-MAX_ROWS = 16  # of x: what one tile of the tensor cores holds
-
 
 def norm_linear(x: Tensor, norm_weight: Tensor, eps: float, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """linear(rms_norm(x)): x `[..., K]`, norm_weight `[K]`, weight `[N, K]`, bias `[N]`; all of one dtype.
 
-    Returns `[..., N]` in the dtype of x; the statistics are float32 at least. Up to MAX_ROWS rows of half precision on
-    a GPU take one kernel, which sums in float32 and rounds what comes out once. It scales after the product, so that
-    x * norm_weight is what is rounded, where the plain twin rounds the normalised row.
+    Returns `[..., N]` in the dtype of x; the statistics are float32 at least. One row in half precision on a GPU takes
+    one kernel, which sums in float32 and rounds nothing but what comes out.
     """
     if _is_skinny(x, norm_weight, weight, bias):
         from tvu.kernels.norm_linear_triton import skinny
@@ -55,7 +52,7 @@ def _is_skinny(x: Tensor, *weights: Tensor | None) -> bool:
         runs_on_triton(x, *given)
         and x.dtype in (torch.bfloat16, torch.float16)
         and all(weight.dtype == x.dtype and weight.stride(-1) == 1 for weight in given)
-        and x.shape[:-1].numel() <= MAX_ROWS
+        and x.shape[:-1].numel() == 1
         and not needs_gradient(x, *given)
     )
 

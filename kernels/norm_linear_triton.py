@@ -1,7 +1,8 @@
-"""The kernel behind `norm_linear` and its kin: a few rows of x against a weight that is read once.
+"""The kernel behind `norm_linear` and its kin: one row of x against a weight that is read once.
 
 A program owns some rows of the weight and walks along them, several tiles in flight. The norm needs no pass of its own:
-rstd * sum(x * norm_weight * w) is the product with the normalised row, so the squares are summed beside it.
+rstd * sum(x * norm_weight * w) is the product with the normalised row, so the squares are summed beside it. Tensor
+cores would have nothing to do for one row; for several, cuBLAS reads the weight as well as a kernel of ours did.
 """
 
 # mypy: allow-untyped-defs
@@ -14,28 +15,17 @@ import triton.language as tl
 from torch import Tensor
 
 from tvu.kernels.dispatch import chains
-from tvu.kernels.norm_linear import MAX_ROWS
 
 AHEAD = 16  # lines of 128 bytes of every row of the weight, a power of two, asked for before the kernel's turn
 
 
 class Tiles(NamedTuple):
-    """How a program works: rows of x (1: lanes sum the products; 16: tensor cores do) and a tile of the weight."""
+    """How a program works: the tile of the weight that it takes at a time."""
 
-    rows: int
     block_n: int
     block_k: int
     warps: int
     stages: int
-
-
-@triton.jit
-def dot(a, b, total, INTERPRETED: tl.constexpr):
-    """total + a @ b. Triton's interpreter would multiply the bits of bfloat16: there, rounded values are widened."""
-    if INTERPRETED:
-        a = a.to(tl.float32)
-        b = b.to(tl.float32)
-    return tl.dot(a, b, total, input_precision="ieee")
 
 
 @triton.jit
@@ -48,12 +38,11 @@ def _prefetch(pointer):
 
 @triton.jit
 def _skinny(
-    x, norm_weight, weight, bias, residual, out, M, N, K, stride, value_offset, eps,
+    x, norm_weight, weight, bias, residual, out, N, K, stride, value_offset, eps,
     NORM: tl.constexpr, GATED: tl.constexpr, BIAS: tl.constexpr, RESIDUAL: tl.constexpr,
-    INTERPRETED: tl.constexpr, CHAINED: tl.constexpr, AHEAD: tl.constexpr, LINE: tl.constexpr,
-    ROWS: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, STAGES: tl.constexpr,
+    CHAINED: tl.constexpr, AHEAD: tl.constexpr, LINE: tl.constexpr,
+    BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
-    row = tl.arange(0, ROWS)[:, None]
     n = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
     # what would lie beyond the last row repeats it and is not stored, so that the loop needs no mask for it
     begin = weight + tl.minimum(n, N - 1).to(tl.int64)[:, None] * stride  # [BLOCK_N, 1]
@@ -65,43 +54,32 @@ def _skinny(
             if GATED:
                 _prefetch(begin + value_offset + line)
         tl.extra.cuda.gdc_wait()
-    square = tl.zeros([ROWS, BLOCK_K], dtype=tl.float32)
-    total = tl.zeros([BLOCK_N, BLOCK_K] if ROWS == 1 else [ROWS, BLOCK_N], dtype=tl.float32)
+    square = tl.zeros([1, BLOCK_K], dtype=tl.float32)
+    total = tl.zeros([BLOCK_N, BLOCK_K], dtype=tl.float32)
     value = total
     for start in tl.range(0, K, BLOCK_K, num_stages=STAGES):
         k = start + tl.arange(0, BLOCK_K)[None, :]
         w = tl.load(begin + k, mask=k < K, other=0.0)  # [BLOCK_N, BLOCK_K]
-        part = tl.load(x + row * K + k, mask=(row < M) & (k < K), other=0.0)  # [ROWS, BLOCK_K]
-        wide = part.to(tl.float32)
+        part = tl.load(x + k, mask=k < K, other=0.0).to(tl.float32)  # [1, BLOCK_K]
         if NORM:
-            square += wide * wide
-            wide *= tl.load(norm_weight + k, mask=k < K, other=0.0).to(tl.float32)
-        if ROWS == 1:
-            total += wide * w.to(tl.float32)
-        else:
-            total = dot(wide.to(w.dtype), w.T, total, INTERPRETED)
+            square += part * part
+            part *= tl.load(norm_weight + k, mask=k < K, other=0.0).to(tl.float32)
+        total += part * w.to(tl.float32)
         if GATED:
-            w = tl.load(begin + value_offset + k, mask=k < K, other=0.0)
-            if ROWS == 1:
-                value += wide * w.to(tl.float32)
-            else:
-                value = dot(wide.to(w.dtype), w.T, value, INTERPRETED)
-    if ROWS == 1:
-        total = tl.sum(total, 1)[None, :]
-        value = tl.sum(value, 1)[None, :]
+            value += part * tl.load(begin + value_offset + k, mask=k < K, other=0.0).to(tl.float32)
+    sums = tl.sum(total, 1)  # [BLOCK_N]
+    values = tl.sum(value, 1)
     if NORM:
-        scale = tl.rsqrt(tl.sum(square, 1) / K + eps)[:, None]  # [ROWS, 1]
-        total *= scale
-        value *= scale
-    n = n[None, :]
-    real = (row < M) & (n < N)
+        scale = tl.rsqrt(tl.sum(square) / K + eps)
+        sums *= scale
+        values *= scale
     if BIAS:
-        total += tl.load(bias + n, mask=n < N, other=0.0).to(tl.float32)
+        sums += tl.load(bias + n, mask=n < N, other=0.0).to(tl.float32)
     if GATED:
-        total = total * tl.sigmoid(total) * value
+        sums = sums * tl.sigmoid(sums) * values
     if RESIDUAL:
-        total += tl.load(residual + row * N + n, mask=real, other=0.0).to(tl.float32)
-    tl.store(out + row * N + n, total, mask=real)
+        sums += tl.load(residual + n, mask=n < N, other=0.0).to(tl.float32)
+    tl.store(out + n, sums, mask=n < N)
 
 
 def skinny(
@@ -114,33 +92,28 @@ def skinny(
     residual: Tensor | None = None,
     tiles: Tiles | None = None,
 ) -> Tensor:
-    """x `[..., K]` of at most MAX_ROWS rows times weight `[N, K]` (gated: `[2 * N, K]`): `[..., N]`.
+    """x `[..., K]` of one row times weight `[N, K]` (gated: `[2 * N, K]`): `[..., N]`.
 
     norm:  the weight and eps of an RMSNorm before; tiles: instead of those that `choose_tiles` gives.
     """
     outputs, width = weight.shape[0] // (1 + gated), weight.shape[1]
-    rows = x.numel() // width
     if norm is not None and x.dtype == torch.float16:  # x * norm_weight may pass 65504 where the norm does not
         x, norm = torch.nn.functional.rms_norm(x, norm[0].shape, *norm), None
-    tiles = tiles or choose_tiles(rows, outputs, width, gated)
+    tiles = tiles or choose_tiles(outputs)
     x = x.contiguous()
     out = x.new_empty(*x.shape[:-1], outputs)
     chained = chains(x.device)
     _skinny[(triton.cdiv(outputs, tiles.block_n),)](
         x, x if norm is None else norm[0], weight, bias, residual if residual is None else residual.contiguous(), out,
-        rows, outputs, width, weight.stride(0), outputs * weight.stride(0), 0.0 if norm is None else norm[1],
+        outputs, width, weight.stride(0), outputs * weight.stride(0), 0.0 if norm is None else norm[1],
         NORM=norm is not None, GATED=gated, BIAS=bias is not None, RESIDUAL=residual is not None,
-        INTERPRETED=not x.is_cuda, CHAINED=chained, AHEAD=AHEAD, LINE=128 // weight.element_size(),
-        ROWS=tiles.rows, BLOCK_N=tiles.block_n, BLOCK_K=tiles.block_k, STAGES=tiles.stages,
+        CHAINED=chained, AHEAD=AHEAD, LINE=128 // weight.element_size(),
+        BLOCK_N=tiles.block_n, BLOCK_K=tiles.block_k, STAGES=tiles.stages,
         num_warps=tiles.warps, **({"launch_pdl": True} if chained else {}),
     )  # fmt: skip
     return out
 
 
-def choose_tiles(rows: int, outputs: int, width: int, gated: bool) -> Tiles:
-    """Narrow tiles where there are few rows of weight to share among the programs, wider ones where there are many."""
-    if rows == 1:
-        return Tiles(1, 8 if gated else 16, 512, 4, 3)
-    if outputs < 16_384 or gated:
-        return Tiles(MAX_ROWS, 16, 256, 4, 4)
-    return Tiles(MAX_ROWS, 64, 128, 4, 4)
+def choose_tiles(outputs: int) -> Tiles:
+    """Measured on an H200 at the shapes of a 7B model: few rows of weight want narrow tiles, for more programs."""
+    return Tiles(4, 1024, 4, 4) if outputs < 8192 else Tiles(8, 1024, 4, 3)

@@ -44,7 +44,7 @@ class Tiling:
     block: int = 128
     heads: int = 8
     warps: int = 8
-    stages: int = 2
+    stages: int = 3
     registers: int | None = None
     state_block: int = 64
     state_warps: int = 4
@@ -336,7 +336,7 @@ def fitting_tiling(x: Tensor, B: Tensor) -> Tiling:
     warps = 8 if width * size > 64 * 64 else 4
     if x.dtype == torch.float32:
         return Tiling(chunk=64, block=32, heads=run, warps=warps, stages=1, state_block=32, state_warps=warps)
-    if warps == 8:
+    if width * size > 64 * 128:
         return Tiling(chunk=128, block=64, heads=run, warps=warps, stages=1, state_warps=warps)
     return Tiling(heads=run)
 

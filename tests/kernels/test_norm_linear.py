@@ -29,7 +29,7 @@ def error(ours, exact):
 BOUNDS = {torch.float32: 1e-6, torch.bfloat16: 2e-2}
 each_dtype = pytest.mark.parametrize("dtype", BOUNDS)
 each_shape = pytest.mark.parametrize(
-    ("rows", "outputs", "width"), [(1, 37, 75), (1, 8, 1030), (2, 1, 130), (5, 40, 257), (16, 33, 64)]
+    ("rows", "outputs", "width"), [(1, 37, 75), (1, 8, 1030), (1, 1, 130), (1, 40, 2050)]
 )
 
 
@@ -61,7 +61,7 @@ def test_the_gated_kernel_equals_its_twin(rows, outputs, width, dtype):
 def test_half_precision_may_hold_a_product_with_the_norm_that_it_cannot():
     from tvu.kernels.norm_linear_triton import skinny
 
-    x, norm, weight = layer(2, 19, 70, torch.float16)
+    x, norm, weight = layer(1, 19, 70, torch.float16)
     x *= 1000
     norm *= 100
     exact = norm_linear_plain(x.double(), norm.double(), EPS, weight.double())
@@ -71,7 +71,7 @@ def test_half_precision_may_hold_a_product_with_the_norm_that_it_cannot():
 def test_rows_of_a_weight_may_lie_apart():
     from tvu.kernels.norm_linear_triton import skinny
 
-    x, norm, weight = layer(3, 20, 48, torch.float32)
+    x, norm, weight = layer(1, 20, 48, torch.float32)
     apart = torch.full((20, 64), torch.nan, device=DEVICE)
     apart[:, :48] = weight
     assert torch.equal(skinny(x, apart[:, :48], norm=(norm, EPS)), skinny(x, weight, norm=(norm, EPS)))

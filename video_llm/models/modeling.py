@@ -27,7 +27,7 @@ from tvu.video_llm.models.vocabulary import VIDEO, add_tokens, grow_vocabulary
 from tvu.video_llm.splice import IGNORED_LABEL, rows_of
 from tvu.weights.errors import WeightsError
 
-BATCH_FRAMES = 64  # frames that go through the vision tower at once
+BATCH_FRAMES = 72  # frames that go through the vision tower at once
 
 FAST_INPUTS = ("fast_pixel_values_videos", "fast_frame_spans", "fast_frame_counts")
 VIDEO_INPUTS = ("pixel_values_videos", "frame_spans", "frame_counts", *FAST_INPUTS)

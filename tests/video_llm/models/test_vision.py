@@ -151,7 +151,7 @@ def test_fused_siglip_equals_the_plain_one(layer, dtype):
     torch.testing.assert_close(fused, plain, rtol=tolerance, atol=tolerance)
 
 
-def test_a_long_video_passes_the_fused_tower_in_even_parts(monkeypatch):
+def test_a_long_video_passes_the_fused_tower_in_parts(monkeypatch):
     tower = random_tower(SIGLIP)
     unit = tower.normalised(frames_for(tower, 7))
     with torch.no_grad():
