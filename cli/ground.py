@@ -38,11 +38,11 @@ def ground(
 
     from tvu.cli.render import answer_json, grounding_row
     from tvu.video_llm.export import write_text
-    from tvu.video_llm.pipeline import PipelineConfig, answer_questions
+    from tvu.video_llm.pipeline import PipelineConfig, find_moments
 
     config = PipelineConfig(start, end, top, reader)
     with options.progress() as report:
-        clip, answers = answer_questions(video, queries, choice.load(report), config)
+        clip, answers = find_moments(video, queries, choice.load(report), config)
     lines = [answer_json(answer, clip) for answer in answers]
     if out:
         write_text(out, "".join(f"{line}\n" for line in lines))

@@ -27,7 +27,9 @@ def _seconds(text: str | float) -> float:
 Video = Annotated[
     str, typer.Argument(help="A video file, a folder of pictures, or a part of one: 'file.mp4#t=12.5,40'.")
 ]
-Model = Annotated[str, typer.Option("-m", "--model", help="scout, or clip:<open_clip model>/<tag>.")]
+Model = Annotated[
+    str, typer.Option("-m", "--model", help="scout, clip:<open_clip model>/<tag>, or the folder of a saved Video-LLM.")
+]
 Start = Annotated[float | None, typer.Option("--start", parser=_seconds, metavar="T", help="Look from here on.")]
 End = Annotated[float | None, typer.Option("--end", parser=_seconds, metavar="T", help="Look up to here.")]
 Top = Annotated[int | None, typer.Option("--top", min=1, metavar="N", help="At most N spans; all of them by default.")]

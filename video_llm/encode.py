@@ -1,19 +1,24 @@
 """Frames as feature vectors: pretrained image networks behind one protocol.
 
 `Lite0Encoder` runs on any CPU through ONNX Runtime and never imports torch; `Lite0Torch` is the same network for a GPU;
-`OpenClipEncoder` is any CLIP model of open_clip, whose pictures and sentences share one space.
+`OpenClipEncoder` is any CLIP model of open_clip, whose pictures and sentences share one space. `encode_frames` is the
+stage of a Video-LLM, whose vision tower keeps where in a frame each feature was seen.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tvu.video_llm.runtime import cuda_devices, onnx_session, quiet_threads
+from tvu.video_llm.types import FrameBatch
 from tvu.weights.load import located
+
+if TYPE_CHECKING:
+    from tvu.video_llm.models.vision import VisionTower
 
 Pixels = NDArray[np.uint8]
 """uint8 `[T, 3, H, W]`, RGB."""
@@ -148,6 +153,22 @@ def lite0_encoder() -> Lite0Encoder | Lite0Torch:
         if torch.cuda.is_available():
             return Lite0Torch()
     return Lite0Encoder()
+
+
+def encode_frames(frames: Iterable[FrameBatch], vision: "VisionTower") -> NDArray[np.float16]:
+    """Frames of one clip as the vision tower of a Video-LLM sees them: float16 `[T, rows * columns, C]`.
+
+    They are taken batch by batch, so that pixels of a few frames are in memory and no more.
+    """
+    import torch
+
+    parts = []
+    with torch.inference_mode():
+        device = next(vision.parameters()).device
+        for batch in frames:
+            small = torch.from_numpy(np.ascontiguousarray(vision.resized(batch.pixels[0])))
+            parts.append(vision(small.to(device)).half().cpu().numpy())
+    return np.concatenate(parts)
 
 
 class OpenClipEncoder:

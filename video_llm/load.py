@@ -1,20 +1,30 @@
 """From a model's name to a model."""
 
+import json
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tvu.temporal.errors import TvuError
 from tvu.video_llm.errors import UnknownModel
 from tvu.video_llm.pipeline import Report, be_silent
 from tvu.video_llm.types import EVIDENCE, Evidence, VideoModel
+from tvu.weights.errors import WeightsError
 
 if TYPE_CHECKING:
     from tvu.video_llm.scout.model import Eyes
     from tvu.video_llm.sentence import SentenceEncoder
 
 
+WHICH = "scout, clip:<open_clip model>/<tag>, or the folder of a saved Video-LLM"
+OURS = "tvu"  # the model type of our own Video-LLM, and the mark of a folder that holds one
+
+
 def weights_needed(name: str, evidence: Sequence[Evidence] = EVIDENCE) -> tuple[str, ...]:
     """The weights that the model loads for these channels. Raises UnknownModel."""
+    if folder_named(name) is not None:
+        return ()
     _check(name)
     eyes = ("efficientnet-lite0", "minilm-l6") if name == "scout" else (name, "minilm-l6")
     needed = {"visual": eyes, "speech": ("whisper-tiny.en", "minilm-l6"), "screen-text": ("minilm-l6",)}
@@ -29,12 +39,17 @@ def load_model(
     use_cache: bool = True,
     report: Report = be_silent,
 ) -> VideoModel:
-    """`scout`, or `clip:<open_clip model>/<tag>`: scout with the eyes of that model.
+    """`scout`, or `clip:<open_clip model>/<tag>`: scout with the eyes of that model; or the folder of a Video-LLM.
 
+    A folder is one that `save_pretrained` of our model and of its processor wrote; `tvu:FOLDER` says the same.
     evidence: the channels to use. min_score: spans less likely than this are not told; None leaves it to the model.
     use_cache: read and keep features. report: told how far the work is.
-    Weights are looked for when a video needs them. Raises UnknownModel.
+    Weights of `scout` are looked for when a video needs them. Raises UnknownModel, and WeightsError for a folder whose
+    weights are missing or damaged.
     """
+    folder = folder_named(name)
+    if folder is not None:
+        return _video_llm(name, folder, min_score, use_cache, report)
     _check(name)
     from tvu.video_llm.cache import FeatureCache
     from tvu.video_llm.scout.model import LEAST_SCORE, Scout
@@ -76,6 +91,57 @@ def _clip_eyes(name: str, sentences: "SentenceEncoder") -> "Eyes":
     return Eyes(encoder, ClipScorer(encoder))
 
 
+def folder_named(name: str) -> Path | None:
+    """The folder that a model's name means; None where it means another model.
+
+    Raises UnknownModel for a folder, or what looks like one, that holds no Video-LLM of ours.
+    """
+    path = Path(name.removeprefix(f"{OURS}:")).expanduser()
+    is_told = name.startswith(f"{OURS}:")
+    if not is_told and (name == "scout" or name.startswith("clip:") or not (path.is_dir() or "/" in name)):
+        return None
+    if not path.is_dir():
+        raise UnknownModel(f"{path} is not a folder", hint="-m takes the folder that save_pretrained wrote")
+    try:
+        told = json.loads((path / "config.json").read_text("utf-8"))
+        kind = told.get("model_type") if isinstance(told, dict) else None
+    except FileNotFoundError:
+        raise UnknownModel(f"{path} holds no model: it has no config.json", hint=WHICH) from None
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{path}/config.json cannot be read: {error}", hint="save the model again") from error
+    if kind != OURS:
+        raise UnknownModel(f"{path} holds a model of type {kind!r}, not a Video-LLM of tvu", hint=WHICH)
+    return path
+
+
+def _video_llm(name: str, folder: Path, min_score: float | None, use_cache: bool, report: Report) -> VideoModel:
+    from tvu.video_llm.runtime import quiet_threads
+
+    quiet_threads()
+    import torch
+
+    from tvu.video_llm.cache import FeatureCache
+    from tvu.video_llm.models.modeling import TvuForConditionalGeneration
+    from tvu.video_llm.models.processing import TvuProcessor
+    from tvu.video_llm.video_llm import VideoLLM, VideoLLMConfig
+    from tvu.weights.store import cache_root
+
+    has_gpu = torch.cuda.is_available()
+    try:
+        processor = TvuProcessor.from_pretrained(folder, local_files_only=True)
+        model = TvuForConditionalGeneration.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, dtype="auto" if has_gpu else torch.float32
+        )
+    except TvuError:
+        raise
+    except Exception as error:  # transformers, tokenizers and safetensors raise whatever they like about a file
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise WeightsError(f"{folder} cannot be loaded: {reason}", hint="save model and processor again") from error
+    config = VideoLLMConfig() if min_score is None else VideoLLMConfig(least_score=min_score)
+    cache = FeatureCache(cache_root() / "features") if use_cache else None
+    return VideoLLM(name, model.to("cuda" if has_gpu else "cpu"), processor, config, cache=cache, report=report)
+
+
 def _check(name: str) -> None:
     if name != "scout" and not (name.startswith("clip:") and "/" in name):
-        raise UnknownModel(f"no model is called {name!r}", hint="scout, or clip:<open_clip model>/<tag>")
+        raise UnknownModel(f"no model is called {name!r}", hint=WHICH)

@@ -1,6 +1,7 @@
 """What the stages hand to each other: frozen, and checked once on construction."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, get_args
@@ -197,8 +198,12 @@ class VideoModel(Protocol):
 
     name: str
 
-    def ground(self, clip: VideoClip, queries: list[str]) -> list[list[Grounding]]:
-        """Groundings of each query, best first; the video is decoded and encoded once for all of them."""
+    def find(self, clip: VideoClip, queries: Sequence[str]) -> list[Answer]:
+        """When each query happens, in spans and a sentence; the video is decoded and encoded once for all of them."""
+        ...
+
+    def ground(self, clip: VideoClip, queries: Sequence[str]) -> list[list[Grounding]]:
+        """The spans alone, best first."""
         ...
 
     def answer(self, clip: VideoClip, question: str) -> Answer:

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvu.temporal.errors import TvuError
-from tvu.temporal.timecode import format_timecode
 from tvu.video_llm.cache import CacheEntry, FeatureCache
 from tvu.video_llm.encode import FrameEncoder
 from tvu.video_llm.media.sound import sound_windows
+from tvu.video_llm.parse import in_words
 from tvu.video_llm.pipeline import Report, be_silent
 from tvu.video_llm.sample import SamplingConfig, Watch, watch
 from tvu.video_llm.scout.background import Background
@@ -104,9 +104,13 @@ class Scout:
     def _sentences(self) -> SentenceEncoder:
         return SentenceEncoder()
 
+    def find(self, clip: VideoClip, queries: Sequence[str]) -> list[Answer]:
+        """An answer to each query; the video is decoded and encoded once for all of them."""
+        return [self.answer(clip, query) for query in queries]
+
     def ground(self, clip: VideoClip, queries: Sequence[str]) -> list[list[Grounding]]:
-        """Groundings of each query, best first; the video is decoded and encoded once for all of them."""
-        return [list(self.answer(clip, query).groundings) for query in queries]
+        """The spans alone, best first."""
+        return [list(answer.groundings) for answer in self.find(clip, queries)]
 
     def answer(self, clip: VideoClip, question: str) -> Answer:
         """All likely occurrences, best first. Raises VideoError, WeightsError or BackendError."""
@@ -282,13 +286,3 @@ class Pass:
     def stop(self) -> None:
         """Nothing more will come; what is already handed over is still read."""
         self._is_over.set()
-
-
-def in_words(groundings: Sequence[Grounding]) -> str:
-    """The sentence that answers."""
-    if not groundings:
-        return "Nothing in this video seems to be that."
-    best = groundings[0]
-    times = f"{format_timecode(best.span.start_seconds)} to {format_timecode(best.span.end_seconds)}"
-    more = f", and at {len(groundings) - 1} more place{'s' * (len(groundings) > 2)}" if len(groundings) > 1 else ""
-    return f"Most likely from {times}{more}."

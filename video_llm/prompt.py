@@ -1,0 +1,53 @@
+"""Build the prompt: what a Video-LLM of ours is asked, around what it sees."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.nn.utils.rnn import pad_sequence
+
+from tvu.temporal.types import VisualTokens
+from tvu.video_llm.models.video_processing import SeenVideo, TimedFrames
+from tvu.video_llm.models.vocabulary import VIDEO
+from tvu.video_llm.types import Prompt
+
+if TYPE_CHECKING:
+    from tvu.video_llm.frame_features import Seen
+    from tvu.video_llm.models.processing import TvuProcessor
+
+NO_PIXELS = np.empty((0, 3, 1, 1), np.uint8)  # a prompt holds times and places, the pixels have become tokens
+
+
+def build_prompt(questions: Sequence[str], tokens: VisualTokens, seen: "Seen", processor: "TvuProcessor") -> Prompt:
+    """One prompt for each question, all of them about the same video, in the model's own form of a conversation.
+
+    tokens: what the model gets of the video, at the width of its language model.
+    seen:   what they were made of; the times that the model is told are those of its frames.
+    """
+    fast = None if seen.motion is None else TimedFrames(NO_PIXELS, seen.motion.frame_spans.numpy())
+    video = SeenVideo(seen.part, TimedFrames(NO_PIXELS, seen.tokens.spans[0].cpu().numpy()), fast)
+    return _prompt([_conversation(question, processor, video) for question in questions], processor, tokens)
+
+
+def build_prompt_without_video(questions: Sequence[str], processor: "TvuProcessor") -> Prompt:
+    """The same questions without a video: what context-aware decoding holds against them."""
+    return _prompt([_conversation(question, processor) for question in questions], processor)
+
+
+def _conversation(question: str, processor: "TvuProcessor", video: SeenVideo | None = None) -> str:
+    parts = [*([] if video is None else [{"type": "video"}]), {"type": "text", "text": question}]
+    turns: Any = [{"role": "user", "content": parts}]
+    text: str = processor.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    return text if video is None else text.replace(VIDEO, processor.video_text(video), 1)
+
+
+def _prompt(texts: Sequence[str], processor: "TvuProcessor", visual: VisualTokens | None = None) -> Prompt:
+    tokenizer = processor.tokenizer
+    starts = bool(tokenizer.bos_token) and texts[0].startswith(tokenizer.bos_token)
+    rows = [torch.tensor(ids) for ids in tokenizer(list(texts), add_special_tokens=not starts).input_ids]
+    input_ids = pad_sequence(rows, batch_first=True)
+    lengths = torch.tensor([len(row) for row in rows])
+    is_real = torch.arange(input_ids.shape[1]) < lengths[:, None]
+    is_visual = is_real & (input_ids == tokenizer.convert_tokens_to_ids(VIDEO))
+    return Prompt(input_ids, is_visual, lengths, visual)
