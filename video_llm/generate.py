@@ -117,6 +117,7 @@ def read_prefix(prompt: Prompt, language: LanguageModel) -> Prefix:
         return workspace.keep(0, workspace.prefill(0, prompt_embeddings(prompt, language, 0)))
 
 
+@torch.inference_mode()
 def prompt_embeddings(prompt: Prompt, language: LanguageModel, row: int) -> Tensor:
     """Embeddings `[L, C]` of a row: text by the model's table, visual tokens in their places.
 
@@ -187,9 +188,11 @@ def _step(
 ) -> None:
     """One forward pass: every unfinished row gets one token more, or several where its guesses were right."""
     guesses = [[] if writer.stop else writer.guess() for writer in writers]
-    width = 1 + (config.drafts if any(guesses) else 0)
+    most = max(map(len, guesses))
+    if most and language.device.type == "cuda":  # where steps of few widths are captured, and wide ones cost no more
+        most = config.drafts
     read = [[writer.last, *guess] for writer, guess in zip(writers, guesses, strict=True)]
-    ids = [row + row[:1] * (width - len(row)) for row in read]
+    ids = [row + row[:1] * (1 + most - len(row)) for row in read]
     logits = workspace.step(torch.tensor(ids * sides, device=language.device))
     if sides == 2:
         with_video, without = logits.chunk(2)
@@ -226,6 +229,7 @@ class _Writer:
         self._chooser = Chooser(config.sampling, row, language.device)
         self._text = TextStream(tokenizer, config.stop_texts)
         self._drafter = Drafter(prompt) if config.drafts else None
+        self._guesses_cost = language.device.type == "cpu"
         self._choices: list[Choice] = []
         self._steps = -1  # the first tokens come with the prompt
         self._drafted = self._accepted = 0
@@ -237,7 +241,7 @@ class _Writer:
         return self._choices[-1].token_id if self._choices else 0
 
     def guess(self) -> list[int]:
-        """What may come next, checked against the constraint."""
+        """What may come next."""
         if self._drafter is None:
             return []
         room = self._config.max_new_tokens - len(self._choices) - 1
@@ -252,9 +256,7 @@ class _Writer:
         Returns how many of the Q tokens that were read belong to the row.
         """
         self._steps += 1
-        if self._drafter is not None:
-            for token, expected in zip([self.last, *guesses], likeliest, strict=False):
-                self._drafter.learn(token, expected.token_id)
+        accepted = 0
         for place in range(len(guesses) + 1):
             if self._constraint is None and self._config.sampling.temperature == 0:
                 choice = likeliest[place]
@@ -264,8 +266,14 @@ class _Writer:
             self._accept(choice)
             if self.stop or place == len(guesses) or choice.token_id != guesses[place]:
                 break
-            self._accepted += 1
-        return place + 1
+            accepted += 1
+        self._accepted += accepted
+        if self._drafter is not None:
+            for place, expected in enumerate(likeliest[1 + accepted : 1 + len(guesses)], accepted + 1):
+                self._drafter.learn(guesses[:place], expected.token_id)
+            if self._guesses_cost:
+                self._drafter.judge(len(guesses), accepted)
+        return 1 + accepted
 
     def _accept(self, choice: Choice) -> None:
         if choice.token_id in self._ends:

@@ -5,60 +5,54 @@ guesses ride along with every step, and those that the model would have written 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-
-@dataclass
-class DraftStatistics:
-    """How far guessing went. steps: forward passes; tokens: written; drafted, accepted: of the guesses."""
-
-    steps: int = 0
-    tokens: int = 0
-    drafted: int = 0
-    accepted: int = 0
+MOST = 15  # guesses a step
 
 
 class Drafter:
-    """Guesses for one row: by looking up the last tokens in the prompt and the answer, else by token recycling.
+    """Guesses for one row: what followed the last tokens when they were seen before.
 
-    Prompt look-up (Saxena 2023): the longest of the last `longest` .. `shortest` tokens that was seen before says what
-    followed it then. Token recycling (Luo et al. 2024, arXiv 2408.08696): what the model once expected after a token
-    is expected again; here its first choice alone, as a chain and not as the paper's tree, which needs a mask of its
-    own in every attention.
+    A guess is what came after the longest known run of at most `longest` last tokens (prompt look-up, Saxena 2023), and
+    the next guess what came after that. Runs of one token also know what the model expected after it but did not write
+    (token recycling, Luo et al. 2024, arXiv 2408.08696: its first choice alone, as a chain and not as the paper's tree,
+    which needs a mask of its own in every attention).
+
+    prompt: ids that were read; below 0 where there is no token, which is never guessed.
     """
 
-    def __init__(self, prompt: Sequence[int], longest: int = 4, shortest: int = 2) -> None:
-        self._ids = list(prompt)
-        self._orders = range(longest, shortest - 1, -1)
-        self._next: dict[int, int] = {}
-        self._seen: dict[tuple[int, ...], int] = {}  # the place after the latest occurrence of a run of tokens
-        for end in range(1, len(self._ids)):
-            self._note(end)
+    def __init__(self, prompt: Sequence[int], longest: int = 4) -> None:
+        self._longest = longest
+        self._tail: tuple[int, ...] = ()
+        self._next: dict[tuple[int, ...], int] = {}
+        self._limit = MOST
+        for token in prompt:
+            self.write(token)
 
     def write(self, token: int) -> None:
         """`token` belongs to the row from now on."""
-        self._note(len(self._ids))
-        self._ids.append(token)
+        if token >= 0:
+            self.learn(self._tail, token)
+        self._tail = (*self._tail, token)[-self._longest :]
 
-    def learn(self, token: int, expected: int) -> None:
-        """After `token`, written or only guessed, the model expected `expected` most."""
-        self._next[token] = expected
+    def learn(self, run: Sequence[int], following: int) -> None:
+        """After the tokens of `run`, written or only guessed, comes `following`."""
+        for start in range(max(0, len(run) - self._longest), len(run)):
+            self._next[tuple(run[start:])] = following
+
+    def judge(self, drafted: int, accepted: int) -> None:
+        """So many of the last guesses were right; after wrong ones fewer are made. For machines where guesses cost."""
+        if drafted:
+            self._limit = accepted + 1 if accepted < drafted else min(self._limit + 2, MOST)
 
     def guess(self, count: int) -> list[int]:
         """At most `count` tokens that may follow."""
-        for order in self._orders:
-            place = self._seen.get(tuple(self._ids[-order:]))
-            if place is not None:
-                return self._ids[place : place + count]
         guesses: list[int] = []
-        token = self._ids[-1]
-        while len(guesses) < count and (following := self._next.get(token)) is not None:
+        run = self._tail
+        while len(guesses) < min(count, self._limit) and (following := self._following(run)) is not None:
             guesses.append(following)
-            token = following
+            run = (*run, following)[-self._longest :]
         return guesses
 
-    def _note(self, end: int) -> None:
-        """The runs that end just before `end` are followed by what stands there."""
-        for order in self._orders:
-            if order <= end:
-                self._seen[tuple(self._ids[end - order : end])] = end
+    def _following(self, run: tuple[int, ...]) -> int | None:
+        found = (self._next.get(run[start:]) for start in range(len(run)))
+        return next((following for following in found if following is not None), None)
