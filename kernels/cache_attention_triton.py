@@ -18,7 +18,7 @@ from tvu.kernels.dispatch import chains
 
 HEADS = 8  # of queries, keys and values that a program rotates
 LOG2_E = 1.4426950408889634
-PROGRAMS = 256  # splits of all rows together, where the cache is long enough: about two for a multiprocessor
+PROGRAMS = 128  # splits of all rows together, where the cache is long enough: one for a multiprocessor of an H200
 SHARED_BYTES = 96 * 2**10  # of keys and values under way to a program
 
 

@@ -4,6 +4,7 @@ Random weights of real size serve, since how long a product takes does not depen
 the real one. Nothing is timed before it was held against transformers.
 """
 
+import copy
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -154,8 +155,11 @@ def measure_large() -> Iterator[Figure]:
     from tvu.video_llm.models.parts import build_reductions
     from tvu.video_llm.models.vision_speed import measure as measure_vision
 
-    for row in measure_vision():
-        yield Figure(f"vision: {row.what}", row.frames_per_second, "frames/s")
+    vision = measure_vision()
+    for row in vision:
+        yield Figure(f"vision tower, {row.what}, {row.frames} frames at once", row.frames_per_second, "frames/s")
+    best = max(row.ratio for row in vision if row.what == "tvu")
+    yield Figure("vision tower, tvu over transformers at its best", best, "x", "at least 1.3")
     ceiling = read_ceiling()
     yield Figure("memory, read ceiling", ceiling / 1e12, "TB/s")
     config = TvuConfig(
@@ -261,14 +265,17 @@ def _request(model: Any, decoder: FusedDecoder, pixels: Tensor, *, new_tokens: i
 
 
 def _hold(language: Any, decoder: FusedDecoder) -> None:
-    ids = torch.randint(0, language.config.vocab_size, (1, 300), device="cuda")
-    with torch.inference_mode(), decoder.borrow(1, 512) as workspace:
-        ours = [workspace.prefill(0, decoder.embed(ids[0, :-1])), workspace.step(ids[:, -1:])[0, 0]]
+    """The fused decoder may be no further from float32 than transformers in the same half precision."""
+    ids = torch.randint(0, language.config.vocab_size, (1, 200), device="cuda")
+    with torch.inference_mode():
         theirs = language(input_ids=ids, logits_to_keep=2).logits[0].float()
-    for mine, right in zip(ours, theirs, strict=True):
-        error = float((mine - right).norm() / right.norm())
-        if not error <= 3e-2:  # bfloat16 through 28 layers; another model is beyond 1
-            raise ParityError(f"the fused decoder differs from transformers by {error:.2e}")
+        with decoder.borrow(1, 512) as workspace:
+            first = workspace.prefill(0, decoder.embed(ids[0, :-1]))
+            ours = torch.stack([first, workspace.step(ids[:, -1:])[0, 0]])
+        exact = copy.deepcopy(language).float()(input_ids=ids, logits_to_keep=2).logits[0]
+    error, usual = (float((logits - exact).norm() / exact.norm()) for logits in (ours, theirs))
+    if not error <= 1.2 * usual:
+        raise ParityError(f"the fused decoder is off by {error:.1e}, transformers by {usual:.1e}")
 
 
 def _table_bytes(language: Any) -> int:
