@@ -30,7 +30,7 @@ class GenerateConfig:
     stop_texts:     texts that end an answer, which is told without them.
     stop_ids:       tokens that end an answer, beside the tokenizer's own.
     drafts:         tokens that are guessed ahead of every step and checked by it (see `drafts.py`): the answer stays
-                    the same, long ones come sooner. 0 guesses nothing. Four suit a CPU.
+                    the same, long ones come sooner. 0 guesses nothing. Seven suit a CPU.
     contrast:       weight of context-aware decoding, which needs the prompt without its video; 0 leaves it out.
     """
 
@@ -228,7 +228,7 @@ class _Writer:
         self._ends = set(end_ids(tokenizer, config.stop_ids))
         self._chooser = Chooser(config.sampling, row, language.device)
         self._text = TextStream(tokenizer, config.stop_texts)
-        self._drafter = Drafter(prompt) if config.drafts else None
+        self._drafter = Drafter(prompt) if config.drafts and language.can_rewind else None
         self._guesses_cost = language.device.type == "cpu"
         self._choices: list[Choice] = []
         self._steps = -1  # the first tokens come with the prompt

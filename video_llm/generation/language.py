@@ -56,11 +56,15 @@ class Workspace(Protocol):
 
 
 class LanguageModel(Protocol):
-    """A causal language model with its weights on one device."""
+    """A causal language model with its weights on one device.
+
+    can_rewind: whether its rows can forget what a step has read; without that nothing is guessed ahead.
+    """
 
     vocab_size: int
     max_positions: int
     device: torch.device
+    can_rewind: bool
 
     def embed(self, ids: Tensor) -> Tensor:
         """ids int64 `[...]` to embeddings `[..., C]`."""

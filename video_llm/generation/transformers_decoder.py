@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
 
 from tvu.video_llm.generation.language import Prefix
 
@@ -15,8 +16,8 @@ from tvu.video_llm.generation.language import Prefix
 class TransformersDecoder:
     """What `FusedDecoder` cannot run: models of other families, quantised ones, ones that span several devices.
 
-    Models whose memory cannot be taken back to an earlier position (sliding windows, recurrences) generate without
-    drafts. Nothing is captured.
+    Models whose memory cannot be taken back to an earlier position (sliding windows, recurrences) guess nothing ahead,
+    and a row of theirs that `advance` holds back has ended. Nothing is captured.
     """
 
     def __init__(self, model: Any) -> None:
@@ -24,6 +25,7 @@ class TransformersDecoder:
         self.vocab_size: int = model.config.vocab_size
         self.max_positions: int = getattr(model.config, "max_position_embeddings", None) or 2**31
         self.device: torch.device = model.device
+        self.can_rewind = all(type(layer) is DynamicLayer for layer in DynamicCache(config=model.config).layers)
 
     @torch.inference_mode()
     def embed(self, ids: Tensor) -> Tensor:
@@ -34,12 +36,12 @@ class TransformersDecoder:
     @contextmanager
     def borrow(self, rows: int, capacity: int) -> Iterator["_RowByRow"]:
         """A workspace; its rows grow as they are filled."""
-        yield _RowByRow(self._model, rows)
+        yield _RowByRow(self._model, rows, self.can_rewind)
 
 
 class _RowByRow:
-    def __init__(self, model: Any, rows: int) -> None:
-        self._model = model
+    def __init__(self, model: Any, rows: int, can_rewind: bool) -> None:
+        self._model, self._can_rewind = model, can_rewind
         self._caches = [DynamicCache(config=model.config) for _ in range(rows)]
         self._lengths = [0] * rows
 
@@ -52,7 +54,7 @@ class _RowByRow:
     @torch.inference_mode()
     def step(self, ids: Tensor) -> Tensor:
         for cache, length in zip(self._caches, self._lengths, strict=True):
-            if cache.get_seq_length() > length:
+            if self._can_rewind and cache.get_seq_length() > length:
                 cache.crop(length - cache.get_seq_length())  # told as how many to remove
         device = self._model.get_input_embeddings().weight.device
         return torch.cat(
@@ -77,7 +79,7 @@ class _RowByRow:
     def _trim(self) -> None:
         """Forget what the last step read and `advance` did not keep."""
         for cache, length in zip(self._caches, self._lengths, strict=True):
-            if cache.get_seq_length() > length:
+            if self._can_rewind and cache.get_seq_length() > length:
                 cache.crop(length)
 
     def _read(self, row: int, *, logits_to_keep: int = 1, **inputs: Tensor) -> Tensor:

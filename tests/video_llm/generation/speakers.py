@@ -82,6 +82,7 @@ class TableModel:
         self, vocab_size: int, logits_after: Callable[[tuple[int, ...]], Tensor], positions: int = 512
     ) -> None:
         self.vocab_size, self.max_positions, self.device = vocab_size, positions, torch.device("cpu")
+        self.can_rewind = True
         self.logits_after = logits_after
         self.steps = 0
 

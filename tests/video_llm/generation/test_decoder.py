@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from tests.video_llm.generation.speakers import tiny
+from tests.video_llm.generation.speakers import letters, text_prompt, tiny
+from tvu.video_llm.generate import GenerateConfig, generate
 from tvu.video_llm.generation import decoder
 from tvu.video_llm.generation.decoder import FusedDecoder, can_run
 from tvu.video_llm.generation.transformers_decoder import TransformersDecoder
@@ -158,6 +159,27 @@ def test_a_prompt_read_chunk_by_chunk_is_the_same_prompt(monkeypatch):
             after = workspace.step(torch.tensor([[4]]))[0, 0]
         torch.testing.assert_close(told, logits_of(model, ids)[-1], **CLOSE)
         torch.testing.assert_close(after, logits_of(model, [*ids, 4])[-1], **CLOSE)
+
+
+@pytest.mark.parametrize(
+    ("family", "options"),
+    [("mistral", {"sliding_window": 8}), ("gemma", {"head_dim": 8}), ("gpt_neox", {}), ("qwen3", {"head_dim": 8})],
+    ids=lambda given: str(given),
+)
+def test_any_other_model_of_transformers_answers_as_it_does_there(family, options):
+    model = tiny(family, seed=2, **options)
+    model.generation_config.eos_token_id = 5
+    rows = some_ids(20, 3, 11)
+    language, tokenizer = TransformersDecoder(model), letters()
+    tokenizer.eos_token = tokenizer.convert_ids_to_tokens(5)
+    for drafts in (0, 4):
+        told = generate(text_prompt(rows), language, tokenizer, GenerateConfig(24, drafts=drafts))
+        for row, said in zip(rows, told, strict=True):
+            ids = torch.tensor([row])
+            whole = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=24, do_sample=False)
+            expected = whole[0, len(row) :].tolist()
+            assert list(said.token_ids) == (expected[: expected.index(5)] if 5 in expected else expected)
+    assert language.can_rewind == ("sliding_window" not in options)
 
 
 @pytest.mark.parametrize("decoder_of", [FusedDecoder, TransformersDecoder])
