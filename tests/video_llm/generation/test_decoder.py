@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.video_llm.generation.speakers import letters, text_prompt, tiny
-from tvu.video_llm.generate import GenerateConfig, generate
+from tvu.video_llm.generate import GenerateConfig, generate, read_prefix
 from tvu.video_llm.generation import decoder
 from tvu.video_llm.generation.decoder import FusedDecoder, can_run
 from tvu.video_llm.generation.transformers_decoder import TransformersDecoder
@@ -88,6 +88,28 @@ def test_every_family_says_what_transformers_says(name):
         last = workspace.step(torch.tensor([row[-1:] for row in rows]))
         for r in range(2):
             torch.testing.assert_close(torch.cat([first[r], last[r]]), expected[r][-4:], **CLOSE)
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+@pytest.mark.parametrize("name", ["llama", "mistral", "qwen 2", "qwen 3"])
+def test_twenty_answers_are_those_of_transformers_with_and_without_guesses(name, device):
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    family, options = FAMILIES[name]
+    model = tiny(family, seed=1, **options).to(device)
+    rows = [[5, 6, 7, *row] for row in some_ids(*range(1, 21))]
+    expected = []
+    for row in rows:
+        ids = torch.tensor([row], device=device)
+        whole = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=16, do_sample=False)
+        expected.append([token for token in whole[0, len(row) :].tolist() if token])
+    language, tokenizer = FusedDecoder(model), letters()
+    prefix = read_prefix(text_prompt([[5, 6, 7]]), language)
+    for drafts in (0, 4):
+        config = GenerateConfig(16, drafts=drafts)
+        alone = [generate(text_prompt([row]), language, tokenizer, config, prefix=prefix)[0] for row in rows]
+        assert [list(said.token_ids) for said in alone] == expected
+        assert [list(g.token_ids) for g in generate(text_prompt(rows), language, tokenizer, config)] == expected
 
 
 @pytest.mark.parametrize("name", REFUSED)
