@@ -167,7 +167,8 @@ def encode_frames(frames: Iterable[FrameBatch], vision: "VisionTower") -> NDArra
         device = next(vision.parameters()).device
         for batch in frames:
             small = torch.from_numpy(np.ascontiguousarray(vision.resized(batch.pixels[0])))
-            parts.append(vision(small.to(device)).half().cpu().numpy())
+            size = CPU_BATCH if device.type == "cpu" else GPU_BATCH
+            parts += [vision(some.to(device)).half().cpu().numpy() for some in small.split(size)]
     return np.concatenate(parts)
 
 

@@ -35,6 +35,20 @@ def build_prompt_without_video(questions: Sequence[str], processor: "TvuProcesso
     return _prompt([_conversation(question, processor) for question in questions], processor)
 
 
+def shared_beginning(prompt: Prompt) -> Prompt:
+    """What all rows of a prompt begin with, as a prompt of one row."""
+    ids = prompt.input_ids[:, : int(prompt.lengths.min())]
+    length = int((ids == ids[:1]).all(dim=0).long().cumprod(dim=0).sum())
+    return Prompt(ids[:1, :length], prompt.is_visual[:1, :length], torch.tensor([length]), prompt.visual)
+
+
+def begins_with(prompt: Prompt, beginning: Prompt) -> bool:
+    """Whether every row of `prompt` begins with the one row of `beginning`, and goes on."""
+    length = int(beginning.lengths[0])
+    goes_on = bool((prompt.lengths > length).all())
+    return goes_on and bool((prompt.input_ids[:, :length] == beginning.input_ids).all())
+
+
 def _conversation(question: str, processor: "TvuProcessor", video: SeenVideo | None = None) -> str:
     parts = [*([] if video is None else [{"type": "video"}]), {"type": "text", "text": question}]
     turns: Any = [{"role": "user", "content": parts}]

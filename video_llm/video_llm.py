@@ -29,7 +29,7 @@ from tvu.video_llm.models.parts import build_codec
 from tvu.video_llm.models.processing import TvuProcessor
 from tvu.video_llm.parse import in_words, moved
 from tvu.video_llm.pipeline import Report, be_silent
-from tvu.video_llm.prompt import build_prompt, build_prompt_without_video
+from tvu.video_llm.prompt import begins_with, build_prompt, build_prompt_without_video, shared_beginning
 from tvu.video_llm.questions import NO, YES
 from tvu.video_llm.sample import SamplingConfig
 from tvu.video_llm.stopwatch import Stage, Stopwatch
@@ -138,6 +138,8 @@ class VideoLLM:
 
     def build_prompt(self, questions: Sequence[str], tokens: VisualTokens, seen: Seen) -> Prompt:
         """A prompt for each question, in the model's own form of a conversation."""
+        any_two = ("A", "B")
+        self._once("beginning", tokens, lambda: shared_beginning(build_prompt(any_two, tokens, seen, self.processor)))
         return build_prompt(questions, tokens, seen, self.processor)
 
     def generate(self, prompt: Prompt, questions: Sequence[str]) -> list[Generation]:
@@ -165,8 +167,9 @@ class VideoLLM:
         """Of each row, against no."""
         yes = self.tokenizer(YES, add_special_tokens=False).input_ids[0]
         either = [OneOf.of([YES, NO], self.tokenizer, stop_ids=self._stop_ids)] * len(prompt.input_ids)
-        brief, prefix = GenerateConfig(max_new_tokens=1), self._prefix(prompt)
+        brief = GenerateConfig(max_new_tokens=1)
         with self._timed("generate_s"):
+            prefix = self._prefix(prompt)
             told = generate(prompt, self.language, self.tokenizer, brief, constraints=either, prefix=prefix)
         likely = [min(1.0, math.exp(each.log_probs[0])) for each in told]
         return [p if each.token_ids[0] == yes else 1 - p for each, p in zip(told, likely, strict=True)]
@@ -219,16 +222,12 @@ class VideoLLM:
             self._memory[stage] = (given, made)
         return cast(T, made)
 
-    def _prefix(self, prompt: Prompt) -> Prefix:
-        """What all prompts about the same tokens begin with, up to the last of them; read once."""
-        end = int(prompt.is_visual[0].nonzero()[-1]) + 1
-        beginning = replace(
-            prompt,
-            input_ids=prompt.input_ids[:1, :end],
-            is_visual=prompt.is_visual[:1, :end],
-            lengths=torch.tensor([end]),
-        )
-        return self._once("prefix", prompt.visual, lambda: read_prefix(beginning, self.language))
+    def _prefix(self, prompt: Prompt) -> Prefix | None:
+        """The video, and all else that comes before any question about it, read once; None for another video."""
+        tokens, beginning = self._memory.get("beginning", (None, None))
+        if tokens is not prompt.visual or not begins_with(prompt, beginning):
+            return None
+        return self._once("prefix", tokens, lambda: read_prefix(beginning, self.language))
 
     @cached_property
     def _stop_ids(self) -> tuple[int, ...]:

@@ -71,15 +71,14 @@ def ranked(windows: Sequence[Span], proposals: Sequence[tuple[Span, float]]) -> 
 def merge_windows(found: Sequence[Found], tolerance_seconds: float, max_iou: float = 0.5) -> list[tuple[Span, float]]:
     """What all windows found, best first, as if the video had been seen at once.
 
-    A span that ends at the end of its window and one of another window that begins at the start of its own, and that
-    touch or overlap, are one event that a border has cut: their union is told, with the mean of their scores by their
-    length, unless one is less than half as likely as the other. Of others that overlap by more than `max_iou` the
-    likelier stays.
+    A span that ends with its window, or one that begins with its window, is one event with a span of the neighbouring
+    window that it touches or overlaps: their union is told, with the mean of their scores by their length, unless one
+    is less than half as likely as the other. Of others that overlap by more than `max_iou` the likelier stays.
 
     tolerance_seconds: how near a border is at it, and how near two spans touch: the resolution of the times.
     """
     whole: list[Found] = []
-    for each in sorted(found, key=lambda f: f.span):
+    for each in sorted(found, key=lambda f: (f.window, f.span)):
         before = next((b for b in reversed(whole) if _are_cut(b, each, tolerance_seconds)), None)
         if before is not None:
             whole.remove(before)
@@ -90,17 +89,19 @@ def merge_windows(found: Sequence[Found], tolerance_seconds: float, max_iou: flo
 
 
 def _are_cut(a: Found, b: Found, tolerance: float) -> bool:
-    """Whether `a`, which starts first, and `b` are parts of one event on both sides of a border."""
-    if a.window == b.window or min(a.score, b.score) < max(a.score, b.score) / 2:
+    """Whether `a`, of the earlier window, and `b` are parts of one event that a border has cut."""
+    if a.window.end_seconds >= b.window.end_seconds or min(a.score, b.score) < max(a.score, b.score) / 2:
         return False
-    touch = b.span.start_seconds <= a.span.end_seconds + tolerance
+    touch = (
+        b.span.start_seconds <= a.span.end_seconds + tolerance
+        and a.span.start_seconds <= b.span.end_seconds + tolerance
+    )
     is_cut = a.span.end_seconds >= a.window.end_seconds - tolerance
     goes_on = b.span.start_seconds <= b.window.start_seconds + tolerance
     return touch and (is_cut or goes_on)
 
 
 def _joined(a: Found, b: Found) -> Found:
-    end = max(a.span.end_seconds, b.span.end_seconds)
+    start, end = min(a.span.start_seconds, b.span.start_seconds), max(a.span.end_seconds, b.span.end_seconds)
     score = (a.score * a.span.seconds + b.score * b.span.seconds) / (a.span.seconds + b.span.seconds)
-    window = Span(a.window.start_seconds, max(a.window.end_seconds, b.window.end_seconds))
-    return Found(Span(a.span.start_seconds, end), score, window)
+    return Found(Span(start, end), score, Span(a.window.start_seconds, b.window.end_seconds))
