@@ -4,6 +4,7 @@ Nothing grows with the length of the video but the list of its windows: frames a
 in memory, a forward-only encoder carries one state, and what was computed is kept window by window in the cache.
 """
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -123,12 +124,16 @@ def _proposals(
     """
     if model.proposer is not None:
         return [[(g.span, g.score) for g in found] for found in model.proposer.ground(clip, queries)]
-    seconds, scan = _scan(clip, model)
     proposals: list[list[tuple[Span, float]]] = [[] for _ in queries]
-    windows = windows_of(clip.span, seconds, 0.0, model.config.windows.scan_seconds)
+    every, sampling = model.config.windows.scan_seconds, model.sampling
+    frames = sampling.max_frames or max(1, round(model.config.windows.seconds * sampling.fps))
+    windows = windows_of(clip.span, frames * every, 0.0, every)
+    has_keys = _has_keys(clip, every)
     with model.carrying_time():
         for number, window in enumerate(windows):
             model.report("searching", number / len(windows))
+            frames = math.ceil(window.seconds / every)
+            scan = replace(sampling, fps=1 / every, max_frames=frames, keyframes_only=has_keys)
             config = _of(clip, window, scan)
             found = ground_queries(clip.path, queries, model, config, seeking)
             there = weigh_queries(clip.path, queries, model, config, seeking)
@@ -137,16 +142,12 @@ def _proposals(
     return proposals
 
 
-def _scan(clip: VideoClip, model: "VideoLLM") -> tuple[float, SamplingConfig]:
-    """Seconds that the search sees at once, and which frames: key frames where there are enough, which cost little."""
-    config, sampling = model.config.windows, model.sampling
-    frames = sampling.max_frames or max(1, round(config.seconds * sampling.fps))
+def _has_keys(clip: VideoClip, every_seconds: float) -> bool:
+    """Whether key frames, which are decoded without any other, are dense enough for a search."""
     clock = clock_of(clip)
     keys = clock.pts_seconds[clock.is_key]
-    num_keys = int(np.count_nonzero((keys >= clip.span.start_seconds) & (keys < clip.span.end_seconds)))
-    has_keys = num_keys >= clip.span.seconds / config.scan_seconds
-    scan = replace(sampling, fps=1 / config.scan_seconds, max_frames=frames, keyframes_only=has_keys)
-    return frames * config.scan_seconds, scan
+    inside = (keys >= clip.span.start_seconds) & (keys < clip.span.end_seconds)
+    return int(np.count_nonzero(inside)) >= clip.span.seconds / every_seconds
 
 
 def _of(clip: VideoClip, window: Span, sampling: SamplingConfig | None = None) -> PipelineConfig:
