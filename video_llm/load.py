@@ -1,6 +1,7 @@
 """From a model's name to a model."""
 
 import json
+import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -119,6 +120,7 @@ def _video_llm(name: str, folder: Path, min_score: float | None, use_cache: bool
 
     quiet_threads()
     import torch
+    from transformers.utils import logging
 
     from tvu.video_llm.cache import FeatureCache
     from tvu.video_llm.models.modeling import TvuForConditionalGeneration
@@ -127,6 +129,8 @@ def _video_llm(name: str, folder: Path, min_score: float | None, use_cache: bool
     from tvu.weights.store import cache_root
 
     has_gpu = torch.cuda.is_available()
+    logging.disable_progress_bar()  # stderr is ours, and is for who watches `report`
+    logging.set_verbosity_error()
     try:
         processor = TvuProcessor.from_pretrained(folder, local_files_only=True)
         model = TvuForConditionalGeneration.from_pretrained(
@@ -135,7 +139,7 @@ def _video_llm(name: str, folder: Path, min_score: float | None, use_cache: bool
     except TvuError:
         raise
     except Exception as error:  # transformers, tokenizers and safetensors raise whatever they like about a file
-        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        reason = re.split(r"\n|\. ", str(error).strip())[0] or type(error).__name__
         raise WeightsError(f"{folder} cannot be loaded: {reason}", hint="save model and processor again") from error
     config = VideoLLMConfig() if min_score is None else VideoLLMConfig(least_score=min_score)
     cache = FeatureCache(cache_root() / "features") if use_cache else None

@@ -34,14 +34,18 @@ def parse_groundings(generation: Generation, part: Span, processor: "TvuProcesso
 
 
 def readable(text: str, part: Span, codec: TimeCodec) -> str:
-    """`text` with every time that the codec wrote as file time, `<t12> <t29>` as `00:12.0 - 00:29.0`."""
+    """`text` with every time that the codec wrote as file time, `<t12> <t29>` as `00:12.0 - 00:29.0`.
+
+    What a terminal would obey and nobody can read is left out.
+    """
     try:
         spans = codec.decode_spans(text, part.seconds)
         return ", ".join(_timecodes(span.start_seconds, span.end_seconds, part) for span in spans)
     except ValueError:
         pass
     tidy = getattr(codec, "tidy", str)(text)
-    return _written_times(codec).sub(lambda match: _in_words(match, part, codec), tidy)
+    told = _written_times(codec).sub(lambda match: _in_words(match, part, codec), tidy)
+    return "".join(letter for letter in told if letter.isprintable() or letter == "\n").strip()
 
 
 def in_words(groundings: Sequence[Grounding]) -> str:

@@ -1,0 +1,95 @@
+"""From the name after `-m` to a model."""
+
+import contextlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.video_llm.tiny_video_llm import tiny_parts
+from tvu.cli.exit_codes import ExitCode, exit_code_of
+from tvu.temporal.errors import TvuError
+from tvu.video_llm.errors import UnknownModel
+from tvu.video_llm.load import load_model, weights_needed
+from tvu.video_llm.video_llm import VideoLLM
+from tvu.weights.errors import WeightsError
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("saved")
+    for part in tiny_parts():
+        part.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(saved: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(saved, tmp_path / "model"))
+
+
+def test_a_saved_folder_is_a_model(saved: Path) -> None:
+    for name in (str(saved), f"tvu:{saved}"):
+        model = load_model(name, use_cache=False, min_score=0.25)
+        assert isinstance(model, VideoLLM) and model.name == name and model.config.least_score == 0.25
+        assert model.sampling.fps == 2.0 and weights_needed(name) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("nonsense", "no model is called"), ("tvu:nonsense", "not a folder"), ("models/nonsense", "not a folder")],
+)
+def test_a_name_that_is_no_model_is_wrong_usage(name: str, says: str) -> None:
+    with pytest.raises(UnknownModel, match=says) as raised:
+        load_model(name)
+    assert exit_code_of(raised.value) == ExitCode.WRONG_USAGE and raised.value.hint
+
+
+def test_a_folder_without_a_model_and_one_with_another_model_are_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(UnknownModel, match="holds no model"):
+        load_model(str(tmp_path))
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama"}))
+    with pytest.raises(UnknownModel, match="of type 'llama'"):
+        load_model(str(tmp_path))
+
+
+def refused(folder: Path) -> TvuError:
+    with pytest.raises(WeightsError) as raised:
+        load_model(str(folder), use_cache=False)
+    assert exit_code_of(raised.value) == ExitCode.WEIGHTS_MISSING
+    assert "\n" not in raised.value.message and len(raised.value.message) < 400
+    return raised.value
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "tokenizer.json", "processor_config.json"])
+def test_a_file_that_is_missing_is_told(folder: Path, file: str) -> None:
+    (folder / file).unlink()
+    assert str(folder) in refused(folder).message
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "tokenizer.json", "config.json"])
+def test_a_file_that_is_damaged_is_told(folder: Path, file: str) -> None:
+    path = folder / file
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    refused(folder)
+
+
+def test_pickled_weights_are_not_opened(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    refused(folder)
+
+
+def test_code_beside_the_weights_is_never_run(folder: Path) -> None:
+    (folder / "evil.py").write_text(f"open({str(folder / 'ran')!r}, 'w')\nclass Evil: pass\n")
+    for name in ("config.json", "processor_config.json", "tokenizer_config.json"):
+        told = json.loads((folder / name).read_text())
+        told["auto_map"] = {
+            "AutoConfig": "evil.Evil",
+            "AutoProcessor": "evil.Evil",
+            "AutoTokenizer": ["evil.Evil", None],
+        }
+        (folder / name).write_text(json.dumps(told))
+    with contextlib.suppress(TvuError):  # refusing the folder is as good
+        load_model(str(folder), use_cache=False)
+    assert not (folder / "ran").exists()
