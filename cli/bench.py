@@ -59,13 +59,13 @@ def _model_speed(size: str, as_json: bool) -> None:
     from itertools import chain
 
     from tvu.video_llm.errors import BackendError
-    from tvu.video_llm.runtime import cuda_devices, quiet_threads
+    from tvu.video_llm.runtime import brisk_threads, cuda_devices
 
     if size not in ("135m", "7b"):
         raise UsageError(f"there is no model of size {size!r} to measure", hint="--model-size 135m or 7b")
     if size == "7b" and not cuda_devices():
         raise BackendError("this machine has no CUDA device to run 7b on", hint="--model-size 135m needs none")
-    quiet_threads()
+    brisk_threads()
     from tvu.video_llm import model_speed
 
     figures = (

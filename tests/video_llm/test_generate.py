@@ -99,6 +99,12 @@ def test_guesses_batches_and_prefixes_go_together(spoken):
     assert written(spoken, spoken.rows, prefix=prefix, drafts=3) == spoken.expected
 
 
+def test_steps_that_read_16_bit_weights_write_the_same(spoken, monkeypatch):
+    monkeypatch.setattr("tvu.video_llm.generation.decoder.HALVE_AFTER", 0)
+    assert written(spoken, spoken.rows[:1]) == spoken.expected[:1]
+    assert written(spoken, spoken.rows[1:9]) == spoken.expected[1:9]
+
+
 def test_the_plain_way_through_transformers_gives_the_same(spoken):
     language = TransformersDecoder(spoken.model)
     prefix = read_prefix(text_prompt([the_system(spoken)]), language)

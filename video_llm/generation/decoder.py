@@ -2,20 +2,24 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from tvu.kernels.cache_attention import cached_attention, causal_attention, rotate_and_append
-from tvu.kernels.norm_linear import linear_add, norm_gated_linear, norm_linear
+from tvu.kernels.half_weight import HalfWeight
+from tvu.kernels.norm_linear import Weight, linear_add, norm_gated_linear, norm_linear
 from tvu.video_llm.generation.kv_cache import KVCache
 from tvu.video_llm.generation.language import Prefix
 
 FAMILY = ("llama", "mistral", "qwen2", "qwen3")
 STATIC_ROPE = ("default", "linear", "llama3", "yarn")  # tables that do not change with the length of the prompt
 SMALLEST_CAPACITY = 512
+FEW_ROWS = 16  # up to which 16-bit weights pay on a CPU: beyond, it computes longer than it reads
+HALVE_AFTER = 128  # steps on a CPU: making those weights costs about what they save in so many
 CPU_CHUNK, GPU_CHUNK = 512, 8192  # positions of a prompt that are read at once: bounds the memory of a prefill
 
 
@@ -24,22 +28,25 @@ class _Layer:
     """The weights of one layer, those that read the same input joined into one."""
 
     attention_norm: Tensor
-    qkv: Tensor  # [(H + 2 * G) * D, C]
+    qkv: Weight  # [(H + 2 * G) * D, C]
     qkv_bias: Tensor | None
     head_norms: tuple[Tensor, Tensor, float] | None
-    out: Tensor  # [C, H * D]
+    out: Weight  # [C, H * D]
     out_bias: Tensor | None
     mlp_norm: Tensor
-    gate_up: Tensor  # [2 * I, C]
-    down: Tensor  # [C, I]
+    gate_up: Weight  # [2 * I, C]
+    down: Weight  # [C, I]
 
 
 class FusedDecoder:
     """A Llama, Mistral, Qwen2 or Qwen3 of transformers, run by our own loop with the same weights.
 
-    model: the transformers model, in the dtype and on the device it shall run in. It keeps working. On a GPU its
-           weights become views of the joined ones, so nothing is held twice; on a CPU the decoder has copies of its
-           own, transposed in memory, which products with a few rows read up to three times faster.
+    model: the transformers model, in the dtype and on the device it shall run in. It keeps working: its weights become
+           views of the joined ones, so nothing is held twice.
+
+    On a CPU, once enough was generated for it to pay, steps read float32 weights that float16 can hold as float16, for
+    half of their bytes more of memory: what is computed is the same.
+
 
     Raises ValueError for a model that `can_run` refuses.
     """
@@ -60,12 +67,31 @@ class FusedDecoder:
         self._rotary = model.model.rotary_emb
         self._tables: dict[int, tuple[Tensor, Tensor]] = {}
         self._spare: _FusedWorkspace | None = None
+        self._steps = 0
         with torch.no_grad():
             self._layers = [_joined(layer, self._eps) for layer in model.model.layers]
             self._norm: Tensor = model.model.norm.weight.data
             self._table: Tensor = model.model.embed_tokens.weight.data
             self._head: Tensor = _join([model.lm_head.weight])
         self.dtype = self._head.dtype
+
+    @cached_property
+    def _halved(self) -> tuple[list[_Layer], Weight]:
+        """The layers and the head as `HalfWeight`s, or as they are where that would lose anything."""
+        matrices = [matrix for layer in self._layers for matrix in (layer.qkv, layer.out, layer.gate_up, layer.down)]
+        if not all(isinstance(m, Tensor) and HalfWeight.fits(m) for m in [*matrices, self._head]):
+            return self._layers, self._head
+        halves = [
+            replace(
+                layer,
+                qkv=_half(layer.qkv),
+                out=_half(layer.out),
+                gate_up=_half(layer.gate_up),
+                down=_half(layer.down),
+            )
+            for layer in self._layers
+        ]
+        return halves, _half(self._head)
 
     @torch.inference_mode()
     def embed(self, ids: Tensor) -> Tensor:
@@ -118,25 +144,28 @@ class FusedDecoder:
                 x = self._finish(layer, x, seen)
             cache.set_length(row, after)
             last = x[0, -1:]
-        return self._logits(last)[0]
+        return self._logits(last, self._head)[0]
 
     def step(self, ids: Tensor, cache: KVCache) -> Tensor:
         """See `Workspace.step`: nothing in here waits for the device."""
         cos, sin = self.tables(cache.capacity)
+        self._steps += 1
+        pays = self.device.type == "cpu" and ids.numel() <= FEW_ROWS and self._steps > HALVE_AFTER
+        layers, head = self._halved if pays else (self._layers, self._head)
         x = self._table[ids]
-        for index, layer in enumerate(self._layers):
+        for index, layer in enumerate(layers):
             keys, values = cache.keys[index], cache.values[index]
             qkv = norm_linear(x, layer.attention_norm, self._eps, layer.qkv, layer.qkv_bias)
             q = rotate_and_append(qkv, cos, sin, cache.lengths, keys, values, norms=layer.head_norms)
             x = self._finish(layer, x, cached_attention(q, keys, values, cache.lengths, self._scale))
-        return self._logits(x)
+        return self._logits(x, head)
 
     def _finish(self, layer: _Layer, x: Tensor, seen: Tensor) -> Tensor:
         x = linear_add(seen.flatten(2), layer.out, x, layer.out_bias)
         return linear_add(norm_gated_linear(x, layer.mlp_norm, self._eps, layer.gate_up), layer.down, x)
 
-    def _logits(self, x: Tensor) -> Tensor:
-        return norm_linear(x, self._norm, self._eps, self._head).float()
+    def _logits(self, x: Tensor, head: Weight) -> Tensor:
+        return norm_linear(x, self._norm, self._eps, head).float()
 
 
 class _FusedWorkspace:
@@ -238,13 +267,14 @@ def _joined(layer: Any, eps: float) -> _Layer:
 
 
 def _join(parameters: Sequence[Any]) -> Tensor:
-    """The parameters one under another, as products with a few rows read them fastest where they are."""
-    if parameters[0].device.type == "cpu" and parameters[0].dtype == torch.float32:
-        whole = torch.cat([parameter.data for parameter in parameters])
-        return whole.t().contiguous().t() if whole.ndim == 2 else whole
+    """The parameters one under another; each becomes a view of its part."""
     if len(parameters) == 1:
         return parameters[0].data
     whole = torch.cat([parameter.data for parameter in parameters])
     for parameter, part in zip(parameters, whole.split([len(p) for p in parameters]), strict=True):
         parameter.data = part
     return whole
+
+
+def _half(weight: Weight) -> HalfWeight:
+    return weight if isinstance(weight, HalfWeight) else HalfWeight(weight)
