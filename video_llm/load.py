@@ -116,9 +116,9 @@ def folder_named(name: str) -> Path | None:
 
 
 def _video_llm(name: str, folder: Path, min_score: float | None, use_cache: bool, report: Report) -> VideoModel:
-    from tvu.video_llm.runtime import quiet_threads
+    from tvu.video_llm.runtime import brisk_threads
 
-    quiet_threads()
+    brisk_threads()
     import torch
     from transformers.utils import logging
 
