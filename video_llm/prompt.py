@@ -8,8 +8,8 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from tvu.temporal.types import VisualTokens
+from tvu.video_llm.models.new_tokens import VIDEO
 from tvu.video_llm.models.video_processing import SeenVideo, TimedFrames
-from tvu.video_llm.models.vocabulary import VIDEO
 from tvu.video_llm.types import Prompt
 
 if TYPE_CHECKING:

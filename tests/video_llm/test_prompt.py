@@ -4,7 +4,7 @@ import torch
 from tests.video_llm.media.drawing import draw_video
 from tests.video_llm.tiny_video_llm import tiny_video_llm
 from tvu.video_llm.decode import open_video
-from tvu.video_llm.models.vocabulary import VIDEO
+from tvu.video_llm.models.new_tokens import VIDEO
 from tvu.video_llm.prompt import begins_with, build_prompt_without_video, shared_beginning
 from tvu.video_llm.questions import captions_request, highlights_request, moment_question, presence_question
 from tvu.video_llm.types import Prompt

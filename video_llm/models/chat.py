@@ -1,16 +1,20 @@
-"""Chat templates: turns of `{"type": "video"}` and `{"type": "text"}` parts, or of plain text, as one prompt."""
+"""Chat templates: turns of `{"type": "video"}` and `{"type": "text"}` parts, or of plain text, as one prompt.
+
+What people write is text and nothing else: a `<|` in it becomes `< |`, so that it neither makes a place for a video nor
+begins a turn.
+"""
 
 from typing import Any
 
-from tvu.video_llm.models.vocabulary import VIDEO
+from tvu.video_llm.models.new_tokens import VIDEO
 
 _PARTS = """
 {%- macro told(content) -%}
-{%- if content is string -%}{{- content -}}
+{%- if content is string -%}{{- content | replace('<|', '< |') -}}
 {%- else -%}
 {%- for part in content -%}
 {%- if part['type'] == 'video' -%}{{- 'VIDEO' -}}
-{%- elif part['type'] == 'text' -%}{{- part['text'] -}}
+{%- elif part['type'] == 'text' -%}{{- part['text'] | replace('<|', '< |') -}}
 {%- else -%}{{- raise_exception("a part is 'video' or 'text', not '" + part['type'] + "'") -}}
 {%- endif -%}
 {%- endfor -%}

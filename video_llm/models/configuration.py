@@ -1,6 +1,7 @@
 """The configuration of the Video-LLM: plain values, every part named and given its own fields."""
 
 import json
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -14,6 +15,7 @@ from tvu.video_llm.models.vision import VisionTower, build_vision_tower
 
 TELLINGS = (None, "list", "groups")
 TIMES_IN = ("codec", "seconds")
+NAMES_OF_CODE = ("auto_map", "attn_implementation", "_attn_implementation", "experts_implementation")
 
 
 class TvuConfig(PreTrainedConfig):
@@ -62,8 +64,7 @@ class TvuConfig(PreTrainedConfig):
         self.reductions = self.reductions or []
         self.codec = self.codec or {"name": "lita"}
         if not isinstance(self.text_config, PreTrainedConfig):
-            fields = dict(self.text_config or {})
-            self.text_config = CONFIG_MAPPING[fields.pop("model_type", "llama")](**fields)
+            self.text_config = _language_config(self.text_config or {})
         super().__post_init__(**kwargs)
         self.tie_word_embeddings = False  # the language model inside ties its own
         build_codec(self.codec)
@@ -74,6 +75,11 @@ class TvuConfig(PreTrainedConfig):
         unknown = [told["name"] for told in self.reductions if told.get("name") in TIMELESS]
         if self.tells_times == "groups" and unknown:
             raise ValueError(f"times of groups cannot be told: what {unknown[0]} keeps depends on the content")
+
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """As transformers' own; how attention is computed says the caller, never a file, which could name code."""
+        return super().from_dict(_without_code(config_dict), **kwargs)
 
     @property
     def language_width(self) -> int:
@@ -104,6 +110,23 @@ def vision_outline(vision_config: Any) -> VisionTower:
 def _outline(vision_config: str) -> VisionTower:
     with torch.device("meta"):
         return build_vision_tower(json.loads(vision_config))
+
+
+def _language_config(told: Mapping[str, Any]) -> PreTrainedConfig:
+    fields = dict(told)
+    name = fields.pop("model_type", "llama")
+    if name not in CONFIG_MAPPING:
+        raise ValueError(f"transformers has no language model of type {name!r}")
+    return CONFIG_MAPPING[name](**fields)
+
+
+def _without_code(told: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a file, without those by which it could name code to be fetched and run."""
+    return {
+        name: _without_code(value) if isinstance(value, Mapping) else value
+        for name, value in told.items()
+        if name not in NAMES_OF_CODE
+    }
 
 
 AutoConfig.register(TvuConfig.model_type, TvuConfig, exist_ok=True)

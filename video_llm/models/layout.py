@@ -72,7 +72,9 @@ def _planned(told: Told, tokens: VisualTokens) -> VisualTokens:
     name, fields = told["name"], {key: value for key, value in told.items() if key != "name"}
     _, frames, cells, _ = tokens.features.shape
     if name == "shuffle":
-        left = cells // fields.get("merge_len", 4)
+        left, rest = divmod(cells, fields.get("merge_len", 4))
+        if rest:
+            raise ValueError(f"{cells} tokens a frame are not groups of {fields.get('merge_len', 4)}")
         return replace(
             tokens, features=tokens.features[:, :, :left], sources=tokens.sources[:, :, :left], grid=(1, left)
         )

@@ -19,15 +19,16 @@ from tvu.temporal.reduction.ragged import join
 from tvu.temporal.squeezetime.network import SqueezeTime
 from tvu.temporal.squeezetime.snippets import snippet_tokens
 from tvu.temporal.types import VisualTokens
+from tvu.video_llm.encode import CPU_BATCH
 from tvu.video_llm.models.configuration import TvuConfig
+from tvu.video_llm.models.new_tokens import VIDEO, add_tokens, grow_vocabulary
 from tvu.video_llm.models.parts import Told, build_codec, build_reductions, build_temporal_encoder, squeezetime_config
 from tvu.video_llm.models.projector import Projector
 from tvu.video_llm.models.vision import VisionTower, build_vision_tower
-from tvu.video_llm.models.vocabulary import VIDEO, add_tokens, grow_vocabulary
 from tvu.video_llm.splice import IGNORED_LABEL, rows_of
 from tvu.weights.errors import WeightsError
 
-BATCH_FRAMES = 72  # frames that go through the vision tower at once
+BATCH_FRAMES = 72  # frames that go through the vision tower at once on a GPU
 
 FAST_INPUTS = ("fast_pixel_values_videos", "fast_frame_spans", "fast_frame_counts")
 VIDEO_INPUTS = ("pixel_values_videos", "frame_spans", "frame_counts", *FAST_INPUTS)
@@ -93,7 +94,9 @@ class TvuForConditionalGeneration(PreTrainedModel, GenerationMixin):
         elif channels != width:
             raise ValueError(f"the reductions end with {channels} channels, the language model has {width}")
         self.fast_path = None if config.fast_path is None else FastPath(config.fast_path, width)
-        self.language_model: Any = language_model or AutoModelForCausalLM.from_config(config.text_config)
+        self.language_model: Any = language_model or AutoModelForCausalLM.from_config(
+            config.text_config, trust_remote_code=False
+        )
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
@@ -129,7 +132,11 @@ class TvuForConditionalGeneration(PreTrainedModel, GenerationMixin):
 
     @classmethod
     def from_pretrained(cls, *args: Any, output_loading_info: bool = False, **kwargs: Any) -> Any:
-        """As transformers' own, but nothing is left to chance: raises WeightsError for a file that lacks weights."""
+        """As transformers' own, from safetensors alone: a pickle is never opened, whatever is asked.
+
+        Nothing is left to chance: raises WeightsError for a file that lacks weights.
+        """
+        kwargs["use_safetensors"] = True
         loaded: Any = super().from_pretrained(*args, output_loading_info=True, **kwargs)
         model, report = loaded
         if report["missing_keys"]:
@@ -252,7 +259,8 @@ class TvuForConditionalGeneration(PreTrainedModel, GenerationMixin):
 
         input_ids `[B, L]` int64 with `video_token_id` for each visual row; pixel_values_videos `[V, T, 3, side, side]`,
         frame_spans `[V, T, 2]` float64, frame_counts `[V]` int64 (all T if None), the fast path's likewise. Labels at
-        visual rows are ignored. Positions count the real tokens, so padding on either side changes nothing.
+        visual rows and in the padding are ignored. Positions count the real tokens, of the cache too, so padding on
+        either side changes nothing.
         """
         if pixel_values_videos is not None:
             fast = (fast_pixel_values_videos, fast_frame_spans, fast_frame_counts)
@@ -260,9 +268,13 @@ class TvuForConditionalGeneration(PreTrainedModel, GenerationMixin):
             if labels is not None:
                 labels = labels.masked_fill(self._is_visual(input_ids), IGNORED_LABEL)
             input_ids = None
-        is_start = past_key_values is None or past_key_values.get_seq_length() == 0
-        if position_ids is None and is_start and attention_mask is not None and attention_mask.ndim == 2:
-            position_ids = (attention_mask.long().cumsum(dim=1) - 1).clamp(min=0)
+        if attention_mask is not None and attention_mask.ndim == 2:
+            if position_ids is None:
+                new = (input_ids if inputs_embeds is None else inputs_embeds).shape[1]  # type: ignore[union-attr]
+                position_ids = (attention_mask.long().cumsum(dim=1) - 1).clamp(min=0)[:, -new:]
+            if labels is not None:
+                is_real = attention_mask.bool()  # and so is what it is predicted from; no loss looks at the first label
+                labels = labels.masked_fill(~(is_real & is_real.roll(1, dims=1)), IGNORED_LABEL)
         return self.language_model(
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -287,7 +299,8 @@ class TvuForConditionalGeneration(PreTrainedModel, GenerationMixin):
 
     def _seen(self, frames: Tensor) -> Tensor:
         """Frames `[K, 3, side, side]` to `[K, N, C]`, so many at once that memory does not grow with the video."""
-        return torch.cat([self.vision_tower(some) for some in frames.split(BATCH_FRAMES)])
+        size = BATCH_FRAMES if frames.is_cuda else CPU_BATCH
+        return torch.cat([self.vision_tower(some) for some in frames.split(size)])
 
     def _is_visual(self, input_ids: Tensor | None) -> Tensor:
         if input_ids is None or self.config.video_token_id is None:

@@ -15,9 +15,9 @@ from tvu.temporal.types import Span
 from tvu.video_llm.models.chat import template_of
 from tvu.video_llm.models.configuration import TvuConfig
 from tvu.video_llm.models.layout import TokenLayout
+from tvu.video_llm.models.new_tokens import VIDEO, VIDEO_END, VIDEO_START
 from tvu.video_llm.models.parts import build_codec
 from tvu.video_llm.models.video_processing import SeenVideo, TvuBatch, TvuVideoProcessor, as_batch
-from tvu.video_llm.models.vocabulary import VIDEO, VIDEO_END, VIDEO_START
 
 
 class TvuProcessor(ProcessorMixin):
@@ -73,6 +73,11 @@ class TvuProcessor(ProcessorMixin):
             config.times_in,
         )
 
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
+        """As transformers' own; code that a folder holds is never run, whatever is asked."""
+        return super().from_pretrained(*args, **{**kwargs, "trust_remote_code": False})
+
     def __call__(
         self,
         images: None = None,
@@ -91,7 +96,7 @@ class TvuProcessor(ProcessorMixin):
 
         Raises ValueError where there are more or fewer marks than videos, and for pictures and sound.
         """
-        if text is None or images is not None or audio is not None:
+        if not text or images is not None or audio is not None:
             raise ValueError("this model takes text and videos")
         told.pop("return_tensors", None)  # always tensors of torch
         add_special_tokens = told.pop("add_special_tokens", None)

@@ -1,11 +1,13 @@
 """The Video-LLM as a transformers model, on tiny random weights."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch.testing import assert_close
+from transformers import AutoModelForImageTextToText
 
 from tests.video_llm.models.tiny import (
     VIDEO_ID,
@@ -109,6 +111,12 @@ def test_videos_of_different_lengths_give_in_one_batch_what_each_gives_alone(red
         assert_close(row[-len(expected) :], expected, rtol=1e-4, atol=1e-4)  # sums in another order
 
 
+def test_a_shuffle_that_leaves_a_rest_is_refused_before_anything_is_seen() -> None:
+    model = tiny_model(reductions=[{"name": "shuffle", "merge_len": 3}])
+    with pytest.raises(ValueError, match="16 tokens a frame are not groups of 3"):
+        model.num_visual_tokens(2)
+
+
 @torch.no_grad()
 def test_known_spans_are_those_of_the_tokens() -> None:
     model = tiny_model(reductions=[POOL], fast_path=FAST_PATH)
@@ -176,6 +184,14 @@ def test_beams_sequences_and_padding_do_not_change_whose_video_it_is() -> None:
 
 
 @torch.no_grad()
+def test_a_step_from_the_cache_counts_positions_past_the_padding() -> None:
+    model = tiny_model()
+    ids, mask = torch.tensor([[0, 0, 5, 6, 7, 8]]), torch.tensor([[0, 0, 1, 1, 1, 1]])
+    cache = model(ids[:, :4], mask[:, :4], use_cache=True).past_key_values
+    assert_close(model(ids[:, 4:], mask, past_key_values=cache).logits[:, -1], model(ids[:, 2:]).logits[:, -1])
+
+
+@torch.no_grad()
 def test_a_batch_may_hold_prompts_with_two_videos_and_with_none() -> None:
     model = tiny_model(reductions=[POOL])
     rows = model.num_visual_tokens(2)
@@ -196,6 +212,8 @@ def test_the_loss_looks_at_text_alone_and_reaches_every_part() -> None:
     for name in ("vision_tower", "projector", "temporal_encoder", "reductions", "language_model"):
         gradients = [parameter.grad for parameter in getattr(model, name).parameters()]
         assert any(gradient is not None and gradient.abs().sum() > 0 for gradient in gradients), name
+    padded = {name: torch.nn.functional.pad(inputs[name], (3, 0)) for name in ("input_ids", "attention_mask")}
+    assert_close(model(**inputs | padded, labels=padded["input_ids"]).loss, output.loss)
     shifted = output.logits[0, 5:-1].log_softmax(-1)  # the prompt is 2 tokens, 4 rows, 3 tokens
     first = output.logits[0, 0].log_softmax(-1)[6]
     expected = -(first + sum(shifted[i, token] for i, token in enumerate((7, 8, 9)))) / 4
@@ -225,6 +243,38 @@ def test_a_checkpoint_that_lacks_weights_is_refused(tmp_path: Path) -> None:
         TvuForConditionalGeneration.from_pretrained(tmp_path)
 
 
+@pytest.mark.parametrize("asked_for", [None, False])
+def test_a_pickle_is_never_opened(asked_for: bool | None, tmp_path: Path) -> None:
+    model = tiny_model()
+    model.config.save_pretrained(tmp_path)
+    torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
+    with pytest.raises(OSError, match=r"no file named model\.safetensors"):
+        TvuForConditionalGeneration.from_pretrained(tmp_path, use_safetensors=asked_for)
+
+
+def test_a_file_cannot_name_code_and_its_reader_says_how_attention_is_computed(tmp_path: Path) -> None:
+    tiny_model().save_pretrained(tmp_path)
+    told = json.loads((tmp_path / "config.json").read_text())
+    names = {"auto_map": {"AutoModelForCausalLM": "theirs.Theirs"}, "attn_implementation": "their/kernel"}
+    names["_attn_implementation"] = "their/kernel"
+    (tmp_path / "config.json").write_text(json.dumps(told | names | {"text_config": told["text_config"] | names}))
+    for model in (
+        TvuForConditionalGeneration.from_pretrained(tmp_path),
+        AutoModelForImageTextToText.from_pretrained(tmp_path, attn_implementation="eager"),
+    ):
+        assert not hasattr(model.config, "auto_map") and not hasattr(model.language_model.config, "auto_map")
+        assert model.language_model.config._attn_implementation in ("sdpa", "eager")
+    assert model.language_model.config._attn_implementation == "eager"
+
+
+def test_a_checkpoint_in_many_files_is_one(tmp_path: Path) -> None:
+    model = tiny_model()
+    model.save_pretrained(tmp_path, max_shard_size="20KB")
+    assert len(list(tmp_path.glob("*.safetensors"))) > 1
+    again = TvuForConditionalGeneration.from_pretrained(tmp_path).state_dict()
+    assert all(torch.equal(again[name], value) for name, value in model.state_dict().items())
+
+
 def test_the_config_survives_json_and_knows_its_parts(tmp_path: Path) -> None:
     config = tiny_config(temporal=STORM, reductions=[POOL], fast_path=FAST_PATH, codec={"name": "text", "decimals": 2})
     config.save_pretrained(tmp_path)
@@ -240,6 +290,7 @@ def test_the_config_survives_json_and_knows_its_parts(tmp_path: Path) -> None:
         ({"codec": {"name": "clock"}}, "a codec is one of lita, vtg-llm, text"),
         ({"codec": {"name": "lita", "decimals": 1}}, "has other fields"),
         ({"tells_times": "groups", "reductions": [{"name": "slots", "num_slots": 4}]}, "depends on the content"),
+        ({"text_config": {"model_type": "nonsense"}}, "no language model of type 'nonsense'"),
         ({"tells_times": "shouting"}, "tells_times is one of"),
     ],
 )
@@ -253,6 +304,7 @@ def test_a_part_that_there_is_not_is_an_error(fields: dict[str, Any], says: str)
     [
         ({"temporal": {"name": "rnn"}}, "a temporal encoder is one of storm"),
         ({"temporal": STORM | {"channels": 5}}, "gets 32 channels"),
+        ({"vision_config": {"name": "efficientnet-lite0", "rows": 7}}, "has other fields"),
         ({"reductions": [{"name": "sum"}]}, "a reduction is one of pool"),
         ({"projector": {"layers": 0}}, "16 channels do not become 32"),
         ({"reductions": [{"name": "shuffle", "width": 64}]}, "end with 64 channels"),

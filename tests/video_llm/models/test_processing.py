@@ -1,5 +1,6 @@
 """What the model is told of a video: true seconds, and a place for every row."""
 
+import json
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -77,10 +78,12 @@ def test_the_same_content_at_constant_and_variable_rate_is_told_the_same_seconds
     assert difference.abs().float().mean() < 3  # the same pictures, compressed twice
 
 
-def test_a_prompt_holds_times_as_the_model_is_to_be_told(constant: Path) -> None:
+def test_a_prompt_holds_times_as_the_model_is_to_be_told() -> None:
+    pixels, told = np.zeros((6, 3, SIDE, SIDE), np.uint8), {"pts_seconds": [np.arange(6) + 0.5], "spans": [Span(0, 6)]}
+
     def prompt_of(**fields: Any) -> str:
         _, processor = tiny_processor(reductions=[{"name": "pool", "frames": 2, "cells": 4}], **fields)
-        return read(processor, asked(processor, constant))
+        return read(processor, asked(processor, pixels, **told))
 
     start, end = "<|im_start|>user\n<|video_start|>", "When?<|im_end|>\n<|im_start|>assistant\n"
     assert prompt_of(tells_times=None) == f"{start}###<|video_end|>\n{end}"
@@ -157,18 +160,24 @@ def test_a_time_is_never_assumed(beside: dict[str, Any], says: str) -> None:
 
 @pytest.mark.parametrize("reduction", [POOL, {"name": "slow_fast"}, {"name": "keep_changed"}], ids=told)
 @torch.no_grad()
-def test_prompts_have_a_place_for_every_row(reduction: dict[str, Any], constant: Path) -> None:
+def test_prompts_have_a_place_for_every_row(reduction: dict[str, Any]) -> None:
     config, processor = tiny_processor(reductions=[reduction])
-    model = TvuForConditionalGeneration(config).eval()
-    turns = [
-        [{"role": "user", "content": [{"type": "video", "path": path}, {"type": "text", "text": "When?"}]}]
-        for path in (str(constant), f"{constant}#t=0,2.5")
-    ]
-    batch = processor.apply_chat_template(turns, tokenize=True, return_dict=True)
-    assert batch["frame_counts"].tolist() == [6, 2]
-    together = model(**batch).logits
-    for turn, logits in zip(turns, together, strict=True):
-        alone = model(**processor.apply_chat_template(turn, tokenize=True, return_dict=True)).logits[0]
+    assert_in_a_batch_as_alone(TvuForConditionalGeneration(config).eval(), processor, 6, 2)
+
+
+def assert_in_a_batch_as_alone(model: Any, processor: TvuProcessor, *num_frames: int) -> None:
+    """Videos of noise, a frame each half second."""
+    chance = np.random.default_rng(0)
+    videos = [chance.integers(0, 256, (count, 3, SIDE, SIDE), np.uint8) for count in num_frames]
+    told = {
+        "pts_seconds": [np.arange(count) / 2 for count in num_frames],
+        "spans": [Span(0, count / 2) for count in num_frames],
+    }
+    batch = processor(text=["<|video|>When?"] * len(videos), videos=videos, **told)
+    assert batch["frame_counts"].tolist() == list(num_frames)
+    for i, logits in enumerate(model(**batch).logits):
+        one = {name: [values[i]] for name, values in told.items()}
+        alone = model(**processor(text="<|video|>When?", videos=videos[i], **one)).logits[0]
         torch.testing.assert_close(logits[-len(alone) :], alone, rtol=1e-3, atol=1e-3)
 
 
@@ -180,15 +189,7 @@ def test_the_fast_path_looks_at_its_own_times_in_the_same_pass(constant: Path) -
     assert inputs["fast_pixel_values_videos"].shape == (1, 24, 3, 32, 32)
     assert inputs["fast_frame_spans"][0, :3, 0].tolist() == [0.1, 0.3, 0.6]
 
-    model = TvuForConditionalGeneration(config).eval()
-    turns = [
-        [{"role": "user", "content": [{"type": "video", "path": path}]}]
-        for path in (f"{constant}#t=0,3", str(constant))
-    ]
-    batch = model(**processor.apply_chat_template(turns, tokenize=True, return_dict=True)).logits
-    for turn, logits in zip(turns, batch, strict=True):
-        alone = model(**processor.apply_chat_template(turn, tokenize=True, return_dict=True)).logits[0]
-        torch.testing.assert_close(logits[-len(alone) :], alone, rtol=1e-3, atol=1e-3)
+    assert_in_a_batch_as_alone(TvuForConditionalGeneration(config).eval(), processor, 5, 9)
 
 
 def test_text_alone_needs_no_video() -> None:
@@ -203,9 +204,29 @@ def test_text_alone_needs_no_video() -> None:
 def test_marks_and_videos_must_be_as_many(constant: Path) -> None:
     _, processor = tiny_processor()
     with pytest.raises(ValueError, match="places for 2 videos, and 1 were given"):
-        asked(processor, constant, question="what is <|video|>?")
+        processor(text="<|video|> or <|video|>?", videos=constant)
     with pytest.raises(ValueError, match="takes text and videos"):
         processor(text="hello", images=[np.zeros((3, 8, 8))])
+
+
+def test_a_question_may_name_the_marks_and_be_empty_or_in_any_script() -> None:
+    config, processor = tiny_processor(tells_times=None)
+    still = np.zeros((1, 3, SIDE, SIDE), np.uint8)
+    for question in ("what is <|video|>?", "", "いつ? 🙂"):
+        inputs = asked(processor, still, question, pts_seconds=[[0]], spans=[Span(0, 1)])
+        assert inputs["input_ids"].eq(config.video_token_id).sum() == config.num_visual_tokens(1)
+        assert read(processor, inputs).count(question.replace("<|", "< |"))
+
+
+def test_code_that_a_folder_names_is_neither_run_nor_asked_about(tmp_path: Path) -> None:
+    _, processor = tiny_processor()
+    processor.save_pretrained(tmp_path)
+    (tmp_path / "theirs.py").write_text("raise SystemExit('run')")
+    told = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    told |= {"tokenizer_class": "Theirs", "auto_map": {"AutoTokenizer": ["theirs.Theirs", "theirs.Theirs"]}}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(told))
+    with pytest.raises(ValueError, match="trust_remote_code"):
+        TvuProcessor.from_pretrained(tmp_path, trust_remote_code=True)
 
 
 def test_seconds_stay_exact_in_half_precision(constant: Path) -> None:

@@ -47,7 +47,7 @@ def frames_for(tower, count=2):
         ({"name": "efficientnet-lite0", "grid": 3}, (3, 3), 1280),
         (SIGLIP, (5, 5), 24),
         (CLIP, (5, 5), 24),
-        ({"name": "open_clip", "model": "ViT-B-32"}, (7, 7), 768),
+        ({"name": "open_clip", "model": "ViT-S-32-alt"}, (7, 7), 384),
     ],
     ids=lambda value: value["name"] if isinstance(value, dict) else "",
 )
@@ -241,6 +241,14 @@ def test_lite0_features_average_to_those_of_its_encoder():
         features = tower(torch.from_numpy(tower.resized(pixels)))
     expected = Lite0Encoder().features(pixels)
     np.testing.assert_allclose(features.mean(1).numpy(), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_training_leaves_the_statistics_of_lite0_as_they_are():
+    tower = build_vision_tower({"name": "efficientnet-lite0", "grid": 1})
+    frames, before = frames_for(tower), copy.deepcopy(dict(tower.named_buffers()))
+    tower.train()(frames).sum().backward()
+    assert all(torch.equal(buffer, before[name]) for name, buffer in tower.named_buffers())
+    assert all(parameter.grad is not None for parameter in tower.parameters())
 
 
 def test_a_smaller_grid_is_the_mean_of_its_cells():

@@ -7,9 +7,9 @@ from transformers import PreTrainedTokenizerFast
 
 from tests.video_llm.models.tiny import text_config, tiny_config
 from tvu.video_llm.models.configuration import TvuConfig
+from tvu.video_llm.models.new_tokens import VIDEO, add_tokens
 from tvu.video_llm.models.parts import build_codec
 from tvu.video_llm.models.processing import TvuProcessor
-from tvu.video_llm.models.vocabulary import VIDEO, add_tokens
 
 
 def byte_tokenizer() -> PreTrainedTokenizerFast:

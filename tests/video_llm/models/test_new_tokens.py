@@ -11,8 +11,10 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from tests.video_llm.models.tiny import VISION, text_config
 from tests.video_llm.models.words import byte_tokenizer
+from tvu.temporal.time_tokens.text_times import TextTimes
 from tvu.video_llm.models.configuration import TvuConfig
 from tvu.video_llm.models.modeling import TvuForConditionalGeneration
+from tvu.video_llm.models.new_tokens import add_tokens
 from tvu.video_llm.models.processing import TvuProcessor
 from tvu.video_llm.models.vision import Lite0Tower
 from tvu.weights.load import located
@@ -50,6 +52,20 @@ def test_rows_in_reserve_are_used_before_new_ones_are_made() -> None:
     given = model.get_input_embeddings().weight
     assert len(given) == 320 and model.config.text_config.vocab_size == 320
     assert_close(given[len(old) : len(tokenizer)], old.mean(0).expand(NUM_NEW, -1))
+
+
+def test_a_tokenizer_that_knows_more_than_the_tables_leaves_no_row_to_chance() -> None:
+    old, model, _ = assembled(vocab_size=250, tie_word_embeddings=False)
+    for table in (model.get_input_embeddings().weight, model.get_output_embeddings().weight):
+        assert_close(table[250:], table[:250].mean(0).expand(len(table) - 250, -1))
+    assert len(old) == 250
+
+
+def test_a_tokenizer_without_padding_pads_with_its_end_of_text() -> None:
+    tokenizer = byte_tokenizer()
+    tokenizer.pad_token, tokenizer.eos_token = None, "<|im_start|>"
+    add_tokens(tokenizer, TextTimes())
+    assert tokenizer(["a", "bc"], padding=True).input_ids[0][-1] == tokenizer.eos_token_id
 
 
 def test_time_tokens_are_text_and_those_of_a_video_are_not() -> None:
