@@ -38,9 +38,7 @@ def add_layer_norm_triton(
         return total, normal
     block = triton.next_power_of_2(channels)
     warps = warps or max(1, min(8, block // CHANNELS_PER_WARP))
-    with torch.cuda.device_of(x):
-        _add_layer_norm[(x.numel() // channels,)](
-            x, update, weight.contiguous(), bias.contiguous(), total, normal, channels, eps,
-            BLOCK=block, num_warps=warps,
-        )  # fmt: skip
+    _add_layer_norm[(x.numel() // channels,)](
+        x, update, weight.contiguous(), bias.contiguous(), total, normal, channels, eps, BLOCK=block, num_warps=warps
+    )
     return total, normal

@@ -14,10 +14,11 @@ def has_triton() -> bool:
 
 
 def runs_on_triton(*tensors: Tensor) -> bool:
-    """Whether kernels may take these: all on a CUDA device, in float32 or below (no kernel computes in float64)."""
-    return has_triton() and all(
-        x.is_cuda and x.dtype in (torch.float32, torch.bfloat16, torch.float16) for x in tensors
-    )
+    """Whether kernels may take these: all on the current CUDA device, where a launch goes whatever it points to, and in
+    float32 or below (no kernel computes in float64).
+    """
+    fit = has_triton() and all(x.is_cuda and x.dtype in (torch.float32, torch.bfloat16, torch.float16) for x in tensors)
+    return fit and {x.device.index for x in tensors} == {torch.cuda.current_device()}
 
 
 def needs_gradient(*tensors: Tensor | None) -> bool:

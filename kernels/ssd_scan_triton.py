@@ -148,13 +148,13 @@ def _states(
 
 @triton.jit(do_not_specialize=["chunks"])
 def _pass(
-    states, sums, initial, final, batch, H, PN, chunks, direction_stride,
+    states, sums, initial, final, batch, H, PN, parts, chunks, direction_stride,
     HAS_INITIAL: tl.constexpr, FORWARD: tl.constexpr, CHUNK: tl.constexpr, AHEAD: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """One program: some elements of the state of one head, chunk after chunk, each replaced by what enters there."""
-    head, direction = tl.program_id(1).to(tl.int64), tl.program_id(2).to(tl.int64)  # of all videos
+    head, direction = (tl.program_id(0) // parts).to(tl.int64), tl.program_id(1).to(tl.int64)  # of all videos
     backward = (direction == 1) | (not FORWARD)
-    element = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    element = tl.program_id(0) % parts * BLOCK + tl.arange(0, BLOCK)
     inside = element < PN
     states += direction * direction_stride + (head // H * chunks * H + head % H) * PN + element
     sums += head * chunks * CHUNK + CHUNK - 1
@@ -310,8 +310,9 @@ def scan(
     )  # fmt: skip
 
     final = x.new_empty(directions, batch, heads, width, size, dtype=torch.float32)
-    _pass[(triton.cdiv(width * size, PASSED_AT_ONCE), batch * heads, directions)](
-        states, sums, initial_state, final, batch, heads, width * size, chunks, states.stride(0),
+    parts = triton.cdiv(width * size, PASSED_AT_ONCE)
+    _pass[(parts * batch * heads, directions)](
+        states, sums, initial_state, final, batch, heads, width * size, parts, chunks, states.stride(0),
         HAS_INITIAL=initial_state is not None, FORWARD=forward, CHUNK=chunk, AHEAD=CHUNKS_AHEAD, BLOCK=PASSED_AT_ONCE,
     )  # fmt: skip
 

@@ -100,7 +100,7 @@ def test_a_skip_weight_may_serve_a_whole_head():
 
 
 def test_step_sizes_keep_their_digits_however_small():
-    given = operands(batch=1, length=20, heads=1, groups=1)
+    given = operands(batch=1, length=20, heads=1, width=32, groups=1, states=32)
     given["steps"] = StepSizes(torch.tensor([-14.0], device=DEVICE), softplus=True)  # about 1e-6
     given |= {"D": None, "z": None}
     assert_near(kernels(given)[0], ssd_scan_plain(**exact(given))[0])
