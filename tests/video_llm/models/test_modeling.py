@@ -111,6 +111,12 @@ def test_videos_of_different_lengths_give_in_one_batch_what_each_gives_alone(red
         assert_close(row[-len(expected) :], expected, rtol=1e-4, atol=1e-4)  # sums in another order
 
 
+@torch.no_grad()
+def test_tokens_put_side_by_side_after_the_reductions_are_counted() -> None:
+    model = tiny_model(reductions=[POOL], project_first=False, projector={"space_to_depth": True})
+    assert model.visual_tokens(frames(5), seconds(5)).flatten().lengths.item() == model.num_visual_tokens(5) == 3
+
+
 def test_a_shuffle_that_leaves_a_rest_is_refused_before_anything_is_seen() -> None:
     model = tiny_model(reductions=[{"name": "shuffle", "merge_len": 3}])
     with pytest.raises(ValueError, match="16 tokens a frame are not groups of 3"):
