@@ -107,7 +107,10 @@ class VideoLLM:
 
     @property
     def _notes(self) -> tuple[str, ...]:
-        return (self._cache.trouble,) if self._cache and self._cache.trouble else ()
+        parts = ", ".join(self.model.config.untrained or ())
+        untrained = f"what this model says means nothing yet: untrained are its {parts}" if parts else ""
+        trouble = self._cache.trouble if self._cache else ""
+        return tuple(note for note in (untrained, trouble) if note)
 
     # --- the stages, in the order in which the pipeline tells them ---
 

@@ -39,6 +39,7 @@ class TvuConfig(PreTrainedConfig):
                     sentence after the video; `groups`, a time before each run of visual tokens that share a span.
     times_in:       `codec`, those times as the model itself writes them; `seconds`, as decimals.
     video_token_id: the id that stands for a visual row in `input_ids`; None until a tokenizer has one.
+    untrained:      parts that are still as they started, at random; whoever trains them takes them off this list.
 
     Raises ValueError for a part that there is not. All other fields are transformers'.
     """
@@ -57,6 +58,7 @@ class TvuConfig(PreTrainedConfig):
     tells_times: str | None = "list"
     times_in: str = "codec"
     video_token_id: int | None = None
+    untrained: list[str] | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
         self.vision_config = self.vision_config or {"name": "efficientnet-lite0", "grid": 7}

@@ -126,6 +126,9 @@ class TvuForConditionalGeneration(PreTrainedModel, GenerationMixin):
         config.video_token_id = tokenizer.convert_tokens_to_ids(VIDEO)
         config.dtype = config.text_config.dtype = dtype
         model = cls(config, language_model, vision_tower)
+        started = {name: next(part.parameters(), None) for name, part in model.named_children()}
+        given = {"language_model"} | ({"vision_tower"} if vision_tower is not None else set())
+        config.untrained = [name for name, weight in started.items() if weight is not None and name not in given]
         _cast(model, dtype)
         model.generation_config = language_model.generation_config
         return model.eval()

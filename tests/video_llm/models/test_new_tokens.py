@@ -86,6 +86,11 @@ def test_a_tokenizer_that_has_the_words_learns_nothing_again() -> None:
     assert torch.equal(again.get_input_embeddings().weight, before)
 
 
+def test_parts_that_nobody_trained_are_named() -> None:
+    _, model, _ = assembled(vocab_size=258)
+    assert model.config.untrained == ["vision_tower", "projector"]
+
+
 @pytest.mark.weights
 @pytest.mark.usefixtures("weights_cache")
 @torch.no_grad()
