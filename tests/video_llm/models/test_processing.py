@@ -136,6 +136,8 @@ def test_frames_that_are_gone_when_the_part_begins_are_left_out() -> None:
     pixels = np.zeros((4, 3, SIDE, SIDE), np.uint8)
     (seen,) = processor.video_processor.seen(pixels, [[0.0, 1.0, 1.0, 2.0]], [Span(1.5, 3.0)])
     assert seen.frames.spans.tolist() == [[1.5, 2.0], [2.0, 3.0]]
+    (seen,) = processor.video_processor.seen(pixels, [[0.0, 1.0, 1.5, 2.0]], [Span(1.5, 3.0)])
+    assert seen.frames.spans.tolist() == [[1.5, 2.0], [2.0, 3.0]]
 
 
 @pytest.mark.parametrize(
