@@ -78,6 +78,33 @@ def causal_attention(q: Tensor, keys: Tensor, values: Tensor, scale: float) -> T
     return out.transpose(1, 2)
 
 
+def append_and_attend(
+    qkv: Tensor,
+    cos: Tensor,
+    sin: Tensor,
+    length: int,
+    keys: Tensor,
+    values: Tensor,
+    scale: float,
+    *,
+    norms: tuple[Tensor, Tensor, float] | None = None,
+) -> Tensor:
+    """`rotate_and_append` and `cached_attention` of one new position of rows that all hold `length` keys, for a CPU.
+
+    What a host that knows the length need not ask, mask or look up for every layer: a tenth of a token's time in a small
+    model. qkv `[R, 1, (H + 2 * G) * D]`; cos, sin float32 `[D]` of the new position; keys, values, norms as above.
+    Returns `[R, 1, H, D]`.
+    """
+    q, k, v = _rotated(qkv, cos[None, None], sin[None, None], keys.shape[1], keys.shape[3], norms)
+    keys[:, :, length] = k[:, 0]
+    values[:, :, length] = v[:, 0]
+    together = q[:, 0].unflatten(1, (keys.shape[1], -1))  # [R, G, H / G, D]: the heads of a group read the same keys
+    seen = functional.scaled_dot_product_attention(
+        together, keys[:, :, : length + 1], values[:, :, : length + 1], scale=scale
+    )
+    return seen.flatten(1, 2)[:, None]
+
+
 def rotate_and_append_plain(
     qkv: Tensor,
     cos: Tensor,

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from tvu.kernels.cache_attention import (
+    append_and_attend,
     cached_attention,
     cached_attention_plain,
     causal_attention,
@@ -93,6 +94,22 @@ def test_even_rows_are_appended_to_as_the_specification_says(lengths):
     q = rotate_and_append(qkv, cos, sin, at, ours[0], ours[1], norms=norms)
     torch.testing.assert_close(q, rotate_and_append_plain(qkv, cos, sin, at, exact[0], exact[1], norms=norms))
     torch.testing.assert_close(ours, exact)
+
+
+@pytest.mark.parametrize("normed", [False, True])
+@pytest.mark.parametrize(("rows", "length"), [(1, 0), (2, 7), (3, 9)])
+def test_one_position_of_even_rows_is_appended_and_attended_at_once(rows, length, normed):
+    heads, groups, width, capacity = 6, 2, 8, 10
+    qkv = torch.randn(rows, 1, (heads + 2 * groups) * width)
+    cos, sin = torch.randn(2, capacity, width)
+    norms = (torch.rand(width), torch.rand(width), 1e-6) if normed else None
+    memory = torch.randn(2, rows, groups, capacity, width)
+    (keys, values), (other_keys, other_values) = memory.clone(), memory.clone()
+    seen = append_and_attend(qkv, cos[length], sin[length], length, keys, values, 0.3, norms=norms)
+    lengths = torch.full((rows,), length)
+    q = rotate_and_append_plain(qkv, cos, sin, lengths, other_keys, other_values, norms=norms)
+    torch.testing.assert_close(seen, cached_attention_plain(q, other_keys, other_values, lengths, 0.3))
+    torch.testing.assert_close([keys, values], [other_keys, other_values])
 
 
 @pytest.mark.parametrize(("new", "length"), [(1, 5), (3, 4)])
