@@ -91,18 +91,33 @@ def append_and_attend(
 ) -> Tensor:
     """`rotate_and_append` and `cached_attention` of one new position of rows that all hold `length` keys, for a CPU.
 
-    What a host that knows the length need not ask, mask or look up for every layer: a tenth of a token's time in a small
-    model. qkv `[R, 1, (H + 2 * G) * D]`; cos, sin float32 `[D]` of the new position; keys, values, norms as above.
-    Returns `[R, 1, H, D]`.
+    Nothing that a host which knows the length need not ask, mask or look up for every layer: in a small model that is a
+    tenth of the time of a token. qkv `[R, 1, (H + 2 * G) * D]`; cos `[D]` of the new position and its `signed` sin;
+    keys, values, norms as above. Returns `[R, 1, H, D]`.
     """
-    q, k, v = _rotated(qkv, cos[None, None], sin[None, None], keys.shape[1], keys.shape[3], norms)
-    keys[:, :, length] = k[:, 0]
-    values[:, :, length] = v[:, 0]
-    together = q[:, 0].unflatten(1, (keys.shape[1], -1))  # [R, G, H / G, D]: the heads of a group read the same keys
+    groups, width = keys.shape[1], keys.shape[3]
+    x = qkv.view(len(qkv), -1, width)  # [R, H + 2 * G, D]
+    turning = x.shape[1] - groups
+    qk = x[:, :turning]
+    if norms is not None:
+        heads = qk.split([turning - groups, groups], dim=1)
+        qk = torch.cat(
+            [functional.rms_norm(y, (width,), w, norms[2]) for y, w in zip(heads, norms[:2], strict=True)], 1
+        )
+    qk = torch.addcmul(qk * cos, qk.roll(width // 2, -1), sin)
+    keys[:, :, length] = qk[:, turning - groups :]
+    values[:, :, length] = x[:, turning:]
+    together = qk[:, : turning - groups].unflatten(1, (groups, -1))  # [R, G, H / G, D]: a group reads the same keys
     seen = functional.scaled_dot_product_attention(
         together, keys[:, :, : length + 1], values[:, :, : length + 1], scale=scale
     )
     return seen.flatten(1, 2)[:, None]
+
+
+def signed(sin: Tensor) -> Tensor:
+    """sin `[..., D]`, its first half negated: what a half turn of the channels is multiplied with."""
+    first, second = sin.chunk(2, dim=-1)
+    return torch.cat([-first, second], dim=-1)
 
 
 def rotate_and_append_plain(

@@ -30,4 +30,4 @@ class HalfWeight:
 
     def product(self, x: Tensor) -> Tensor:
         """x float32 `[..., K]` times the transposed weight: `[..., N]`."""
-        return torch.ops.quantized.linear_dynamic_fp16(x, self._packed)
+        return torch.ops.quantized.linear_dynamic_fp16.default(x, self._packed)

@@ -78,11 +78,6 @@ def linear_add_plain(x: Tensor, weight: Weight, residual: Tensor, bias: Tensor |
     return residual + _product(x, weight, bias)
 
 
-def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
-    """x `[..., C]` over the root of the mean of its squares, times weight `[C]`."""
-    return functional.rms_norm(x, weight.shape, weight, eps)
-
-
 def _product(x: Tensor, weight: Weight, bias: Tensor | None) -> Tensor:
     if isinstance(weight, Tensor):
         return functional.linear(x, weight, bias)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tvu.video_llm.errors import PromptTooLong
 from tvu.video_llm.generation.constraint import Constraint
-from tvu.video_llm.generation.drafts import Drafter
+from tvu.video_llm.generation.drafts import MOST, Drafter
 from tvu.video_llm.generation.language import LanguageModel, Prefix, Workspace
 from tvu.video_llm.generation.next_token import Choice, Chooser, Sampling, contrasted
 from tvu.video_llm.generation.text_stream import TextStream
@@ -28,7 +28,8 @@ class GenerateConfig:
     max_new_tokens: at most so many tokens.
     sampling:       how each is chosen; the likeliest by default.
     stop_texts:     texts that end an answer, which is told without them.
-    stop_ids:       tokens that end an answer, beside the tokenizer's own.
+    stop_ids:       tokens that end an answer, beside the tokenizer's own: those of the model's generation config, which
+                    may name several. Constraints are made with the same ones.
     drafts:         tokens that are guessed ahead of every step and checked by it (see `drafts.py`): the answer stays
                     the same, long ones come sooner. 0 guesses nothing. Seven suit a CPU.
     contrast:       weight of context-aware decoding, which needs the prompt without its video; 0 leaves it out.
@@ -42,8 +43,8 @@ class GenerateConfig:
     contrast: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.max_new_tokens < 1 or not 0 <= self.drafts <= 15 or self.contrast < 0:
-            raise ValueError(f"tokens from 1, drafts from 0 to 15, contrast from 0; not {self}")
+        if self.max_new_tokens < 1 or not 0 <= self.drafts <= MOST or self.contrast < 0:
+            raise ValueError(f"tokens from 1, drafts from 0 to {MOST}, contrast from 0; not {self}")
         if not all(self.stop_texts):
             raise ValueError("an empty text ends nothing")
 
@@ -75,6 +76,8 @@ def generate(
         raise ValueError("contrast needs the prompts without their video, and they need a contrast")
     if without_video is not None and len(without_video.input_ids) != rows:
         raise ValueError(f"{len(without_video.input_ids)} prompts without video for {rows} with it")
+    if constraints is not None and len(constraints) != rows:
+        raise ValueError(f"{len(constraints)} constraints for {rows} prompts")
     prompts = [prompt] if without_video is None else [prompt, without_video]
     longest = max(int(p.lengths.max()) for p in prompts)
     capacity = longest + config.max_new_tokens + config.drafts

@@ -108,8 +108,8 @@ class Generation:
 
     text:      detokenized, without special tokens, up to and without the text that ended it.
     token_ids: what was written, without the token that ended it.
-    log_probs: of each of them, under the distribution that it was chosen from (for a constrained answer: among what
-               was allowed).
+    log_probs: of each of them, at temperature 1 and before top_k and top_p however it was drawn: among what was
+               allowed for a constrained answer, after the contrast for a contrasted one.
     stop:      why it ended.
     steps:     forward passes after the prompt was read; fewer than tokens where guesses were right.
     drafted, accepted: how many tokens were guessed, and how many of those guesses were right.

@@ -40,7 +40,8 @@ class AllowedPieces:
         """Every id that may come next, in ascending order; empty only if no piece can write what must come."""
         if state not in self._allowed:
             ends = self.end_ids if self.grammar.is_final(state) else ()
-            self._allowed[state] = tuple(sorted({*ends, *self._below(self.tree.root, state)}))
+            pieces = set(self._below(self.tree.root, state)).difference(self.end_ids)
+            self._allowed[state] = tuple(sorted(pieces.union(ends)))
         return self._allowed[state]
 
     def advance(self, state: State, piece_id: int) -> State | None:

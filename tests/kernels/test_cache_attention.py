@@ -9,6 +9,7 @@ from tvu.kernels.cache_attention import (
     causal_attention_plain,
     rotate_and_append,
     rotate_and_append_plain,
+    signed,
 )
 
 pytest.importorskip("triton", reason="Triton has wheels for Linux only")
@@ -105,7 +106,7 @@ def test_one_position_of_even_rows_is_appended_and_attended_at_once(rows, length
     norms = (torch.rand(width), torch.rand(width), 1e-6) if normed else None
     memory = torch.randn(2, rows, groups, capacity, width)
     (keys, values), (other_keys, other_values) = memory.clone(), memory.clone()
-    seen = append_and_attend(qkv, cos[length], sin[length], length, keys, values, 0.3, norms=norms)
+    seen = append_and_attend(qkv, cos[length], signed(sin[length]), length, keys, values, 0.3, norms=norms)
     lengths = torch.full((rows,), length)
     q = rotate_and_append_plain(qkv, cos, sin, lengths, other_keys, other_values, norms=norms)
     torch.testing.assert_close(seen, cached_attention_plain(q, other_keys, other_values, lengths, 0.3))

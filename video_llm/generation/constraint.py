@@ -79,7 +79,7 @@ class GrammarConstraint:
         return ids
 
     def after(self, token_id: int) -> "GrammarConstraint":
-        following = None if token_id in self.pieces.end_ids else self._walk(token_id)
+        following = self._walk(token_id)
         if following is None:
             raise ValueError(f"token {token_id} may not follow here")
         return following
@@ -102,7 +102,7 @@ class GrammarConstraint:
         return self.state == SpanGrammar.start and not self.has_blank
 
     def _walk(self, token_id: int) -> "GrammarConstraint | None":
-        symbols = self.pieces.tree.symbols.get(token_id, ())
+        symbols = () if token_id in self.pieces.end_ids else self.pieces.tree.symbols.get(token_id, ())
         state, ticks, tells = self.state, self.ticks, False
         has_blank = self._takes_blank and symbols[:1] == (" ",)
         for symbol in symbols[has_blank:]:

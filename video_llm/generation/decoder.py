@@ -4,14 +4,30 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import accumulate
+from threading import Lock
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from tvu.kernels.cache_attention import cached_attention, causal_attention, rotate_and_append
+from tvu.kernels.cache_attention import (
+    append_and_attend,
+    cached_attention,
+    causal_attention,
+    rotate_and_append,
+    signed,
+)
 from tvu.kernels.half_weight import HalfWeight
-from tvu.kernels.norm_linear import Weight, linear_add, norm_gated_linear, norm_linear
+from tvu.kernels.norm_linear import (
+    Weight,
+    linear_add,
+    linear_add_plain,
+    norm_gated_linear,
+    norm_gated_linear_plain,
+    norm_linear,
+    norm_linear_plain,
+)
 from tvu.video_llm.generation.kv_cache import KVCache
 from tvu.video_llm.generation.language import Prefix
 
@@ -42,11 +58,14 @@ class FusedDecoder:
     """A Llama, Mistral, Qwen2 or Qwen3 of transformers, run by our own loop with the same weights.
 
     model: the transformers model, in the dtype and on the device it shall run in. It keeps working: its weights become
-           views of the joined ones, so nothing is held twice.
+           views of the joined ones, so nothing is held twice. In training mode too, nothing is dropped here.
 
     On a CPU, once enough was generated for it to pay, steps read float32 weights that float16 can hold as float16, for
     half of their bytes more of memory: what is computed is the same.
 
+    Weights may change in place, as an optimizer changes them, between two workspaces; a change through `.data`, which
+    PyTorch does not count, is missed by those 16-bit copies. A model whose weights were replaced (cast, moved, resized,
+    wrapped by adapters) needs a new decoder. Threads may use one decoder on a CPU; on a GPU one at a time.
 
     Raises ValueError for a model that `can_run` refuses.
     """
@@ -64,16 +83,19 @@ class FusedDecoder:
         self._width: int = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         self._eps: float = config.rms_norm_eps
         self._scale = self._width**-0.5
+        self._model = model
         self._rotary = model.model.rotary_emb
         self._tables: dict[int, tuple[Tensor, Tensor]] = {}
         self._spare: _FusedWorkspace | None = None
+        self._lock = Lock()
         self._steps = 0
-        with torch.no_grad():
+        with torch.inference_mode(False), torch.no_grad():  # joined weights can still be trained
             self._layers = [_joined(layer, self._eps) for layer in model.model.layers]
             self._norm: Tensor = model.model.norm.weight.data
             self._table: Tensor = model.model.embed_tokens.weight.data
             self._head: Tensor = _join([model.lm_head.weight])
         self.dtype = self._head.dtype
+        self._places, self._versions = _identity(model)
 
     @cached_property
     def _halved(self) -> tuple[list[_Layer], Weight]:
@@ -101,13 +123,28 @@ class FusedDecoder:
     @contextmanager
     def borrow(self, rows: int, capacity: int) -> Iterator["_FusedWorkspace"]:
         """A workspace; the last one that was given back is used again where it fits, with the steps it has captured."""
-        found, self._spare = self._spare, None
+        with self._lock:
+            self._know_weights()
+            found, self._spare = self._spare, None
         if found is None or found.cache.rows != rows or not capacity <= found.cache.capacity <= 4 * capacity + 4096:
             del found  # before the new one is made: there may not be room for both
             found = _FusedWorkspace(self, self._new_cache(rows, capacity))
-        found.cache.set_lengths([0] * rows)
-        yield found
-        self._spare = found
+        with torch.inference_mode():
+            found.cache.set_lengths([0] * rows)
+        try:
+            yield found
+        finally:
+            self._spare = found
+
+    def _know_weights(self) -> None:
+        """16-bit copies of weights that have changed are forgotten; ValueError where the model has other weights."""
+        places, versions = _identity(self._model)
+        if places != self._places:
+            raise ValueError("the weights of the model were replaced after this decoder was made: make a new one")
+        if versions != self._versions:
+            self._versions = versions
+            self._steps = 0
+            self.__dict__.pop("_halved", None)
 
     def _new_cache(self, rows: int, capacity: int) -> KVCache:
         size = SMALLEST_CAPACITY
@@ -152,6 +189,8 @@ class FusedDecoder:
         self._steps += 1
         pays = self.device.type == "cpu" and ids.numel() <= FEW_ROWS and self._steps > HALVE_AFTER
         layers, head = self._halved if pays else (self._layers, self._head)
+        if self.device.type == "cpu" and ids.shape[1] == 1 and len(set(cache.host_lengths)) == 1:
+            return self._even_step(ids, cache, layers, head)
         x = self._table[ids]
         for index, layer in enumerate(layers):
             keys, values = cache.keys[index], cache.values[index]
@@ -159,6 +198,20 @@ class FusedDecoder:
             q = rotate_and_append(qkv, cos, sin, cache.lengths, keys, values, norms=layer.head_norms)
             x = self._finish(layer, x, cached_attention(q, keys, values, cache.lengths, self._scale))
         return self._logits(x, head)
+
+    def _even_step(self, ids: Tensor, cache: KVCache, layers: Sequence[_Layer], head: Weight) -> Tensor:
+        """The same step for one token of rows of one length, where nothing runs but the arithmetic."""
+        length = cache.host_lengths[0]
+        cos, sin = (table[length] for table in self.tables(cache.capacity))
+        sin = signed(sin)
+        x = self._table[ids]
+        for layer, keys, values in zip(layers, cache.keys, cache.values, strict=True):
+            qkv = norm_linear_plain(x, layer.attention_norm, self._eps, layer.qkv, layer.qkv_bias)
+            seen = append_and_attend(qkv, cos, sin, length, keys, values, self._scale, norms=layer.head_norms)
+            x = linear_add_plain(seen.flatten(2), layer.out, x, layer.out_bias)
+            inner = norm_gated_linear_plain(x, layer.mlp_norm, self._eps, layer.gate_up)
+            x = linear_add_plain(inner, layer.down, x)
+        return norm_linear_plain(x, self._norm, self._eps, head).float()
 
     def _finish(self, layer: _Layer, x: Tensor, seen: Tensor) -> Tensor:
         x = linear_add(seen.flatten(2), layer.out, x, layer.out_bias)
@@ -229,7 +282,10 @@ class _CapturedStep:
 
 
 def can_run(model: Any) -> bool:
-    """Whether `FusedDecoder` computes what this transformers model computes."""
+    """Whether `FusedDecoder` computes what this transformers model computes.
+
+    Layers that are no plain linear ones (adapters, quantised weights) compute more than their weight says.
+    """
     config = model.config
     rope = getattr(config, "rope_parameters", None) or {}
     layers = getattr(config, "layer_types", None) or ["full_attention"]
@@ -243,6 +299,12 @@ def can_run(model: Any) -> bool:
         and rope.get("partial_rotary_factor", 1.0) == 1.0
         and not getattr(model, "quantization_method", None)
         and len({parameter.device for parameter in model.parameters()}) == 1
+        and hasattr(model, "lm_head")
+        and all(
+            type(module) in (nn.Linear, nn.Embedding)
+            for name, module in model.named_modules()
+            if name.endswith(("_proj", "lm_head", "embed_tokens"))
+        )
     )
 
 
@@ -267,13 +329,28 @@ def _joined(layer: Any, eps: float) -> _Layer:
 
 
 def _join(parameters: Sequence[Any]) -> Tensor:
-    """The parameters one under another; each becomes a view of its part."""
+    """The parameters one under another; each becomes a view of its part, unless a decoder has made it one before."""
     if len(parameters) == 1:
         return parameters[0].data
+    first, sizes = parameters[0].data, [len(parameter) for parameter in parameters]
+    ends = accumulate((parameter.numel() for parameter in parameters), initial=first.storage_offset())
+    if all(
+        parameter.is_contiguous()
+        and parameter.data.untyped_storage().data_ptr() == first.untyped_storage().data_ptr()
+        and parameter.storage_offset() == end
+        for parameter, end in zip(parameters, ends, strict=False)
+    ):
+        return first.as_strided((sum(sizes), *first.shape[1:]), first.stride())
     whole = torch.cat([parameter.data for parameter in parameters])
-    for parameter, part in zip(parameters, whole.split([len(p) for p in parameters]), strict=True):
+    for parameter, part in zip(parameters, whole.split(sizes), strict=True):
         parameter.data = part
     return whole
+
+
+def _identity(model: Any) -> tuple[list[int], list[int]]:
+    """Where the weights lie, and how often each has changed since."""
+    weights = list(model.parameters())
+    return [w.data_ptr() for w in weights], [0 if w.is_inference() else w._version for w in weights]
 
 
 def _half(weight: Weight) -> HalfWeight:

@@ -47,9 +47,15 @@ class Chooser:
             self._generator.manual_seed(sampling.seed + row)
 
     def choose(self, logits: Tensor, allowed: Sequence[int] | Tensor | None) -> Choice:
-        """From `logits [V]` float32, among `allowed` ids only (any if None)."""
-        ids = None if allowed is None else torch.as_tensor(allowed, device=logits.device)
+        """From `logits [V]` float32, among `allowed` ids only (any if None).
+
+        Raises ValueError if nothing is allowed, or what the model has no logit for.
+        """
+        ids = None if allowed is None else torch.as_tensor(allowed)
         if ids is not None:
+            if not len(ids) or int(ids.max()) >= len(logits):
+                raise ValueError(f"nothing is allowed, or a token beyond the {len(logits)} that the model knows")
+            ids = ids.to(logits.device)
             logits = logits[ids]
         log_probs = logits.log_softmax(-1)
         place = int(self._place(log_probs))

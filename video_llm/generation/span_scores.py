@@ -109,8 +109,8 @@ def best_spans(
     prefix:      what `read_prefix` gave for the beginning of every row.
 
     Beam search over the ways of writing a span: the probability of one is the product over all its tokens, up to the
-    end of its second time, and a span has the sum over its ways that were found. That sum is exact where no more than
-    `search.beam` unfinished beginnings of more than 1e-6 exist at a time, and a lower bound elsewhere. Scores tell how
+    end of its second time, and a span has the sum over its ways that were found: a lower bound, which lacks only ways
+    that begin with less than 1e-6 where no more than `search.beam` others are unfinished at a time. Scores tell how
     probable a span is, give or take (`search.alike`), where there is one: the grammar leaves no other answer.
 
     Rows are searched one after another, each with `search.beam` rows of the model's memory; what all rows begin with

@@ -44,12 +44,9 @@ class TextStream:
         return piece
 
     def _tell(self) -> str:
-        for stop in self._stop_texts:
-            place = self.text.find(stop)
-            if place >= 0:
-                self.text = self.text[:place]
-                self.is_stopped = True
-        if self.is_stopped:
+        places = [place for stop in self._stop_texts if (place := self.text.find(stop)) >= 0]
+        if places:
+            self.text, self.is_stopped = self.text[: min(places)], True
             return ""
         safe = len(self._final)
         for stop in self._stop_texts:

@@ -35,7 +35,9 @@ class TransformersDecoder:
 
     @contextmanager
     def borrow(self, rows: int, capacity: int) -> Iterator["_RowByRow"]:
-        """A workspace; its rows grow as they are filled."""
+        """A workspace; its rows grow as they are filled. Raises ValueError for a model in training mode."""
+        if self._model.training:
+            raise ValueError("in training mode a model drops some of what it knows and may cache nothing: call eval()")
         yield _RowByRow(self._model, rows, self.can_rewind)
 
 
@@ -49,17 +51,15 @@ class _RowByRow:
     def prefill(self, row: int, embeddings: Tensor) -> Tensor:
         logits = self._read(row, inputs_embeds=embeddings[None])
         self._lengths[row] += len(embeddings)
-        return logits[0, -1].float()
+        return logits[0, -1]
 
     @torch.inference_mode()
     def step(self, ids: Tensor) -> Tensor:
-        for cache, length in zip(self._caches, self._lengths, strict=True):
-            if self._can_rewind and cache.get_seq_length() > length:
-                cache.crop(length - cache.get_seq_length())  # told as how many to remove
+        self._trim()
         device = self._model.get_input_embeddings().weight.device
         return torch.cat(
             [self._read(row, input_ids=new[None].to(device), logits_to_keep=len(new)) for row, new in enumerate(ids)]
-        ).float()
+        )
 
     def advance(self, counts: Sequence[int]) -> None:
         self._lengths = [length + n for length, n in zip(self._lengths, counts, strict=True)]
@@ -80,12 +80,13 @@ class _RowByRow:
         """Forget what the last step read and `advance` did not keep."""
         for cache, length in zip(self._caches, self._lengths, strict=True):
             if self._can_rewind and cache.get_seq_length() > length:
-                cache.crop(length)
+                cache.crop(length - cache.get_seq_length())  # told as how many to remove
 
     def _read(self, row: int, *, logits_to_keep: int = 1, **inputs: Tensor) -> Tensor:
         cache = self._caches[row]
         new = next(iter(inputs.values())).shape[1]
         place = torch.arange(cache.get_seq_length(), cache.get_seq_length() + new, device=self._model.device)
-        return self._model(
+        logits: Tensor = self._model(
             **inputs, position_ids=place[None], past_key_values=cache, use_cache=True, logits_to_keep=logits_to_keep
         ).logits
+        return logits.to(self._model.device, torch.float32)  # the head may lie on another device than the first layers

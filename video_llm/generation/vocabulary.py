@@ -16,10 +16,9 @@ def pieces_of(tokenizer: Any, time_tokens: Iterable[str] = ()) -> list[str | Non
     Time tokens stay whole, even where the vocabulary calls them special.
     """
     whole = set(time_tokens)
-    names = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
     return [
         name if name in whole else _decoded(spelled)
-        for name, spelled in zip(names, spelled_bytes(tokenizer), strict=True)
+        for name, spelled in zip(_names(tokenizer), spelled_bytes(tokenizer), strict=True)
     ]
 
 
@@ -29,7 +28,7 @@ def spelled_bytes(tokenizer: Any) -> list[bytes | None]:
     Byte-level BPE writes a letter for every byte (`Ġa` is " a", `Ċ` a new line), sentencepiece vocabularies write `▁`
     for a blank and `<0x0A>` for a byte; added tokens, and everything in other vocabularies, stand for themselves.
     """
-    names = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+    names = _names(tokenizer)
     added = tokenizer.added_tokens_decoder
     special = {*tokenizer.all_special_ids, *(i for i, token in added.items() if token.special)}
     letters = {letter for i, name in enumerate(names) if name and i not in added for letter in name}
@@ -38,6 +37,14 @@ def spelled_bytes(tokenizer: Any) -> list[bytes | None]:
         None if name is None or i in special else name.encode() if i in added else spell(name)
         for i, name in enumerate(names)
     ]
+
+
+def _names(tokenizer: Any) -> list[str | None]:
+    """Of every id; None for those that a vocabulary with holes leaves out, which its length does not count."""
+    names: list[str | None] = [None] * (1 + max(tokenizer.get_vocab().values()))
+    for name, token_id in tokenizer.get_vocab().items():
+        names[token_id] = name
+    return names
 
 
 def _byte_level(name: str) -> bytes:

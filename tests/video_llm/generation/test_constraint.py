@@ -171,6 +171,27 @@ def test_a_blank_may_come_before_the_first_time_and_only_there():
         led.after(ids["▁"])
 
 
+def test_a_token_that_ends_answers_is_not_allowed_within_one():
+    tokenizer = letters()
+    ids = tokenizer.get_vocab()
+    limit = GrammarConstraint.of(TextTimes(), 30.0, tokenizer, stop_ids=[ids["5"]])
+    for piece in "12.0 - 14.0 seconds":
+        assert ids["5"] not in limit.allowed()
+        limit = limit.after(ids[piece])
+    assert {ids["5"], ids["</s>"]} <= set(limit.allowed())
+
+
+def test_every_answer_has_a_constraint_of_its_own():
+    with pytest.raises(ValueError, match="1 constraints for 2 prompts"):
+        generate(text_prompt([[1], [2]]), FusedDecoder(tiny("llama")), letters(), constraints=[None])
+
+
+def test_pieces_beyond_a_hole_in_the_vocabulary_are_found():
+    tokenizer = letters()
+    tokenizer.get_vocab = lambda: {"a": 12, "</s>": 0, "<t0>": 70}
+    assert pieces_of(tokenizer, ["<t0>"])[69:] == [None, "<t0>"]
+
+
 def test_a_vocabulary_without_the_time_tokens_is_refused():
     with pytest.raises(ValueError, match="cannot write a time"):
         GrammarConstraint.of(LitaTimeTokens(), DURATION, letters())

@@ -133,6 +133,15 @@ def test_quantised_and_spread_models_are_refused():
     assert not can_run(spread)
 
 
+def test_layers_that_compute_more_than_their_weight_says_are_refused():
+    class Adapted(torch.nn.Linear):
+        pass
+
+    model = tiny("llama")
+    model.model.layers[1].self_attn.q_proj = Adapted(32, 32, bias=False)
+    assert not can_run(model)
+
+
 @pytest.mark.parametrize("family", ["llama", "qwen3"])
 def test_the_adopted_model_still_works_and_saves(family, tmp_path):
     model = tiny(family)
@@ -142,6 +151,56 @@ def test_the_adopted_model_still_works_and_saves(family, tmp_path):
     assert torch.equal(logits_of(model, ids), before)
     model.save_pretrained(tmp_path)
     assert torch.equal(logits_of(type(model).from_pretrained(tmp_path), ids), before)
+
+
+def test_decoders_of_one_model_hold_its_weights_together():
+    model = tiny("llama")
+    first, second = FusedDecoder(model), FusedDecoder(model)
+    assert first._layers[0].qkv.data_ptr() == second._layers[0].qkv.data_ptr()
+    with first.borrow(1, 8) as one, second.borrow(1, 8) as other:
+        assert torch.equal(read(one, first, 0, [1, 2]), read(other, second, 0, [1, 2]))
+
+
+def test_the_adopted_model_can_still_be_trained_and_steps_see_what_it_learns(monkeypatch):
+    monkeypatch.setattr(decoder, "HALVE_AFTER", 0)  # which copies weights
+    model = tiny("llama")
+    for parameter in model.parameters():
+        parameter.data = parameter.half().float()
+    with torch.inference_mode():
+        language = FusedDecoder(model)
+
+    def step():
+        with language.borrow(1, 8) as workspace:
+            read(workspace, language, 0, [1, 2])
+            return workspace.step(torch.tensor([[3]]))[0, 0].clone()
+
+    torch.testing.assert_close(step(), logits_of(model, [1, 2, 3])[-1], **CLOSE)
+    model(torch.tensor([[1, 2, 3]])).logits[..., 5].sum().backward()
+    torch.optim.SGD(model.parameters(), 0.01).step()
+    torch.testing.assert_close(step(), logits_of(model, [1, 2, 3])[-1], **CLOSE)
+
+
+@pytest.mark.parametrize("replace", [lambda model: model.resize_token_embeddings(70), lambda model: model.double()])
+def test_a_model_whose_weights_were_replaced_needs_a_new_decoder(replace):
+    model = tiny("llama")
+    language = FusedDecoder(model)
+    replace(model)
+    with pytest.raises(ValueError, match="make a new one"), language.borrow(1, 8):
+        pass
+    with FusedDecoder(model).borrow(1, 8):
+        pass
+
+
+def test_a_model_in_training_mode_is_fused_as_it_speaks_and_else_refused():
+    model = tiny("llama", attention_dropout=0.5)
+    ids = some_ids(9)[0]
+    expected = logits_of(model, ids)[-1]
+    model.train()
+    language = FusedDecoder(model)
+    with language.borrow(1, 16) as workspace:
+        torch.testing.assert_close(read(workspace, language, 0, ids), expected, **CLOSE)
+    with pytest.raises(ValueError, match="training mode"), TransformersDecoder(model).borrow(1, 16):
+        pass
 
 
 def test_rows_of_different_lengths_do_not_see_each_other():
@@ -228,7 +287,7 @@ def test_rows_change_places(decoder_of):
     with language.borrow(3, 32) as workspace:
         read(workspace, language, 0, ids)
         workspace.reorder([0, 0, 0])
-        workspace.step(torch.tensor([[1], [2], [3]]))
+        workspace.step(torch.tensor([[1, 9], [2, 9], [3, 9]]))
         workspace.advance([1, 1, 1])
         workspace.reorder([2, 0, 0], since=11)
         told = workspace.step(torch.tensor([[4], [5], [6]]))
@@ -245,6 +304,18 @@ def test_a_workspace_is_used_again_and_never_shared():
     with language.borrow(2, 30) as again:
         assert again.cache.keys.data_ptr() in (memory, second.cache.keys.data_ptr())
         assert again.cache.host_lengths == [0, 0]
+
+
+def test_a_workspace_outlives_a_question_that_failed():
+    language = FusedDecoder(tiny("llama"))
+    with pytest.raises(ValueError, match="empty"):
+        generate(text_prompt([[5], []]), language, letters(), GenerateConfig(4))
+    memory = language._spare.cache.keys.data_ptr()
+    with language.borrow(2, 40) as workspace:
+        assert workspace.cache.keys.data_ptr() == memory
+        torch.testing.assert_close(
+            read(workspace, language, 1, [5, 6]), logits_of(language._model, [5, 6])[-1], **CLOSE
+        )
 
 
 def test_steps_write_into_the_cache_that_is_there():

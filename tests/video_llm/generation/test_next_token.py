@@ -47,6 +47,12 @@ def test_probabilities_are_those_among_what_is_allowed():
     assert Chooser(Sampling(5.0, seed=1), 0, CPU).choose(logits, torch.tensor([3])).token_id == 3
 
 
+@pytest.mark.parametrize("allowed", [[], [2, 4], torch.tensor([4])])
+def test_there_must_be_something_allowed_that_the_model_knows(allowed):
+    with pytest.raises(ValueError, match="beyond the 4"):
+        Chooser(Sampling(), 0, CPU).choose(torch.zeros(4), allowed)
+
+
 @pytest.mark.parametrize("drafts", [0, 3])
 def test_a_seed_makes_an_answer_again(drafts):
     def told(seed):

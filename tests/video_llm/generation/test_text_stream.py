@@ -85,6 +85,12 @@ def test_an_answer_ends_before_a_text_that_ends_it_and_nothing_of_that_is_told(s
     assert stream.is_stopped == (told != text)
 
 
+def test_the_first_of_two_texts_that_end_an_answer_ends_it():
+    stream = TextStream(sentencepiece(["a▁b▁c"]), ("c", "b c"))
+    assert stream.add(259) == ""
+    assert stream.text == "a "
+
+
 def test_what_may_begin_a_stop_text_is_held_back():
     tokenizer = letters()
     pieces, _ = streamed(tokenizer, tokenizer.convert_tokens_to_ids(list("ab stay")), ("stop",))
