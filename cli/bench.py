@@ -132,6 +132,7 @@ def kernels(
 
     if not cuda_devices():
         raise BackendError("this machine has no CUDA device to time kernels on", hint="tvu bench temporal needs none")
+    from tvu.kernels import decoder_speed
     from tvu.kernels.bench import SIZES, measure
 
     for row in measure(frames or SIZES, compiled=compiled):
@@ -141,3 +142,9 @@ def kernels(
         times = "  ".join(f"{name} {time:.4f}" for name, time in row.milliseconds.items())
         shares = f"{row.of_ceiling:4.0%} of the read ceiling, {row.ratio:.2f} x the best other"
         print(f"{row.op:34} {row.shape!s:26} {times} ms  {shares}", flush=True)
+    for step in decoder_speed.measure():
+        if as_json:
+            print(json.dumps(asdict(step)), flush=True)
+        else:
+            told = f"{step.microseconds:9.1f} us  {step.of_ceiling:4.0%} of the read ceiling"
+            print(f"one token of a 7B model: {step.op:36} {told}", flush=True)
