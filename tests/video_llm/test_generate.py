@@ -66,7 +66,8 @@ def expected_of(model: Any, rows: list[list[int]]) -> list[tuple[int, ...]]:
 
 def written(spoken: Spoken, rows: list[list[int]], language: Any = None, **options: Any) -> list[tuple[int, ...]]:
     prefix = options.pop("prefix", None)
-    config = GenerateConfig(max_new_tokens=NEW_TOKENS, **options)
+    end = spoken.model.generation_config.eos_token_id  # the tokenizer's own, unless a converter lost it
+    config = GenerateConfig(max_new_tokens=NEW_TOKENS, stop_ids=(end,), **options)
     told = generate(text_prompt(rows), language or spoken.language, spoken.tokenizer, config, prefix=prefix)
     return [generation.token_ids for generation in told]
 
