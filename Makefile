@@ -14,7 +14,7 @@ demo: setup
 	$(BIN)/tvu ask samples/postcard.mp4 "when do we see the penguin?"
 
 test: lint
-	$(BIN)/tvu models pull scout
+	$(BIN)/tvu models pull scout smollm2-135m
 	$(BIN)/pytest -q
 
 setup: $(VENV)/.installed
