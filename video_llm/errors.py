@@ -7,6 +7,10 @@ class VideoError(TvuError):
     """The file cannot be read as a video; exit code 3."""
 
 
+class BenchmarkError(TvuError):
+    """Data of a benchmark, or predictions for it, are missing or not in their format; exit code 3."""
+
+
 class OutputError(TvuError):
     """An output cannot be written: no permission, no room on the disk, no such folder; exit code 5."""
 

@@ -1,0 +1,1 @@
+"""Benchmarks: the official scores, on the official data layouts, for any model of tvu."""
