@@ -12,6 +12,12 @@ from tvu.video_llm.runtime import quiet_threads
 
 quiet_threads()  # before anything loads torch: small tensors on busy cores are slow when threads spin
 
+import torch  # noqa: E402
+
+if not torch.cuda.is_available():
+    # Triton reads this while it is imported, and any library may import it: without a GPU kernels are interpreted.
+    os.environ["TRITON_INTERPRET"] = "1"
+
 Tvu = Callable[..., subprocess.CompletedProcess[str]]
 
 
