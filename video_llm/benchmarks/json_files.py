@@ -1,0 +1,41 @@
+"""JSON files that others wrote, and what is wrong with them."""
+
+import gzip
+import json
+import zlib
+from pathlib import Path
+
+from tvu.video_llm.benchmarks.types import Json
+from tvu.video_llm.errors import BenchmarkError
+
+MOST_BYTES = 1 << 30  # of the text of one file
+LARGEST = 1e12
+
+
+def read_json(path: Path) -> Json:
+    """What is in a JSON file, gzipped or not, whatever its name. Raises BenchmarkError if that cannot be told."""
+    try:
+        with path.open("rb") as file:
+            is_gzip = file.read(2) == b"\x1f\x8b"
+        with gzip.open(path) if is_gzip else path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except FileNotFoundError as error:
+        raise BenchmarkError(f"there is no file {path}") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise BenchmarkError(f"{path} cannot be read: {error}", hint="is it cut off?") from error
+    if len(content) > MOST_BYTES:
+        raise BenchmarkError(f"{path} holds more than {MOST_BYTES >> 30} GiB of text")
+    try:
+        return json.loads(content.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise BenchmarkError(f"{path} is no JSON in UTF-8: {error}", hint="is it cut off?") from error
+
+
+def is_number(value: Json) -> bool:
+    """Whether it is a number that can be a time or a score: finite, of a sensible size, and not true or false."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
+
+
+def malformed(path: Path, what: str) -> BenchmarkError:
+    """The error about a file that is no such file; `what` goes on from its name."""
+    return BenchmarkError(f"{path.name} {what}", hint="`tvu bench list` tells where the official files are")
