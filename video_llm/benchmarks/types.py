@@ -155,7 +155,10 @@ class AskConfig:
 class Benchmark(Protocol):
     """A set of items, how they are asked, and how the answers are scored."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """As the command line and the records of a run have it."""
+        ...
 
     def read(self, data: Path) -> Sequence[Item]:
         """All items of the set under `data`, in the official order. Raises BenchmarkError where it is not there."""
