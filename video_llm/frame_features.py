@@ -53,6 +53,11 @@ class Seen:
     tokens: VisualTokens
     motion: Motion | None = None
 
+    @property
+    def frame_seconds(self) -> tuple[float, ...]:
+        """When each frame of the vision tower begins to be seen, file seconds."""
+        return tuple(self.tokens.spans[0, :, 0].tolist())
+
 
 @dataclass(frozen=True)
 class _Known:

@@ -10,7 +10,7 @@ from tvu.video_llm.decode import open_video
 from tvu.video_llm.parse import parse_groundings, readable
 from tvu.video_llm.questions import EVENTS, Seeking
 from tvu.video_llm.sample import SamplingConfig
-from tvu.video_llm.types import Answer, Decoder, Grounding, VideoClip, VideoModel
+from tvu.video_llm.types import Answer, Decoder, Grounding, Request, VideoClip, VideoModel
 
 if TYPE_CHECKING:
     from tvu.video_llm.types import Prompt
@@ -58,7 +58,24 @@ def answer_question(video: str | Path, question: str, model: "VideoLLM", config:
     prompt = model.build_prompt([question], tokens, seen)
     (generation,) = model.generate(prompt, [question])
     groundings = parse_groundings(generation, clip.span, model.processor)
-    return Answer(question, readable(generation.text, clip.span, model.codec), groundings, model.name)
+    text = readable(generation.text, clip.span, model.codec)
+    return Answer(question, text, groundings, model.name, prompt=model.told(prompt), frame_seconds=seen.frame_seconds)
+
+
+def write_reply(
+    clip: VideoClip, request: Request, model: "VideoLLM", sampling: SamplingConfig | None, max_new_tokens: int
+) -> Answer:
+    """What a Video-LLM writes after `request` about a clip that is seen at once: the likeliest text, to the character.
+
+    sampling: None looks as the model was trained. Raises VideoError, and PromptTooLong.
+    """
+    frames = model.sample_frames(clip, sampling)
+    seen = model.encode_frames(frames)
+    tokens = model.encode_time(seen)
+    tokens = model.compress_tokens(tokens, seen)
+    prompt = model.build_prompt([request], tokens, seen)
+    text = model.likeliest_text(prompt, max_new_tokens)
+    return Answer(request.user, text, (), model.name, prompt=model.told(prompt), frame_seconds=seen.frame_seconds)
 
 
 def ground_queries(

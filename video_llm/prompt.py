@@ -1,5 +1,6 @@
 """Build the prompt: what a Video-LLM of ours is asked, around what it sees."""
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from torch.nn.utils.rnn import pad_sequence
 from tvu.temporal.types import VisualTokens
 from tvu.video_llm.models.new_tokens import VIDEO
 from tvu.video_llm.models.video_processing import SeenVideo, TimedFrames
-from tvu.video_llm.types import Prompt
+from tvu.video_llm.types import Prompt, Request
 
 if TYPE_CHECKING:
     from tvu.video_llm.frame_features import Seen
@@ -19,9 +20,12 @@ if TYPE_CHECKING:
 NO_PIXELS = np.empty((0, 3, 1, 1), np.uint8)  # a prompt holds times and places, the pixels have become tokens
 
 
-def build_prompt(questions: Sequence[str], tokens: VisualTokens, seen: "Seen", processor: "TvuProcessor") -> Prompt:
+def build_prompt(
+    questions: Sequence[str | Request], tokens: VisualTokens, seen: "Seen", processor: "TvuProcessor"
+) -> Prompt:
     """One prompt for each question, all of them about the same video, in the model's own form of a conversation.
 
+    questions: a text alone is the user's turn.
     tokens: what the model gets of the video, at the width of its language model.
     seen:   what they were made of; the times that the model is told are those of its frames.
     """
@@ -30,7 +34,7 @@ def build_prompt(questions: Sequence[str], tokens: VisualTokens, seen: "Seen", p
     return _prompt([_conversation(question, processor, video) for question in questions], processor, tokens)
 
 
-def build_prompt_without_video(questions: Sequence[str], processor: "TvuProcessor") -> Prompt:
+def build_prompt_without_video(questions: Sequence[str | Request], processor: "TvuProcessor") -> Prompt:
     """The same questions without a video: what context-aware decoding holds against them."""
     return _prompt([_conversation(question, processor) for question in questions], processor)
 
@@ -49,10 +53,27 @@ def begins_with(prompt: Prompt, beginning: Prompt) -> bool:
     return goes_on and bool((prompt.input_ids[:, :length] == beginning.input_ids).all())
 
 
-def _conversation(question: str, processor: "TvuProcessor", video: SeenVideo | None = None) -> str:
-    parts = [*([] if video is None else [{"type": "video"}]), {"type": "text", "text": question}]
-    turns: Any = [{"role": "user", "content": parts}]
-    text: str = processor.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+def prompt_text(prompt: Prompt, processor: "TvuProcessor") -> str:
+    """The first row of a prompt as it is read, with one `<|video|>` for each run of visual tokens."""
+    text: str = processor.tokenizer.decode(prompt.input_ids[0, : int(prompt.lengths[0])])
+    return re.sub(f"(?:{re.escape(VIDEO)})+", VIDEO, text)
+
+
+def _conversation(question: str | Request, processor: "TvuProcessor", video: SeenVideo | None = None) -> str:
+    request = Request(question) if isinstance(question, str) else question
+    turns: list[Any] = []
+    if request.system:
+        turns.append({"role": "system", "content": [{"type": "text", "text": request.system}]})
+    parts = [*([] if video is None else [{"type": "video"}]), {"type": "text", "text": request.user}]
+    turns.append({"role": "user", "content": parts})
+    if request.prefill:
+        turns.append({"role": "assistant", "content": [{"type": "text", "text": request.prefill}]})
+    text: str = processor.apply_chat_template(
+        turns,
+        tokenize=False,
+        add_generation_prompt=not request.prefill,
+        continue_final_message=bool(request.prefill),
+    )
     return text if video is None else text.replace(VIDEO, processor.video_text(video), 1)
 
 

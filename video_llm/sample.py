@@ -21,6 +21,7 @@ class SamplingConfig:
     keyframes_only: look at the pictures that decode without others, and at no other times: many times cheaper, and
         spaced as the encoder chose.
     batch_frames: frames in a batch at most.
+    at_seconds: the times to look at, file seconds that do not decrease; then the fields above say nothing of when.
     """
 
     fps: float = 4.0
@@ -28,6 +29,7 @@ class SamplingConfig:
     max_frames: int | None = None
     keyframes_only: bool = False
     batch_frames: int = 32
+    at_seconds: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         if not self.fps > 0:
@@ -36,6 +38,8 @@ class SamplingConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, not {value}")
+        if self.at_seconds is not None and (not self.at_seconds or list(self.at_seconds) != sorted(self.at_seconds)):
+            raise ValueError(f"at_seconds are times that do not decrease, not {self.at_seconds}")
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,9 @@ class Watch:
 
 
 def sampling_times(clip: VideoClip, config: SamplingConfig) -> NDArray[np.float64]:
-    """float64 `[T]` file seconds inside the clip's span, increasing; never empty."""
+    """float64 `[T]` file seconds, increasing and inside the clip's span unless the config names them; never empty."""
+    if config.at_seconds is not None:
+        return np.array(config.at_seconds)
     if config.keyframes_only:
         clock = clock_of(clip)
         keys = clock.pts_seconds[clock.is_key]

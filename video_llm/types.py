@@ -98,6 +98,19 @@ class Prompt:
             raise ValueError(f"{len(self.visual.features)} videos for {rows} prompts")
 
 
+@dataclass(frozen=True)
+class Request:
+    """What a language model is asked, in more words than a question.
+
+    user:    the turn beside the video. system: what is told before it, where anything is.
+    prefill: how the answer begins; the model goes on from there, and what it writes does not hold it.
+    """
+
+    user: str
+    system: str = ""
+    prefill: str = ""
+
+
 StopReason = Literal["end", "stop-text", "length"]
 """Why a model stopped: it ended its answer, wrote one of the texts that end one, or was out of tokens."""
 
@@ -177,7 +190,11 @@ class Timing:
 
 @dataclass(frozen=True)
 class Answer:
-    """What one question about one clip came to; `groundings` best first, empty where nothing was found."""
+    """What one question about one clip came to; `groundings` best first, empty where nothing was found.
+
+    prompt:        what a language model read, a mark for each run of visual tokens; empty where there is none.
+    frame_seconds: when the frames appear that were looked at, file seconds; empty where the model does not tell.
+    """
 
     question: str
     text: str
@@ -186,6 +203,8 @@ class Answer:
     timing: Timing = field(default_factory=Timing)
     notes: tuple[str, ...] = ()  # what the user should know of this answer, e.g. a channel that could not run
     curves: tuple[ScoreCurve, ...] = ()  # for drawing; empty from models that give none
+    prompt: str = ""
+    frame_seconds: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         scores = [g.score for g in self.groundings]

@@ -1,7 +1,7 @@
 """A Video-LLM as a model of tvu: its stages, each in its turn told by `pipeline.py`, and what they remember."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -28,12 +28,18 @@ from tvu.video_llm.models.modeling import TvuForConditionalGeneration
 from tvu.video_llm.models.parts import build_codec
 from tvu.video_llm.models.processing import TvuProcessor
 from tvu.video_llm.parse import in_words, moved
-from tvu.video_llm.pipeline import Report, be_silent
-from tvu.video_llm.prompt import begins_with, build_prompt, build_prompt_without_video, shared_beginning
+from tvu.video_llm.pipeline import Report, be_silent, write_reply
+from tvu.video_llm.prompt import (
+    begins_with,
+    build_prompt,
+    build_prompt_without_video,
+    prompt_text,
+    shared_beginning,
+)
 from tvu.video_llm.questions import NO, YES
 from tvu.video_llm.sample import SamplingConfig
 from tvu.video_llm.stopwatch import Stage, Stopwatch
-from tvu.video_llm.types import Answer, Generation, Grounding, Prompt, VideoClip, VideoModel
+from tvu.video_llm.types import Answer, Generation, Grounding, Prompt, Request, VideoClip, VideoModel
 from tvu.video_llm.windows import WindowConfig
 
 T = TypeVar("T")
@@ -55,6 +61,18 @@ class VideoLLMConfig:
     search: SpanSearch = field(default_factory=SpanSearch)
     windows: WindowConfig = field(default_factory=WindowConfig)
     least_score: float = 0.1
+
+
+@dataclass
+class Looked:
+    """What a search over a video looked at, file seconds, and the prompt that it began with."""
+
+    first_prompt: str = ""
+    frame_seconds: set[float] = field(default_factory=set)
+
+    def add(self, prompt: str, frame_seconds: Iterable[float]) -> None:
+        self.first_prompt = self.first_prompt or prompt
+        self.frame_seconds.update(frame_seconds)
 
 
 class VideoLLM:
@@ -86,20 +104,47 @@ class VideoLLM:
         self._features = FrameFeatures(model, cache, self.stopwatch, report)
         self._carried: CarriedTime | None = None
         self._memory: dict[str, tuple[Any, Any]] = {}
+        self._looked = Looked()
 
     # --- the protocol of every model ---
 
     def answer(self, clip: VideoClip, question: str) -> Answer:
         """What the model says, and the spans that it tells. Raises VideoError, and PromptTooLong."""
+        self._looked = Looked()
         answer = answer_in_windows(clip, question, self)
         return replace(answer, timing=self.stopwatch.read(), notes=self._notes)
 
     def find(self, clip: VideoClip, queries: Sequence[str]) -> list[Answer]:
-        """The likeliest spans of each query; the time that all of them took is told with the first."""
+        """The likeliest spans of each query; the time that all of them took is told with the first.
+
+        The prompt of all answers is the first that was read; their frames are those of every window looked at.
+        """
+        self._looked = Looked()
         answers = []
         for query, found in zip(queries, ground_in_windows(clip, queries, self), strict=True):
-            answers.append(Answer(query, in_words(found), tuple(found), self.name, self.stopwatch.read(), self._notes))
+            answers.append(
+                Answer(
+                    query,
+                    in_words(found),
+                    tuple(found),
+                    self.name,
+                    self.stopwatch.read(),
+                    self._notes,
+                    prompt=self._looked.first_prompt,
+                    frame_seconds=tuple(sorted(self._looked.frame_seconds)),
+                )
+            )
         return answers
+
+    def write(
+        self, clip: VideoClip, request: Request, *, sampling: SamplingConfig | None = None, max_new_tokens: int
+    ) -> Answer:
+        """What the model writes after `request`, to the character; the clip is seen at once, however long it is.
+
+        Raises VideoError, and PromptTooLong.
+        """
+        answer = write_reply(clip, request, self, sampling, max_new_tokens)
+        return replace(answer, timing=self.stopwatch.read(), notes=self._notes)
 
     def ground(self, clip: VideoClip, queries: Sequence[str]) -> list[list[Grounding]]:
         """The spans alone, best first."""
@@ -120,7 +165,9 @@ class VideoLLM:
         side = max(self.model.vision_tower.side, fast.get("side", 224) if fast else 0)
         sampling = replace(sampling or self.sampling, max_side=_longer_side(clip, side))
         motion = (
-            None if fast is None else replace(sampling, fps=fast.get("fps", 8.0), max_frames=None, keyframes_only=False)
+            None
+            if fast is None
+            else replace(sampling, fps=fast.get("fps", 8.0), max_frames=None, keyframes_only=False, at_seconds=None)
         )
         return Frames(clip, sampling, motion)
 
@@ -139,11 +186,17 @@ class VideoLLM:
         """Fewer of them, at the width of the language model, and those of the fast path behind."""
         return self._once("few", tokens, lambda: self._compress(tokens, seen))
 
-    def build_prompt(self, questions: Sequence[str], tokens: VisualTokens, seen: Seen) -> Prompt:
+    def build_prompt(self, questions: Sequence[str | Request], tokens: VisualTokens, seen: Seen) -> Prompt:
         """A prompt for each question, in the model's own form of a conversation."""
         any_two = ("A", "B")
         self._once("beginning", tokens, lambda: shared_beginning(build_prompt(any_two, tokens, seen, self.processor)))
-        return build_prompt(questions, tokens, seen, self.processor)
+        prompt = build_prompt(questions, tokens, seen, self.processor)
+        self._looked.add(self.told(prompt), seen.frame_seconds)
+        return prompt
+
+    def told(self, prompt: Prompt) -> str:
+        """The first row of a prompt in words."""
+        return prompt_text(prompt, self.processor)
 
     def generate(self, prompt: Prompt, questions: Sequence[str]) -> list[Generation]:
         """Free text for each row of the prompt."""
@@ -152,6 +205,13 @@ class VideoLLM:
             blind = build_prompt_without_video(questions, self.processor) if config.contrast else None
             prefix = self._prefix(prompt)
             return generate(prompt, self.language, self.tokenizer, config, prefix=prefix, without_video=blind)
+
+    def likeliest_text(self, prompt: Prompt, max_new_tokens: int) -> str:
+        """What the model writes after the only row of the prompt, each token the likeliest, whatever its own config."""
+        with self._timed("generate_s"):
+            config = GenerateConfig(max_new_tokens=max_new_tokens, stop_ids=self._stop_ids)
+            (told,) = generate(prompt, self.language, self.tokenizer, config, prefix=self._prefix(prompt))
+        return told.text
 
     def best_spans(self, prompt: Prompt, part: Span) -> list[list[ScoredSpan]]:
         """The likeliest spans of each row in file seconds; none where `part` is too short for the model to tell one."""

@@ -16,6 +16,7 @@ from tvu.video_llm.generate import GenerateConfig
 from tvu.video_llm.generation.span_scores import SpanSearch
 from tvu.video_llm.pipeline import PipelineConfig, answer_question, answer_questions, find_moments, ground_queries
 from tvu.video_llm.sample import SamplingConfig
+from tvu.video_llm.types import Request
 from tvu.video_llm.video_llm import VideoLLMConfig
 
 BRIEF = VideoLLMConfig(least_score=0.0, generation=GenerateConfig(max_new_tokens=12))
@@ -133,3 +134,18 @@ def test_the_probability_of_yes_is_one(video: Path) -> None:
     tokens = model.compress_tokens(model.encode_time(seen), seen)
     (yes, other) = model.probability_of_yes(model.build_prompt(["Is it a dog?", "Is it?"], tokens, seen))
     assert 0 < yes < 1 and 0 < other < 1 and yes != other
+
+
+def test_an_answer_tells_what_was_read_and_which_frames_were_seen(video: Path) -> None:
+    answer = tiny_video_llm(BRIEF).answer(open_video(video), "What happens?")
+    assert "<|video|>" in answer.prompt and "What happens?" in answer.prompt and len(answer.frame_seconds) == 12
+    (found,) = tiny_video_llm(BRIEF).find(open_video(video), ["a dog"])
+    assert "a dog" in found.prompt and found.frame_seconds == answer.frame_seconds
+
+
+def test_what_a_model_writes_after_a_request_is_told_to_the_character(video: Path) -> None:
+    looks = SamplingConfig(at_seconds=(0.5, 2.0, 4.0))
+    request = Request("Which one?", prefill="Best option:(")
+    answer = tiny_video_llm(BRIEF).write(open_video(video), request, sampling=looks, max_new_tokens=3)
+    assert answer.frame_seconds == pytest.approx((0.5, 2.0, 4.0), abs=0.05)
+    assert answer.prompt.endswith("Best option:(") and answer.text

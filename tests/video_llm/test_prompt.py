@@ -5,9 +5,9 @@ from tests.video_llm.media.drawing import draw_video
 from tests.video_llm.tiny_video_llm import tiny_video_llm
 from tvu.video_llm.decode import open_video
 from tvu.video_llm.models.new_tokens import VIDEO
-from tvu.video_llm.prompt import begins_with, build_prompt_without_video, shared_beginning
+from tvu.video_llm.prompt import begins_with, build_prompt_without_video, prompt_text, shared_beginning
 from tvu.video_llm.questions import captions_request, highlights_request, moment_question, presence_question
-from tvu.video_llm.types import Prompt
+from tvu.video_llm.types import Prompt, Request
 from tvu.video_llm.video_llm import VideoLLM
 
 
@@ -16,7 +16,7 @@ def video(tmp_path_factory):
     return draw_video(tmp_path_factory.mktemp("prompt") / "a.mp4", num_frames=100, size=(64, 36))
 
 
-def prompt_of(model: VideoLLM, video, *questions: str) -> Prompt:
+def prompt_of(model: VideoLLM, video, *questions: str | Request) -> Prompt:
     seen = model.encode_frames(model.sample_frames(open_video(video)))
     return model.build_prompt(questions, model.compress_tokens(model.encode_time(seen), seen), seen)
 
@@ -61,3 +61,13 @@ def test_without_the_video_the_question_stays() -> None:
 def test_a_query_is_quoted_as_it_is_but_for_its_own_quotes_and_stop() -> None:
     assert moment_question(' the "best" dog jumps. ').startswith("When does \"the 'best' dog jumps\" happen")
     assert len({moment_question("x"), presence_question("x"), highlights_request("x"), captions_request()}) == 4
+
+
+def test_an_answer_may_be_begun_after_a_system_turn(video) -> None:
+    model = tiny_video_llm()
+    prompt = prompt_of(model, video, Request("Which?", system="Watch.", prefill="Best option:("))
+    text = prompt_text(prompt, model.processor)
+    assert text.startswith(
+        "<|im_start|>system\nWatch.<|im_end|>\n<|im_start|>user\n<|video_start|><|video|><|video_end|>"
+    )
+    assert text.endswith("Which?<|im_end|>\n<|im_start|>assistant\nBest option:(")

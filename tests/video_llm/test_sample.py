@@ -73,3 +73,11 @@ def test_sampling_costs_are_measured_only_after_the_frames_are_right(tmp_path: P
     from tvu.video_llm.media.speed import check_frames
 
     check_frames(open_video(draw_video(tmp_path / "a.mp4", num_frames=60, size=(320, 180))))
+
+
+def test_named_times_are_looked_at_and_no_others(clip: VideoClip) -> None:
+    config = SamplingConfig(at_seconds=(1.0, 1.0, 5.5), max_side=64)
+    (batch,) = sample_frames(replace(clip, span=Span(0.0, 2.0)), config)
+    assert batch.pts_seconds[0].tolist() == clock_of(clip).shown_at(np.array([1.0, 1.0, 5.5])).tolist()
+    with pytest.raises(ValueError, match="do not decrease"):
+        SamplingConfig(at_seconds=(2.0, 1.0))

@@ -130,7 +130,17 @@ class Scout:
             generate_s=done - scored,
             total_s=done - started,
         )
-        return Answer(question, in_words(groundings), groundings, self.name, timing, self._notes(seen), tuple(curves))
+        return Answer(
+            question,
+            in_words(groundings),
+            groundings,
+            self.name,
+            timing,
+            self._notes(seen),
+            tuple(curves),
+            prompt=question,
+            frame_seconds=() if seen.visual is None else tuple(seen.visual.frame_times.tolist()),
+        )
 
     def _notes(self, seen: Seen) -> tuple[str, ...]:
         trouble = self._cache.trouble if self._cache else ""
