@@ -81,8 +81,8 @@ def score_captions(
             f"the predictions are for videos like {next(iter(predictions))!r}, the truth for {truths[0].id!r}",
             hint="predictions name videos exactly as the truth does, with the file ending if it has one",
         )
-    videos = _in_words(truths, predictions, tools)
-    with Meteor(tools) if tools else nullcontext() as meteor:
+    with Meteor(tools) if tools else nullcontext() as meteor:  # it loads its table while words are told apart
+        videos = _in_words(truths, predictions, tools)
         each = [_score_spans(video.iou) | _score_words(video, split, meteor) for video in videos]
         paragraphs = _score_paragraphs(truths, predictions, meteor)
     numbers: dict[str, float | int | None] = {
