@@ -10,7 +10,7 @@ from tvu.temporal.time_tokens.read_times import read_times
 from tvu.video_llm.benchmarks.caption_data import CaptionedVideo, TimedCaption, captions_of, read_true_captions
 from tvu.video_llm.benchmarks.caption_scores import SPLITS, score_captions, split_of
 from tvu.video_llm.benchmarks.meteor import find_java_tools
-from tvu.video_llm.benchmarks.types import AskConfig, Item, Json, Record, Response, Summary
+from tvu.video_llm.benchmarks.types import AskConfig, Benchmark, Item, Json, Record, Response, Status, Summary
 from tvu.video_llm.benchmarks.video_files import find_file, find_video
 from tvu.video_llm.decode import open_video
 from tvu.video_llm.parse import in_words
@@ -18,7 +18,7 @@ from tvu.video_llm.questions import captions_request
 from tvu.video_llm.types import Answer, VideoModel
 
 _LIST_MARK = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+")
-_CLOCK = r"((?:\d+:)?\d+:\d\d(?:\.\d+)?)"
+_CLOCK = r"(?<![\d.:])(?:\d+:)?\d+:\d\d(?:\.\d++)?+(?![\d:])"
 _CLOCKS = re.compile(rf"{_CLOCK}\s*(?:-|–|to|and)\s*{_CLOCK}")
 _EDGES = " \t,;:-–[]()"
 
@@ -55,7 +55,9 @@ class DenseCaptions:
         question = captions_request()
         answer = model.answer(clip, question)
         told = read_captions(answer, clip.duration_seconds)
-        return Response("parsed" if told else "unparsed", _as_json(told) or None, answer.text, question)
+        status: Status = "parsed" if told else "unparsed"
+        prompt = answer.prompt or question
+        return Response(status, _as_json(told) or None, answer.text, prompt, answer.frame_seconds)
 
     def judge(self, item: Item, response: Response) -> None:
         """Captions are scored over all videos only."""
@@ -72,12 +74,12 @@ class DenseCaptions:
         return _counted(summary, items, list(asked.values()))
 
 
-def youcook2() -> DenseCaptions:
+def youcook2() -> Benchmark:
     """YouCook2 validation: the file of TimeChat (415 videos), or the original one."""
     return DenseCaptions("youcook2", ("val.caption_coco_format.json", "youcookii_annotations_trainval.json"))
 
 
-def activitynet_dense() -> DenseCaptions:
+def activitynet_dense() -> Benchmark:
     """ActivityNet Captions validation, against one of its two sets of references."""
     return DenseCaptions("activitynet_dense", ("val.caption_coco_format.json", "val_1.json"))
 
@@ -96,7 +98,7 @@ def read_captions(answer: Answer, duration: float) -> list[TimedCaption]:
     if by_line is not None:
         return by_line
     if _CLOCKS.search(answer.text):
-        return _by_clock(answer.text)
+        return _by_clock(answer.text, duration)
     try:
         spans, captions = timesuite_captions(answer.text)
     except ValueError:
@@ -117,22 +119,15 @@ def _by_line(text: str, duration: float) -> list[TimedCaption] | None:
     return told or None
 
 
-def _by_clock(text: str) -> list[TimedCaption]:
+def _by_clock(text: str, duration: float) -> list[TimedCaption]:
     matches = list(_CLOCKS.finditer(text))
     ends = [match.start() for match in matches[1:]] + [len(text)]
     told = []
     for match, end in zip(matches, ends, strict=True):
         caption = " ".join(text[match.end() : end].split()).strip(_EDGES)
-        if re.search(r"\w", caption):
-            told.append(TimedCaption(_seconds(match[1]), _seconds(match[2]), caption))
+        for span in read_times(match[0], duration).spans if re.search(r"\w", caption) else ():
+            told.append(TimedCaption(span.start_seconds, span.end_seconds, caption))
     return told
-
-
-def _seconds(clock: str) -> float:
-    total = 0.0
-    for part in clock.split(":"):
-        total = 60 * total + float(part)
-    return total
 
 
 def _as_json(captions: Sequence[TimedCaption]) -> list[Json]:

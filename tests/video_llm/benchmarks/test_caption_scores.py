@@ -2,6 +2,7 @@ import gzip
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tvu.video_llm.benchmarks import caption_scores
@@ -150,3 +151,12 @@ def test_a_truth_in_another_format_is_an_error_that_says_where(tmp_path, content
 def test_the_file_name_of_the_truth_tells_the_split_and_val_is_the_usual_one():
     assert caption_scores.split_of(Path("train.caption_coco_format.json")) == 1
     assert caption_scores.split_of(Path("dvc_example_gt_file.json.gz")) == 2
+
+
+def test_soda_takes_scores_in_the_text_order_of_their_numbers_and_predictions_as_references():
+    class Numbers:
+        def score_each(self, references, captions):
+            return [float(reference) for reference in references]
+
+    video = caption_scores._Video(np.ones((1, 12)), ["truth"], list(map(str, range(12))))
+    assert caption_scores._similarities(video, Numbers()).tolist() == [[0, 1, 10, 11, 2, 3, 4, 5, 6, 7, 8, 9]]

@@ -58,7 +58,9 @@ def test_captions_are_read_as_they_are_written(text):
     assert told(text) == [(12, 29, "a man cuts 3 onions."), (30, 65.5, "he fries them.")]
 
 
-@pytest.mark.parametrize("text", ["", "A man cooks.", "00:12.0 - 00:29.0", "1..5 - 2 men"])
+@pytest.mark.parametrize(
+    "text", ["", "A man cooks.", "00:12.0 - 00:29.0", "1..5 - 2 men", "0:12 - 0:290:30 - 0:40 0:41"]
+)
 def test_a_text_without_timed_captions_has_none(text):
     assert told(text) == []
 
