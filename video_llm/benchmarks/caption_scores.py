@@ -41,7 +41,7 @@ def score_youcook2(pred: Path, truth: Path) -> Summary:
 def score_activitynet_dense(pred: Path, truth: Path) -> Summary:
     """Dense captions of ActivityNet by the same script, against one set of references, like `score_youcook2`.
 
-    The older script for both sets (densevid_eval) takes the better of the two for each video and gives higher numbers.
+    The older script (densevid_eval) takes both sets: the better precision and recall of the two, and the pairs of both.
     """
     return score_youcook2(pred, truth)
 
