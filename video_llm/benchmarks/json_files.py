@@ -14,6 +14,30 @@ LARGEST = 1e12
 
 def read_json(path: Path) -> Json:
     """What is in a JSON file, gzipped or not, whatever its name. Raises BenchmarkError if that cannot be told."""
+    text = read_text(path)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BenchmarkError(f"{path} is no JSON: {error}", hint="is it cut off?") from error
+
+
+def read_json_lines(path: Path) -> list[tuple[int, Json]]:
+    """The number, from 1, and the value of each line of a JSON Lines file that is not empty.
+
+    The file may be gzipped. Raises BenchmarkError with the number of a line that is no JSON.
+    """
+    values = []
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if line.strip():
+            try:
+                values.append((number, json.loads(line)))
+            except (ValueError, RecursionError) as error:
+                raise BenchmarkError(f"{path}, line {number} is no JSON: {error}", hint="is it cut off?") from error
+    return values
+
+
+def read_text(path: Path) -> str:
+    """A file of text in UTF-8, with or without a byte order mark, gzipped or not. Raises BenchmarkError."""
     try:
         with path.open("rb") as file:
             is_gzip = file.read(2) == b"\x1f\x8b"
@@ -26,9 +50,9 @@ def read_json(path: Path) -> Json:
     if len(content) > MOST_BYTES:
         raise BenchmarkError(f"{path} holds more than {MOST_BYTES >> 30} GiB of text")
     try:
-        return json.loads(content.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise BenchmarkError(f"{path} is no JSON in UTF-8: {error}", hint="is it cut off?") from error
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BenchmarkError(f"{path} is no JSON nor other text in UTF-8: {error}") from error
 
 
 def is_number(value: Json) -> bool:
