@@ -2,8 +2,7 @@
 
 import json
 import zlib
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,46 +11,33 @@ import numpy as np
 from tvu.video_llm.benchmarks import mini_scenes, mini_shapes
 from tvu.video_llm.benchmarks.mini_drawing import write_film, write_pictures
 from tvu.video_llm.benchmarks.mini_riddles import Riddle
+from tvu.video_llm.benchmarks.mvbench_layout import PICTURE_FPS, TASKS, Task
 
-PICTURES_FPS = 3.0  # of folders of pictures, as in MVBench
+RIDDLES: Mapping[str, Callable[[], list[Riddle]]] = {
+    "action_sequence": mini_shapes.action_sequence,
+    "action_prediction": mini_shapes.action_prediction,
+    "action_antonym": mini_shapes.action_antonym,
+    "fine_grained_action": mini_shapes.fine_grained_action,
+    "unexpected_action": mini_shapes.unexpected_action,
+    "object_existence": mini_shapes.object_existence,
+    "object_interaction": mini_scenes.object_interaction,
+    "object_shuffle": mini_scenes.object_shuffle,
+    "moving_direction": mini_shapes.moving_direction,
+    "action_localization": mini_shapes.action_localization,
+    "scene_transition": mini_scenes.scene_transition,
+    "action_count": mini_shapes.action_count,
+    "moving_count": mini_shapes.moving_count,
+    "moving_attribute": mini_shapes.moving_attribute,
+    "state_change": mini_scenes.state_change,
+    "fine_grained_pose": mini_scenes.fine_grained_pose,
+    "character_order": mini_shapes.character_order,
+    "egocentric_navigation": mini_scenes.egocentric_navigation,
+    "episodic_reasoning": mini_scenes.episodic_reasoning,
+    "counterfactual_inference": mini_shapes.counterfactual_inference,
+}
+"""What draws the questions of each task, by its key."""
 
-
-@dataclass(frozen=True)
-class Task:
-    """One of MVBench's tasks.
-
-    key: of its JSON file. folder: of its videos. suffix: of its videos; empty for folders of pictures.
-    riddles: gives the questions.
-    """
-
-    key: str
-    folder: str
-    suffix: str
-    riddles: Callable[[], list[Riddle]]
-
-
-TASKS = (
-    Task("action_sequence", "star/Charades_v1_480", ".mp4", mini_shapes.action_sequence),
-    Task("action_prediction", "star/Charades_v1_480", ".mp4", mini_shapes.action_prediction),
-    Task("action_antonym", "ssv2_video", ".webm", mini_shapes.action_antonym),
-    Task("fine_grained_action", "Moments_in_Time_Raw/videos", ".mp4", mini_shapes.fine_grained_action),
-    Task("unexpected_action", "FunQA_test/test", ".mp4", mini_shapes.unexpected_action),
-    Task("object_existence", "clevrer/video_validation", ".mp4", mini_shapes.object_existence),
-    Task("object_interaction", "star/Charades_v1_480", ".mp4", mini_scenes.object_interaction),
-    Task("object_shuffle", "perception/videos", ".mp4", mini_scenes.object_shuffle),
-    Task("moving_direction", "clevrer/video_validation", ".mp4", mini_shapes.moving_direction),
-    Task("action_localization", "sta/sta_video", ".mp4", mini_shapes.action_localization),
-    Task("scene_transition", "scene_qa/video", ".mp4", mini_scenes.scene_transition),
-    Task("action_count", "perception/videos", ".mp4", mini_shapes.action_count),
-    Task("moving_count", "clevrer/video_validation", ".mp4", mini_shapes.moving_count),
-    Task("moving_attribute", "clevrer/video_validation", ".mp4", mini_shapes.moving_attribute),
-    Task("state_change", "perception/videos", ".mp4", mini_scenes.state_change),
-    Task("fine_grained_pose", "nturgbd", ".avi", mini_scenes.fine_grained_pose),
-    Task("character_order", "perception/videos", ".mp4", mini_shapes.character_order),
-    Task("egocentric_navigation", "vlnqa", ".mp4", mini_scenes.egocentric_navigation),
-    Task("episodic_reasoning", "tvqa/frames_fps3_hq", "", mini_scenes.episodic_reasoning),
-    Task("counterfactual_inference", "clevrer/video_validation", ".mp4", mini_shapes.counterfactual_inference),
-)
+SUFFIXES = {"action_antonym": ".webm", "fine_grained_pose": ".avi"}  # as of the files of MVBench; the others are .mp4
 
 
 def write_mvbench(folder: Path, seed: int = 0, tasks: Collection[str] | None = None) -> None:
@@ -73,7 +59,8 @@ def write_mvbench(folder: Path, seed: int = 0, tasks: Collection[str] | None = N
 def _write_task(videos: Path, task: Task, seed: int) -> list[dict[str, Any]]:
     videos.mkdir(parents=True, exist_ok=True)
     own = zlib.crc32(task.key.encode())
-    riddles = task.riddles()
+    riddles = RIDDLES[task.key]()
+    suffix = "" if task.has_pictures else SUFFIXES.get(task.key, ".mp4")
     order = np.random.default_rng([seed, own])
     wanted = [(riddle, answer) for riddle in range(len(riddles)) for answer in range(len(riddles[riddle].options))]
     candidates = [[riddle.options[i] for i in order.permutation(len(riddle.options))] for riddle in riddles]
@@ -83,7 +70,7 @@ def _write_task(videos: Path, task: Task, seed: int) -> list[dict[str, Any]]:
         which, answer = wanted[place]
         riddle = riddles[which]
         film = riddle.film(answer, np.random.default_rng([seed, own, which, answer]))
-        name = f"video_{number}{task.suffix}"
+        name = f"video_{number}{suffix}"
         item: dict[str, Any] = {
             "video": name,
             "question": riddle.question,
@@ -94,10 +81,10 @@ def _write_task(videos: Path, task: Task, seed: int) -> list[dict[str, Any]]:
             item["start"], item["end"] = film.bounds
         if task.key in ("object_interaction", "action_localization"):
             item["accurate_start"], item["accurate_end"] = item["start"], item["end"]
-        if task.suffix:
+        if suffix:
             write_film(film, videos / name)
         else:
-            item |= {"subtitle": "", "show_name": "The drawn house", "fps": PICTURES_FPS}
-            write_pictures(film, videos / name, PICTURES_FPS)
+            item |= {"subtitle": "", "show_name": "The drawn house", "fps": PICTURE_FPS}
+            write_pictures(film, videos / name, PICTURE_FPS)
         items.append(item)
     return items
