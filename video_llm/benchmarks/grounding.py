@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
+from tvu.temporal.metrics import span_iop
 from tvu.video_llm.benchmarks.baselines import told
 from tvu.video_llm.benchmarks.grounding_ask import (
     ask_for_choice_and_spans,
@@ -108,7 +109,7 @@ class MomentRetrieval:
             recall_table("The same queries answered without a model", without_a_model(asked)),
         )
         shown = tuple(table for table in tables if table.rows)
-        return Summary({**numbers, **honesty(asked), **counts(items, by_id)}, shown, notes(items, by_id))
+        return Summary({**numbers, **honesty(asked), **counts(items, by_id)}, shown, notes(items, by_id, asked))
 
     def asked(self, item: Item, answer: Response | Record | None) -> Asked:
         """The item with what was understood of an answer."""
@@ -225,11 +226,7 @@ def _is_right(asked: Asked) -> bool:
 
 
 def _best_iop(asked: Asked) -> float:
-    """The highest share of the first span that lies in a true one; a point in one has all of itself in it."""
-    start, end = asked.told[0][:2]
-    if start == end:
-        return float(any(low <= start <= high for low, high in asked.true))
-    return max((max(0.0, min(end, high) - max(start, low)) / (end - start) for low, high in asked.true), default=0.0)
+    return max((span_iop(asked.told[0], true) for true in asked.true), default=0.0)
 
 
 def _groups(items: Sequence[Item]) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import NamedTuple
 
-from tvu.temporal.metrics import auroc, best_iou, expected_calibration_error, wilson_interval
+from tvu.temporal.metrics import auroc, best_iou, expected_calibration_error, mean_iou, recall_at, wilson_interval
 from tvu.video_llm.benchmarks.types import Item, Json, Record, Table
 
 THRESHOLDS = (0.3, 0.5, 0.7)
@@ -62,13 +62,12 @@ def counts(items: Sequence[Item], records: Mapping[str, Record]) -> Numbers:
 def recalls(asked: Sequence[Asked], firsts: Sequence[int] = (1, 5)) -> Numbers:
     """`R1@0.3` … `R5@0.7` and `mIoU`, percent: of the queries that have an answer; R5 is of the first five spans."""
     present = [each for each in asked if each.true]
+    told, true = [each.told for each in present], [each.true for each in present]
     numbers: Numbers = {}
     for first in firsts:
-        best = [max((best_iou(span, each.true) for span in each.told[:first]), default=0.0) for each in present]
         for least in THRESHOLDS:
-            numbers[f"R{first}@{least}"] = percent(sum(iou >= least for iou in best), len(present))
-    numbers["mIoU"] = 100 * fmean(each.iou for each in present) if present else None
-    return numbers
+            numbers[f"R{first}@{least}"] = 100 * recall_at(told, true, least, first) if present else None
+    return {**numbers, "mIoU": 100 * mean_iou(told, true) if present else None}
 
 
 def honesty(asked: Sequence[Asked]) -> Numbers:
@@ -129,9 +128,15 @@ def without_a_model(asked: Sequence[Asked]) -> dict[str, list[Asked]]:
     }
 
 
-def notes(items: Sequence[Item], records: Mapping[str, Record]) -> tuple[str, ...]:
-    """What the reader must know of items that were not run or not understood."""
+def notes(items: Sequence[Item], records: Mapping[str, Record], asked: Sequence[Asked]) -> tuple[str, ...]:
+    """What the reader must know of items that were not run, not understood, or to which nothing was told."""
     told = []
+    silent = sum(bool(each.true) and each.is_parsed and not each.told for each in asked)
+    if silent:
+        told.append(
+            f"to {silent} queries the model told nothing, though there is an answer: they count as missed, which a "
+            "model that tells only what is likely enough risks"
+        )
     lost = sorted({item.video for item in items if item.id in records and not has_run(records[item.id])})
     states = Counter(record.status for record in records.values())
     if lost:
