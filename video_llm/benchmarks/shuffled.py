@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from tvu.temporal.sampling import times_evenly
 from tvu.video_llm.decode import open_video, read_frames
+from tvu.video_llm.errors import OutputError
 from tvu.video_llm.types import VideoClip
 
 PERMUTATIONS = 5
@@ -28,6 +29,7 @@ CONDITIONS = (ORIGINAL, "identity", *PERMUTED, *(f"blocks-{length}" for length i
 """`original` is what the others are held against; `identity` is the same once more, so a difference tells of a model
 that does not repeat itself. `blocks-4`: runs of four frames change places. `still`: the middle frame all the time."""
 
+MAX_SIDE = 1024  # no model looks closer, and sixteen frames of a 4K film are 400 MB
 _MILLISECONDS = 1000  # what Matroska counts in
 
 
@@ -55,19 +57,24 @@ def order_under(condition: str, count: int, seed_text: str) -> NDArray[np.int64]
 def reordered(clip: VideoClip, order: NDArray[np.int64], seconds: float) -> Iterator[VideoClip]:
     """A clip whose T frames are those of `clip` in the order `[T]`, each shown for `seconds / T`; gone after the block.
 
-    The frames of `clip` are on the screen in the middles of T equal parts of its span. Raises VideoError.
+    The frames of `clip` are on the screen in the middles of T equal parts of its span, and made to fit into
+    1024 pixels where they are larger. Raises VideoError, and OutputError where no temporary file can be written.
     """
     pixels = _sampled(clip, len(order))
     with tempfile.TemporaryDirectory(prefix="tvu-order-") as folder:  # a new name each time: models remember clips
         path = Path(folder) / "frames.mkv"
-        write_lossless(pixels[order], seconds, path)
+        try:
+            write_lossless(pixels[order], seconds, path)
+        except (OSError, av.FFmpegError) as error:
+            hint = "is there room? TMPDIR names another folder"
+            raise OutputError(f"no temporary video can be written: {error.strerror}", hint=hint) from error
         yield open_video(path, decoder=clip.decoder)
 
 
 @lru_cache(maxsize=1)  # the conditions of one clip follow each other
 def _sampled(clip: VideoClip, count: int) -> NDArray[np.uint8]:
     """uint8 `[count, 3, H, W]`."""
-    batches = read_frames(clip, times_evenly(clip.span, count), max_side=None)
+    batches = read_frames(clip, times_evenly(clip.span, count), max_side=MAX_SIDE)
     return np.concatenate([batch.pixels[0] for batch in batches])
 
 

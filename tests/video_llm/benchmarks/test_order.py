@@ -10,6 +10,7 @@ from tvu.video_llm.benchmarks.order import paired_bootstrap, shuffle
 from tvu.video_llm.benchmarks.shuffled import CONDITIONS, PERMUTED, order_under, reordered, write_lossless
 from tvu.video_llm.benchmarks.types import AskConfig, Record, Response
 from tvu.video_llm.decode import clock_of, open_video, read_frames
+from tvu.video_llm.errors import OutputError
 from tvu.video_llm.types import Answer
 
 
@@ -145,3 +146,16 @@ def test_the_bootstrap_of_equal_scores_is_zero_wide():
     assert paired_bootstrap(np.full(9, 2.5)) == (2.5, 2.5)
     low, high = paired_bootstrap(np.repeat([0.0, 1.0], 50))
     assert 0.35 < low < 0.5 < high < 0.65
+
+
+def test_a_disk_without_room_for_the_frames_is_told(tmp_path, monkeypatch):
+    def full(pixels, seconds, path):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tvu.video_llm.benchmarks.shuffled.write_lossless", full)
+    write_lossless(np.zeros((2, 3, 16, 16), np.uint8), 1.0, tmp_path / "a.mkv")
+    with (
+        pytest.raises(OutputError, match="No space left"),
+        reordered(open_video(tmp_path / "a.mkv"), np.array([0, 1]), 1.0),
+    ):
+        pass
