@@ -11,7 +11,10 @@ from statistics import fmean
 
 from tvu.temporal.metrics import span_iop
 from tvu.video_llm.benchmarks.baselines import told
+from tvu.video_llm.benchmarks.choice import PROTOCOLS
 from tvu.video_llm.benchmarks.grounding_ask import (
+    PARSERS,
+    WORDS,
     ask_for_choice_and_spans,
     ask_for_spans,
     ask_in_words,
@@ -65,6 +68,16 @@ class MomentRetrieval:
     title: str
     read_items: Callable[[Path], list[Item]]
     places: tuple[str, ...] = PLACES
+
+    @property
+    def protocols(self) -> tuple[str, ...]:
+        """What `AskConfig.protocol` may be."""
+        return ("tvu", *WORDS)
+
+    @property
+    def matchings(self) -> tuple[str, ...]:
+        """What `AskConfig.matching` may be, with any protocol but `tvu`."""
+        return tuple(PARSERS)
 
     def read(self, data: Path) -> Sequence[Item]:
         """In the order of the official file. Raises BenchmarkError, which names the file and the line or key."""
@@ -163,6 +176,16 @@ class QVHighlights(MomentRetrieval):
 class ReasoningLocalization(MomentRetrieval):
     """ActivityNet-RTL: questions that need thought to tell when. Explanations are not judged."""
 
+    @property
+    def protocols(self) -> tuple[str, ...]:
+        """`official` reads text as LITA does."""
+        return ("tvu", "official")
+
+    @property
+    def matchings(self) -> tuple[str, ...]:
+        """None: times are read in one way."""
+        return ()
+
     def ask(self, item: Item, video: Path, model: VideoModel, config: AskConfig) -> Response:
         """See `ask_in_words`. Raises VideoError, BenchmarkError for an unknown protocol, and what the model raises."""
         return ask_in_words(item, open_video(video, decoder=config.decoder), model, config)
@@ -187,6 +210,16 @@ class ReasoningLocalization(MomentRetrieval):
 @dataclass(frozen=True)
 class GroundedQA(MomentRetrieval):
     """NExT-GQA: a multiple choice and where its answer is seen; a prediction is `{"choice": 2, "spans": [[…], …]}`."""
+
+    @property
+    def protocols(self) -> tuple[str, ...]:
+        """Those of a multiple choice."""
+        return PROTOCOLS
+
+    @property
+    def matchings(self) -> tuple[str, ...]:
+        """None: options are read in one way, and moments come from no text."""
+        return ()
 
     def ask(self, item: Item, video: Path, model: VideoModel, config: AskConfig) -> Response:
         """See `ask_for_choice_and_spans`. Raises VideoError, and what the model raises."""

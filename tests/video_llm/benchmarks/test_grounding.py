@@ -131,6 +131,19 @@ def test_questions_without_a_span_leave_the_denominator_of_nextgqa():
     assert numbers["Acc@QA"] == pytest.approx(200 / 3)
 
 
+@pytest.mark.parametrize("name", ["moments", "qvhighlights", "activitynet_rtl", "nextgqa"])
+def test_what_may_be_asked_for_is_told_and_all_else_refused(name):
+    benchmark = getattr(grounding, name)()
+    item = question("0", 1) if name == "nextgqa" else moment("0", [0, 4])
+    model = baseline_named("baseline:oracle")
+    for protocol in benchmark.protocols:
+        assert benchmark.ask(item, SAMPLE, model, AskConfig(protocol)).status in ("parsed", "unparsed")
+    for matching in benchmark.matchings:
+        benchmark.ask(item, SAMPLE, model, AskConfig("official", matching))
+    with pytest.raises((BenchmarkError, ValueError)):
+        benchmark.ask(item, SAMPLE, model, AskConfig("unheard-of"))
+
+
 @pytest.fixture
 def data(tmp_path) -> Path:
     (tmp_path / "videos").mkdir()

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.video_llm.tiny_video_llm import tiny_video_llm
 from tvu.temporal.types import Span
 from tvu.video_llm.benchmarks.baselines import baseline_named
 from tvu.video_llm.benchmarks.grounding_ask import (
@@ -13,9 +14,11 @@ from tvu.video_llm.benchmarks.grounding_ask import (
     clip_saliency,
 )
 from tvu.video_llm.benchmarks.types import AskConfig, Item, Response
+from tvu.video_llm.decode import open_video
 from tvu.video_llm.errors import BenchmarkError
 from tvu.video_llm.types import Answer, Grounding, Request, ScoreCurve, VideoClip
 
+SAMPLE = Path(__file__).parents[3] / "samples" / "postcard.mp4"
 CLIP = VideoClip(Path("a.mp4"), Span(0, 40), 40.0, 10.0, 400, 8, 8)
 ITEM = Item("0", "a", "person turn a light on.", [[4.0, 8.0]])
 FOUND = (Grounding(Span(3, 8), 0.9, "visual"), Grounding(Span(20, 22), 0.4, "visual"))
@@ -129,3 +132,20 @@ def test_saliency_of_clips_is_read_off_the_best_curve():
 
 def test_saliency_without_curves_is_the_score_of_the_spans_that_cover_a_clip():
     assert clip_saliency(Answer("", "", FOUND, "m"), 8.0) == pytest.approx([0.0, 0.45, 0.9, 0.9])
+
+
+def test_a_video_llm_is_asked_either_way_about_a_video_that_it_looks_at_once(monkeypatch):
+    model = tiny_video_llm()
+    looks = []
+    encode = model.model.encode_time
+    monkeypatch.setattr(model.model, "encode_time", lambda tokens: looks.append(1) or encode(tokens))
+    responses = [
+        ask_for_spans(ITEM, open_video(SAMPLE), model, AskConfig(protocol), "Charades")
+        for protocol in ("tvu", "official", "tvu")
+    ]
+    assert len(looks) == 1
+    assert [len(span) for span in responses[0].prediction][:1] == [3]
+    assert all(0 <= start < end <= 18 for start, end, _ in responses[0].prediction)
+    assert responses[0].prediction == responses[2].prediction
+    assert "textual sentence: person turn a light on" in responses[1].prompt
+    assert responses[1].frame_seconds == responses[0].frame_seconds != ()
