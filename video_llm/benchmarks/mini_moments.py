@@ -12,9 +12,16 @@ from numpy.typing import NDArray
 
 from tvu.video_llm.benchmarks.mini_drawing import BACKGROUNDS, FPS, SHAPES, Canvas, Drawing, Film, moving, write_film
 from tvu.video_llm.benchmarks.mini_riddles import Actor, background, shuffled
+from tvu.video_llm.benchmarks.mini_scenes import landscape
 
 PLAIN = ("red", "blue", "green", "yellow", "purple")
 ENDINGS = (".mp4", ".mkv", ".mp4", ".webm", ".mp4", ".mkv")
+LANDSCAPES = {
+    "a beach by the sea": "beach",
+    "trees in a forest": "forest",
+    "a city at night": "city",
+    "mountains with snow": "mountains",
+}
 LATE_SECONDS = 2.5  # of the files whose time stamps do not start at zero
 
 
@@ -31,15 +38,17 @@ def _name(actor: Actor) -> str:
 def write_moments(folder: Path, seed: int = 0) -> None:
     """Write `moments_val_release.jsonl`, in the format of QVHighlights, and `videos/`.
 
-    Every film shows three shapes, one of them twice; one query of each asks for a shape that never comes, whose
-    `relevant_windows` are empty. The second film has a variable frame rate, and the time stamps of the third do not
-    start at zero: its windows, like all of ours, count from its first picture.
+    Every film shows three things, one of them twice: coloured shapes, or in every other film landscapes. One query of
+    each asks for a thing that never comes, and its `relevant_windows` are empty. The second film has a variable frame
+    rate, and the time stamps of the third do not start at zero: its windows, like all of ours, count from its first
+    picture.
     """
     (folder / "videos").mkdir(parents=True)
     lines: list[dict[str, Any]] = []
     for number, ending in enumerate(ENDINGS):
         rng = np.random.default_rng([seed, 1, number])
-        cast = _actors(rng, 4)
+        cast: list[Actor | str] = []
+        cast += shuffled(rng, tuple(LANDSCAPES)) if number % 2 else _actors(rng, 4)
         absent = cast.pop()
         order = [cast[0], cast[1], cast[0], cast[2]] if rng.integers(2) else [cast[1], cast[0], cast[2], cast[0]]
         starts = np.cumsum([0.5, *rng.integers(6, 9, 4) / 2])  # shown for 2.5 to 3.5 s, with 0.5 s between
@@ -48,17 +57,26 @@ def write_moments(folder: Path, seed: int = 0) -> None:
         times = _uneven_times(film, rng) if number == 1 else None
         write_film(film, folder / "videos" / f"drawn_{number}{ending}", times, LATE_SECONDS if number == 2 else 0.0)
         for who in shuffled(rng, [*cast, absent]):
-            windows = [[start, end] for actor, start, end in scenes if actor == who]
-            line = {"qid": len(lines), "query": _name(who), "duration": film.seconds, "vid": f"drawn_{number}"}
+            windows = [[start, end] for what, start, end in scenes if what == who]
+            line = {
+                "qid": len(lines),
+                "query": who if isinstance(who, str) else _name(who),
+                "duration": film.seconds,
+                "vid": f"drawn_{number}",
+            }
             lines.append({**line, "relevant_windows": windows})
     _write_lines(folder / "moments_val_release.jsonl", lines)
 
 
-def _parade(scenes: Sequence[tuple[Actor, float, float]]) -> Drawing:
+def _parade(scenes: Sequence[tuple[Actor | str, float, float]]) -> Drawing:
     def draw(canvas: Canvas, now: float) -> None:
-        for actor, start, end in scenes:
-            if start <= now < end:
-                replace(actor, x=70 + 20 * (now - start) / (end - start)).draw(canvas)
+        for what, start, end in scenes:
+            if not start <= now < end:
+                continue
+            if isinstance(what, str):
+                landscape(canvas, LANDSCAPES[what], now - start)
+            else:
+                replace(what, x=70 + 20 * (now - start) / (end - start)).draw(canvas)
 
     return draw
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tvu.video_llm.benchmarks import mini_scenes, mini_shapes
+from tvu.video_llm.benchmarks import mini_counts, mini_journeys, mini_scenes, mini_shapes
 from tvu.video_llm.benchmarks.mini_drawing import write_film, write_pictures
 from tvu.video_llm.benchmarks.mini_riddles import Riddle
 from tvu.video_llm.benchmarks.mvbench_layout import PICTURE_FPS, TASKS, Task
@@ -19,20 +19,20 @@ RIDDLES: Mapping[str, Callable[[], list[Riddle]]] = {
     "action_antonym": mini_shapes.action_antonym,
     "fine_grained_action": mini_shapes.fine_grained_action,
     "unexpected_action": mini_shapes.unexpected_action,
-    "object_existence": mini_shapes.object_existence,
+    "object_existence": mini_counts.object_existence,
     "object_interaction": mini_scenes.object_interaction,
     "object_shuffle": mini_scenes.object_shuffle,
     "moving_direction": mini_shapes.moving_direction,
     "action_localization": mini_shapes.action_localization,
     "scene_transition": mini_scenes.scene_transition,
-    "action_count": mini_shapes.action_count,
-    "moving_count": mini_shapes.moving_count,
-    "moving_attribute": mini_shapes.moving_attribute,
+    "action_count": mini_counts.action_count,
+    "moving_count": mini_counts.moving_count,
+    "moving_attribute": mini_counts.moving_attribute,
     "state_change": mini_scenes.state_change,
     "fine_grained_pose": mini_scenes.fine_grained_pose,
-    "character_order": mini_shapes.character_order,
-    "egocentric_navigation": mini_scenes.egocentric_navigation,
-    "episodic_reasoning": mini_scenes.episodic_reasoning,
+    "character_order": mini_counts.character_order,
+    "egocentric_navigation": mini_journeys.egocentric_navigation,
+    "episodic_reasoning": mini_journeys.episodic_reasoning,
     "counterfactual_inference": mini_shapes.counterfactual_inference,
 }
 """What draws the questions of each task, by its key."""

@@ -15,6 +15,8 @@ from tvu.video_llm.benchmarks.mini_drawing import BACKGROUNDS, Canvas, Film
 
 T = TypeVar("T")
 
+PLAIN = ("red", "blue", "green", "yellow")  # colours that nobody takes for each other
+
 
 @dataclass(frozen=True)
 class Riddle:

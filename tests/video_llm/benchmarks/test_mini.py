@@ -155,6 +155,8 @@ def test_moments_are_on_the_screen_when_their_windows_say(tmp_path):
     gaps = np.diff(clock_of(open_video(tmp_path / "set" / "videos" / "drawn_1.mkv")).pts_seconds)
     assert gaps.max() > 2 * gaps.min()
     for line in lines:
+        if line["query"].split()[1] not in COLOURS:  # a landscape
+            continue
         path = next((tmp_path / "set" / "videos").glob(f"{line['vid']}.*"))
         tint = np.array([int(COLOURS[line["query"].split()[1]][i : i + 2], 16) for i in (1, 3, 5)])
         with av.open(str(path)) as container:
