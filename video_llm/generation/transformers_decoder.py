@@ -1,6 +1,7 @@
 """Any causal language model of transformers, run as transformers runs it, row by row: slower, and right."""
 
 import copy
+import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -44,6 +45,7 @@ class TransformersDecoder:
 class _RowByRow:
     def __init__(self, model: Any, rows: int, can_rewind: bool) -> None:
         self._model, self._can_rewind = model, can_rewind
+        self._cache_argument = cache_argument(model)
         self._caches = [DynamicCache(config=model.config) for _ in range(rows)]
         self._lengths = [0] * rows
 
@@ -86,7 +88,11 @@ class _RowByRow:
         cache = self._caches[row]
         new = next(iter(inputs.values())).shape[1]
         place = torch.arange(cache.get_seq_length(), cache.get_seq_length() + new, device=self._model.device)
-        logits: Tensor = self._model(
-            **inputs, position_ids=place[None], past_key_values=cache, use_cache=True, logits_to_keep=logits_to_keep
-        ).logits
+        memory = {self._cache_argument: cache, "use_cache": True}
+        logits: Tensor = self._model(**inputs, **memory, position_ids=place[None], logits_to_keep=logits_to_keep).logits
         return logits.to(self._model.device, torch.float32)  # the head may lie on another device than the first layers
+
+
+def cache_argument(model: Any) -> str:
+    """What `forward` of a causal language model calls its memory: `cache` in newer releases of transformers."""
+    return "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"

@@ -20,6 +20,7 @@ from tvu.temporal.squeezetime.network import SqueezeTime
 from tvu.temporal.squeezetime.snippets import snippet_tokens
 from tvu.temporal.types import VisualTokens
 from tvu.video_llm.encode import CPU_BATCH
+from tvu.video_llm.generation.transformers_decoder import cache_argument
 from tvu.video_llm.models.configuration import TvuConfig
 from tvu.video_llm.models.new_tokens import VIDEO, add_tokens, grow_vocabulary
 from tvu.video_llm.models.parts import Told, build_codec, build_reductions, build_temporal_encoder, squeezetime_config
@@ -71,7 +72,7 @@ class TvuForConditionalGeneration(PreTrainedModel, GenerationMixin):
     _supports_flash_attn = True
     _supports_flex_attn = True
     _supports_attention_backend = True
-    _skip_keys_device_placement = ["past_key_values"]  # noqa: RUF012
+    _skip_keys_device_placement = ["past_key_values", "cache"]  # noqa: RUF012
 
     def __init__(
         self,
@@ -263,8 +264,11 @@ class TvuForConditionalGeneration(PreTrainedModel, GenerationMixin):
         input_ids `[B, L]` int64 with `video_token_id` for each visual row; pixel_values_videos `[V, T, 3, side, side]`,
         frame_spans `[V, T, 2]` float64, frame_counts `[V]` int64 (all T if None), the fast path's likewise. Labels at
         visual rows and in the padding are ignored. Positions count the real tokens, of the cache too, so padding on
-        either side changes nothing.
+        either side changes nothing. The language model's memory is `past_key_values`, or `cache` as transformers calls
+        it since.
         """
+        if past_key_values is not None:
+            kwargs[cache_argument(self.language_model)] = past_key_values
         if pixel_values_videos is not None:
             fast = (fast_pixel_values_videos, fast_frame_spans, fast_frame_counts)
             inputs_embeds = self._embedded(input_ids, (pixel_values_videos, frame_spans, frame_counts), fast)
@@ -282,7 +286,6 @@ class TvuForConditionalGeneration(PreTrainedModel, GenerationMixin):
             input_ids=input_ids,
             attention_mask=attention_mask,
             position_ids=position_ids,
-            past_key_values=past_key_values,
             inputs_embeds=inputs_embeds,
             labels=labels,
             use_cache=use_cache,

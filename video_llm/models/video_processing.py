@@ -1,7 +1,7 @@
 """Videos as the model takes them: what is on the screen at chosen times, resized, each with its span by the clock."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
@@ -135,6 +135,10 @@ class TvuVideoProcessor(BaseVideoProcessor):
         return SeenVideo(clip.span, frames, *fast)
 
     def _from_frames(self, video: Any, pts_seconds: Any, part: Span | None) -> SeenVideo:
+        if isinstance(video, Mapping):  # what a chat template of newer transformers makes of a dataclass: its fields
+            if video.keys() != {"pixels", "pts_seconds"}:
+                raise ValueError(f"a video is a path, frames or a FrameBatch, not a mapping of {', '.join(video)}")
+            video = FrameBatch(**video)
         if isinstance(video, FrameBatch):
             if len(video.pixels) != 1:
                 raise ValueError(f"a batch of frames is one video here, not {len(video.pixels)}")

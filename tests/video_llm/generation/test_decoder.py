@@ -247,6 +247,7 @@ def test_a_prompt_read_chunk_by_chunk_is_the_same_prompt(monkeypatch):
     [("mistral", {"sliding_window": 8}), ("gemma", {"head_dim": 8}), ("gpt_neox", {}), ("qwen3", {"head_dim": 8})],
     ids=lambda given: str(given),
 )
+@pytest.mark.filterwarnings("error:.*past_key_values:FutureWarning")
 def test_any_other_model_of_transformers_answers_as_it_does_there(family, options):
     model = tiny(family, seed=2, **options)
     model.generation_config.eos_token_id = 5

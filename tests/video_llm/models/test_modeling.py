@@ -189,12 +189,19 @@ def test_beams_sequences_and_padding_do_not_change_whose_video_it_is() -> None:
     assert len(model.generate(**batch, max_new_tokens=2, do_sample=True, num_return_sequences=3)) == 6
 
 
+@pytest.mark.filterwarnings("error:.*past_key_values:FutureWarning")
 @torch.no_grad()
 def test_a_step_from_the_cache_counts_positions_past_the_padding() -> None:
     model = tiny_model()
     ids, mask = torch.tensor([[0, 0, 5, 6, 7, 8]]), torch.tensor([[0, 0, 1, 1, 1, 1]])
     cache = model(ids[:, :4], mask[:, :4], use_cache=True).past_key_values
     assert_close(model(ids[:, 4:], mask, past_key_values=cache).logits[:, -1], model(ids[:, 2:]).logits[:, -1])
+
+
+@pytest.mark.filterwarnings("error:.*past_key_values:FutureWarning")
+def test_the_memory_of_a_language_model_is_called_as_its_transformers_calls_it() -> None:
+    model = tiny_model()
+    model.generate(**question(model, 2), max_new_tokens=2, do_sample=False)
 
 
 @torch.no_grad()
