@@ -136,14 +136,17 @@ def _video_llm(name: str, folder: Path, min_score: float | None, use_cache: bool
         model = TvuForConditionalGeneration.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, dtype="auto" if has_gpu else torch.float32
         )
+        config = VideoLLMConfig() if min_score is None else VideoLLMConfig(least_score=min_score)
+        cache = FeatureCache(cache_root() / "features") if use_cache else None
+        model.to("cuda" if has_gpu else "cpu")
+        video_llm = VideoLLM(name, model, processor, config, cache=cache, report=report)
+        _ = video_llm.sampling  # is as the folder says, and may make no sense
     except TvuError:
         raise
     except Exception as error:  # transformers, tokenizers and safetensors raise whatever they like about a file
         reason = re.split(r"\n|\. ", str(error).strip())[0] or type(error).__name__
         raise WeightsError(f"{folder} cannot be loaded: {reason}", hint="save model and processor again") from error
-    config = VideoLLMConfig() if min_score is None else VideoLLMConfig(least_score=min_score)
-    cache = FeatureCache(cache_root() / "features") if use_cache else None
-    return VideoLLM(name, model.to("cuda" if has_gpu else "cpu"), processor, config, cache=cache, report=report)
+    return video_llm
 
 
 def _check(name: str) -> None:

@@ -78,6 +78,8 @@ class Looked:
 class VideoLLM:
     """A model with its processor, run by our own generation engine. It remembers the clip it looked at last.
 
+    Raises ValueError for the processor of another model.
+
     cache:    where features of frames are kept; None keeps nothing.
     proposer: what says where in a long video to look closely, e.g. `scout`; None: the model itself, on a few frames.
     """
@@ -94,6 +96,7 @@ class VideoLLM:
         report: Report = be_silent,
     ) -> None:
         self.name, self.model, self.processor = name, model.eval(), processor
+        processor.check(model.config)
         self.config = config or VideoLLMConfig()
         self.proposer = proposer
         self.report = report

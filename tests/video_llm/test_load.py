@@ -4,6 +4,7 @@ import contextlib
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,6 +74,32 @@ def test_a_file_that_is_damaged_is_told(folder: Path, file: str) -> None:
     path = folder / file
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     refused(folder)
+
+
+@pytest.mark.parametrize(
+    ("file", "says", "told"),
+    [
+        ("processor_config.json", "its layout is", {"layout": {"grid": [2, 2]}}),
+        ("processor_config.json", "its codec is", {"codec": {"name": "vtg-llm"}}),
+        ("config.json", "its tells_times is list", {"tells_times": None}),
+        ("config.json", "the tokenizer is of another model", {"video_token_id": 3}),
+        ("config.json", "names of parts", {"untrained": [1]}),
+    ],
+)
+def test_files_of_two_models_are_no_model(folder: Path, file: str, says: str, told: dict[str, Any]) -> None:
+    (folder / file).write_text(json.dumps(json.loads((folder / file).read_text()) | told))
+    assert says in refused(folder).message
+
+
+def test_a_rate_that_is_none_and_a_template_without_a_place_for_a_video_are_told(folder: Path) -> None:
+    template = (folder / "chat_template.jinja").read_text()
+    (folder / "chat_template.jinja").write_text("{{ messages[0]['role'] }}")
+    assert "does not write <|video|>" in refused(folder).message
+    (folder / "chat_template.jinja").write_text(template)
+    told = json.loads((folder / "processor_config.json").read_text())
+    told["video_processor"]["fps"] = -1.0
+    (folder / "processor_config.json").write_text(json.dumps(told))
+    assert "fps must be positive" in refused(folder).message
 
 
 def test_pickled_weights_are_not_opened(folder: Path) -> None:

@@ -70,6 +70,8 @@ class TvuConfig(PreTrainedConfig):
         super().__post_init__(**kwargs)
         self.tie_word_embeddings = False  # the language model inside ties its own
         build_codec(self.codec)
+        if not all(isinstance(part, str) for part in self.untrained or ()):
+            raise ValueError(f"untrained are names of parts, not {self.untrained}")
         if self.tells_times not in TELLINGS or self.times_in not in TIMES_IN:
             raise ValueError(
                 f"tells_times is one of {TELLINGS} and times_in of {TIMES_IN}, not {self.tells_times}, {self.times_in}"

@@ -138,7 +138,8 @@ class TvuForConditionalGeneration(PreTrainedModel, GenerationMixin):
     def from_pretrained(cls, *args: Any, output_loading_info: bool = False, **kwargs: Any) -> Any:
         """As transformers' own, from safetensors alone: a pickle is never opened, whatever is asked.
 
-        Nothing is left to chance: raises WeightsError for a file that lacks weights.
+        Nothing is left to chance, and nothing left out: raises WeightsError for a file that lacks weights, and for one
+        with weights that the config knows nothing of, which is the config of another model.
         """
         kwargs["use_safetensors"] = True
         loaded: Any = super().from_pretrained(*args, output_loading_info=True, **kwargs)
@@ -148,6 +149,13 @@ class TvuForConditionalGeneration(PreTrainedModel, GenerationMixin):
             raise WeightsError(
                 f"{args[0] if args else 'the checkpoint'} lacks {len(missing)} weights, e.g. {missing[0]}",
                 hint="save it again with save_pretrained, or change its config.json",
+            )
+        if report["unexpected_keys"]:
+            others = sorted(report["unexpected_keys"])
+            raise WeightsError(
+                f"{args[0] if args else 'the checkpoint'} holds {len(others)} weights that its config has no place for, "
+                f"e.g. {others[0]}",
+                hint="change its config.json, or save it again with save_pretrained",
             )
         return (model, report) if output_loading_info else model
 
@@ -293,7 +301,7 @@ class TvuForConditionalGeneration(PreTrainedModel, GenerationMixin):
             **kwargs,
         )
 
-    def generate(self, inputs: Tensor | None = None, **kwargs: Any) -> Any:  # type: ignore[override]
+    def generate(self, inputs: Tensor | None = None, **kwargs: Any) -> Any:  # type: ignore[override, unused-ignore]
         """transformers' `generate`; the videos are encoded once, before any step and for all beams and sequences."""
         video = {name: kwargs.pop(name, None) for name in VIDEO_INPUTS}
         if video["pixel_values_videos"] is not None:
@@ -301,7 +309,7 @@ class TvuForConditionalGeneration(PreTrainedModel, GenerationMixin):
             with torch.no_grad():
                 slow, fast = ([video[name] for name in names] for names in (VIDEO_INPUTS[:3], FAST_INPUTS))
                 kwargs["inputs_embeds"] = self._embedded(inputs, slow, fast)
-        return super().generate(inputs, **kwargs)  # type: ignore[misc]
+        return super().generate(inputs, **kwargs)  # type: ignore[misc, unused-ignore]
 
     def _seen(self, frames: Tensor) -> Tensor:
         """Frames `[K, 3, side, side]` to `[K, N, C]`, so many at once that memory does not grow with the video."""

@@ -1,5 +1,6 @@
 """Questions about videos as the model reads them, and its answers as seconds."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -72,6 +73,22 @@ class TvuProcessor(ProcessorMixin):
             config.tells_times,
             config.times_in,
         )
+
+    def check(self, config: TvuConfig) -> None:
+        """Raises ValueError where this is not the processor of a model: what it tells would be read as other things."""
+        told = {"layout": self.layout, "codec": self.codec, "tells_times": self.tells_times, "times_in": self.times_in}
+        told |= {name: getattr(self.video_processor, name) for name in ("vision_config", "fast_path")}
+        real = {"layout": asdict(config.layout()), **{name: getattr(config, name) for name in told if name != "layout"}}
+        told, real = (json.loads(json.dumps(values)) for values in (told, real))  # a file knows no tuples
+        for name, value in real.items():
+            if told[name] != value:
+                raise ValueError(f"the processor is of another model: its {name} is {told[name]}, the model's {value}")
+        video_id, last_id = self.tokenizer.convert_tokens_to_ids(VIDEO), max(self.tokenizer.get_vocab().values())
+        if video_id != config.video_token_id or last_id >= config.text_config.vocab_size:  # type: ignore[union-attr]
+            raise ValueError("the tokenizer is of another model: see TvuForConditionalGeneration.assemble")
+        turn: Any = {"role": "user", "content": [{"type": "video"}, {"type": "text", "text": "?"}]}
+        if self.apply_chat_template([turn], tokenize=False, add_generation_prompt=True).count(VIDEO) != 1:
+            raise ValueError(f"the chat template does not write {VIDEO} for a video: see chat.py")
 
     @classmethod
     def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:

@@ -256,6 +256,15 @@ def test_a_checkpoint_that_lacks_weights_is_refused(tmp_path: Path) -> None:
         TvuForConditionalGeneration.from_pretrained(tmp_path)
 
 
+def test_a_checkpoint_of_more_than_its_config_tells_is_refused(tmp_path: Path) -> None:
+    tiny_model(temporal=STORM).save_pretrained(tmp_path)
+    config = TvuConfig.from_pretrained(tmp_path)
+    config.temporal = None
+    config.save_pretrained(tmp_path)
+    with pytest.raises(WeightsError, match="no place for.*temporal_encoder"):
+        TvuForConditionalGeneration.from_pretrained(tmp_path)
+
+
 @pytest.mark.parametrize("asked_for", [None, False])
 def test_a_pickle_is_never_opened(asked_for: bool | None, tmp_path: Path) -> None:
     model = tiny_model()
