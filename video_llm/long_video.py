@@ -119,8 +119,8 @@ def _proposals(
 ) -> list[list[tuple[Span, float]]]:
     """Where each query may be, by a cheap pass over the whole clip: spans, and how promising they are.
 
-    The model itself looks at a frame in `scan_seconds`, as many at once as it takes, and is asked whether and when: its
-    probability of yes times that of the span. Or whoever was made its proposer says.
+    The model itself looks at a frame in `scan_seconds`, as many at once as it takes and without its fast path, and is
+    asked whether and when: its probability of yes times that of the span. Or whoever was made its proposer says.
     """
     if model.proposer is not None:
         return [[(g.span, g.score) for g in found] for found in model.proposer.ground(clip, queries)]
@@ -129,7 +129,7 @@ def _proposals(
     frames = sampling.max_frames or max(1, round(model.config.windows.seconds * sampling.fps))
     windows = windows_of(clip.span, frames * every, 0.0, every)
     has_keys = _has_keys(clip, every)
-    with model.carrying_time():
+    with model.carrying_time(), model.skimming():
         for number, window in enumerate(windows):
             model.report("searching", number / len(windows))
             frames = math.ceil(window.seconds / every)

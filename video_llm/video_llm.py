@@ -106,6 +106,7 @@ class VideoLLM:
         self._cache = cache
         self._features = FrameFeatures(model, cache, self.stopwatch, report)
         self._carried: CarriedTime | None = None
+        self._skims = False
         self._memory: dict[str, tuple[Any, Any]] = {}
         self._looked = Looked()
 
@@ -169,8 +170,14 @@ class VideoLLM:
         sampling = replace(sampling or self.sampling, max_side=_longer_side(clip, side))
         motion = (
             None
-            if fast is None
-            else replace(sampling, fps=fast.get("fps", 8.0), max_frames=None, keyframes_only=False, at_seconds=None)
+            if fast is None or self._skims
+            else replace(
+                sampling,
+                fps=fast.get("fps", 8.0),
+                max_frames=fast.get("max_frames"),
+                keyframes_only=False,
+                at_seconds=None,
+            )
         )
         return Frames(clip, sampling, motion)
 
@@ -262,10 +269,26 @@ class VideoLLM:
             getattr(encoder, "config", None), "bidirectional", False
         )
         self._carried = CarriedTime(encoder) if can_carry else None
+        if can_carry:
+            self._memory.pop("aware", None)  # tokens that know of what other windows, or none, came before
         try:
             yield
         finally:
             self._carried = None
+            if can_carry:
+                self._memory.pop("aware", None)
+
+    @contextmanager
+    def skimming(self) -> Iterator[None]:
+        """What is looked at in here is a frame now and then, without the fast path.
+
+        A search is to be cheap, and its frames lie too far apart for what moves between them.
+        """
+        self._skims = True
+        try:
+            yield
+        finally:
+            self._skims = False
 
     def _encode_time(self, tokens: VisualTokens) -> VisualTokens:
         with self._timed("temporal_s"):

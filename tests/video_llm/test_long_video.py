@@ -111,6 +111,26 @@ def test_an_encoder_that_looks_back_carries_what_it_has_seen(clip: VideoClip) ->
         assert (scores[0] != pytest.approx(scores[1])) == carries
 
 
+def test_what_was_asked_before_does_not_change_an_answer(clip: VideoClip) -> None:
+    one_look = replace(CONFIG, windows=replace(WINDOWS, looks=1))
+    (alone,) = tiny_video_llm(one_look, temporal=FORWARD_STORM, proposer=Told(Span(6.5, 8.5))).ground(clip, ["a dog"])
+    model = tiny_video_llm(CONFIG, temporal=FORWARD_STORM)
+    part = open_video(clip.path, end=10.0)  # its last window is the one that is asked about next
+    model.ground(part, ["a dog"])
+    model.config, model.proposer = one_look, Told(Span(6.5, 8.5))
+    assert model.ground(clip, ["a dog"]) == [alone]
+
+
+def test_a_search_leaves_the_fast_path_out(clip: VideoClip) -> None:
+    network = {"layers": [1, 1, 1, 1], "is_bottleneck": False, "widths": [2, 2, 2, 4], "num_frames": 4}
+    few = replace(CONFIG, windows=replace(WINDOWS, looks=1))
+    model = tiny_video_llm(few, fast_path={"network": network, "fps": 4.0, "side": 32})
+    moved: list[int] = []
+    model.model.fast_path.network.register_forward_pre_hook(lambda _, given: moved.append(len(given[0])))
+    assert model.ground(clip, ["a dog"])[0]
+    assert sum(moved) == 4  # snippets of four frames: those of the one window that is looked at closely
+
+
 def test_a_search_looks_closely_only_where_something_is_promising(clip: VideoClip) -> None:
     few = replace(CONFIG, windows=replace(WINDOWS, looks=1))
     model = tiny_video_llm(few, proposer=Told(Span(9.5, 11)))

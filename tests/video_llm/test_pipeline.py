@@ -22,6 +22,14 @@ from tvu.video_llm.video_llm import VideoLLMConfig
 BRIEF = VideoLLMConfig(least_score=0.0, generation=GenerateConfig(max_new_tokens=12))
 
 
+FAST: dict[str, Any] = {
+    "network": {"layers": [1, 1, 1, 1], "is_bottleneck": False, "widths": [2, 2, 2, 4], "num_frames": 4},
+    "hop": 3,
+    "fps": 4.0,
+    "side": 64,
+}
+
+
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return draw_video(tmp_path_factory.mktemp("pipeline") / "a.mp4", num_frames=150, size=(64, 36))
@@ -114,13 +122,19 @@ def test_a_part_too_short_for_a_span_has_none(video: Path) -> None:
 
 
 def test_the_fast_path_sees_the_same_part(video: Path) -> None:
-    network = {"layers": [1, 1, 1, 1], "is_bottleneck": False, "widths": [2, 2, 2, 4], "num_frames": 4}
-    fast: dict[str, Any] = {"network": network, "hop": 3, "fps": 4.0, "side": 64}
-    model = tiny_video_llm(BRIEF, fast_path=fast)
+    model = tiny_video_llm(BRIEF, fast_path=FAST)
     seen = model.encode_frames(model.sample_frames(open_video(video, start=2, end=5)))
     assert seen.motion is not None and seen.motion.frame_spans.shape == (12, 2)
     assert 2 <= seen.motion.tokens.spans.min() < 2.25 and seen.motion.tokens.spans.max() == 5
     assert model.ground(open_video(video), ["a dog"])[0]
+
+
+def test_the_fast_path_takes_as_many_frames_as_it_does_from_the_processor(video: Path) -> None:
+    model = tiny_video_llm(BRIEF, fast_path={**FAST, "max_frames": 7})
+    motion = model.encode_frames(model.sample_frames(open_video(video))).motion
+    (expected,) = model.processor.video_processor.seen(str(video))
+    assert motion is not None and expected.fast is not None
+    assert motion.frame_spans.tolist() == expected.fast.spans.tolist() and len(motion.frame_spans) == 7
 
 
 def test_an_answer_may_be_held_against_one_without_the_video(video: Path) -> None:

@@ -153,7 +153,7 @@ class TvuForConditionalGeneration(PreTrainedModel, GenerationMixin):
         if report["unexpected_keys"]:
             others = sorted(report["unexpected_keys"])
             raise WeightsError(
-                f"{args[0] if args else 'the checkpoint'} holds {len(others)} weights that its config has no place for, "
+                f"{args[0] if args else 'the checkpoint'} holds {len(others)} weights without a place in its config, "
                 f"e.g. {others[0]}",
                 hint="change its config.json, or save it again with save_pretrained",
             )

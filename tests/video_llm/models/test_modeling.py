@@ -261,7 +261,7 @@ def test_a_checkpoint_of_more_than_its_config_tells_is_refused(tmp_path: Path) -
     config = TvuConfig.from_pretrained(tmp_path)
     config.temporal = None
     config.save_pretrained(tmp_path)
-    with pytest.raises(WeightsError, match="no place for.*temporal_encoder"):
+    with pytest.raises(WeightsError, match="temporal_encoder"):
         TvuForConditionalGeneration.from_pretrained(tmp_path)
 
 
