@@ -1,28 +1,33 @@
 """Chat templates: turns of `{"type": "video"}` and `{"type": "text"}` parts, or of plain text, as one prompt.
 
-What people write is text and nothing else: a `<|` in it becomes `< |`, so that it neither makes a place for a video nor
-begins a turn.
+What people write is text and nothing else: a blank comes into the marks of a template in it, `< |` for `<|`, so that it
+neither makes a place for a video nor begins or ends a turn.
 """
 
 from typing import Any
 
 from tvu.video_llm.models.new_tokens import VIDEO
 
-_PARTS = """
+
+def _parts(*marks: str) -> str:
+    """The macro that tells a content, in which people may write none of `marks`."""
+    split = "".join(f" | replace('{mark}', '{mark[0]} {mark[1:]}')" for mark in marks)
+    return """
 {%- macro told(content) -%}
-{%- if content is string -%}{{- content | replace('<|', '< |') -}}
+{%- if content is string -%}{{- content SPLIT -}}
 {%- else -%}
 {%- for part in content -%}
 {%- if part['type'] == 'video' -%}{{- 'VIDEO' -}}
-{%- elif part['type'] == 'text' -%}{{- part['text'] | replace('<|', '< |') -}}
+{%- elif part['type'] == 'text' -%}{{- part['text'] SPLIT -}}
 {%- else -%}{{- raise_exception("a part is 'video' or 'text', not '" + part['type'] + "'") -}}
 {%- endif -%}
 {%- endfor -%}
 {%- endif -%}
-{%- endmacro -%}""".replace("VIDEO", VIDEO)
+{%- endmacro -%}""".replace("VIDEO", VIDEO).replace("SPLIT", split)
+
 
 CHATML = (
-    _PARTS
+    _parts("<|")
     + """
 {%- for message in messages -%}
 {{- '<|im_start|>' + message['role'] + '\\n' + told(message['content']) + '<|im_end|>\\n' -}}
@@ -33,7 +38,7 @@ CHATML = (
 """SmolLM2's and Qwen's form; a system message is told where one is given, and none is made up."""
 
 _INST = (
-    _PARTS
+    _parts("<|", "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>", "<s>", "</s>")
     + """
 {%- set turns = namespace(system='', started=false) -%}
 {%- for message in messages -%}
