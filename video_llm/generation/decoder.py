@@ -202,7 +202,7 @@ class FusedDecoder:
     def _even_step(self, ids: Tensor, cache: KVCache, layers: Sequence[_Layer], head: Weight) -> Tensor:
         """The same step for one token of rows of one length, where nothing runs but the arithmetic."""
         length = cache.host_lengths[0]
-        cos, sin = (table[length] for table in self.tables(cache.capacity))
+        cos, sin = (table[length].to(self.dtype) for table in self.tables(cache.capacity))
         sin = signed(sin)
         x = self._table[ids]
         for layer, keys, values in zip(layers, cache.keys, cache.values, strict=True):

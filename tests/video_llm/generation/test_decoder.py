@@ -215,6 +215,22 @@ def test_rows_of_different_lengths_do_not_see_each_other():
         torch.testing.assert_close(told[row], logits_of(model, [*ids, 1, 2])[-2:], **CLOSE)
 
 
+@pytest.mark.parametrize("name", ["llama", "qwen 3"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_a_cpu_takes_steps_in_the_dtype_of_the_weights(dtype, name):
+    family, options = FAMILIES[name]
+    model = tiny(family, **options).to(dtype)
+    ids = some_ids(12)[0]
+    language = FusedDecoder(model)
+    with language.borrow(1, 32) as workspace:
+        read(workspace, language, 0, ids[:10])
+        for place in (10, 11):
+            told = workspace.step(torch.tensor([ids[place : place + 1]]))[0, 0]
+            workspace.advance([1])
+    expected = logits_of(model, ids)[-1].float()
+    assert (told - expected).norm() < 0.05 * expected.norm()  # bfloat16 keeps 8 bits, and sums come in another order
+
+
 def test_a_step_that_was_not_kept_leaves_no_trace():
     model = tiny("llama")
     language = FusedDecoder(model)
