@@ -3,34 +3,79 @@
 import math
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
 
-from tvu.temporal.spans import clamp, non_maximum_suppression
+from tvu.temporal.spans import clamp, iou
 from tvu.temporal.time_tokens.codec import TimeCodec
 from tvu.temporal.time_tokens.text_times import TextTimes
-from tvu.temporal.timecode import format_timecode
+from tvu.temporal.timecode import format_timecode, parse_timecode
 from tvu.temporal.types import Span
+from tvu.video_llm.generation.text_stream import TextStream
+from tvu.video_llm.models.parts import build_codec
 from tvu.video_llm.types import Generation, Grounding
 
 if TYPE_CHECKING:
     from tvu.video_llm.models.processing import TvuProcessor
 
 SAME_IOU = 0.9  # spans that a text tells twice
+_CLOCK = r"\d+(?::\d+){0,2}(?:[.,]\d+)?"
 
 
 def parse_groundings(generation: Generation, part: Span, processor: "TvuProcessor") -> tuple[Grounding, ...]:
-    """The spans that a free answer tells, best first, in file seconds; none is a result.
+    """The spans that a free answer tells, likeliest first, in file seconds; none is a result.
 
     part: the stretch of the file that the model saw; to the model, times count from its start.
-    What the codec of the model writes is read exactly, other times as people write them. The score of all of them is
-    the geometric mean of the probabilities of the answer's tokens, the likelihood of an answer whatever its length:
-    how sure the model was of its words, of which the times are a part.
+    What the codec of the model writes is read exactly, other times as people write them; a span that is told again
+    counts as it was told first. Its score is the probability of these times after what was written before them: the
+    product over all tokens that hold some of either time, as in `score_spans`. Of times that the text does not hold as
+    they were understood (`1 minute 5 s`), the geometric mean over the answer: how sure the model was of its words.
     """
     told = processor.read_answer(generation.text, part.seconds).spans
-    spans = [span for each in told if (span := clamp(moved(each, part), part)) is not None]
-    score = min(1.0, math.exp(sum(generation.log_probs) / max(1, len(generation.log_probs))))
-    kept = non_maximum_suppression(spans, [score] * len(spans), SAME_IOU)
-    return tuple(Grounding(spans[i], score, "visual") for i in kept)
+    times = _written_times_of(generation, part.seconds, processor)
+    found: list[Grounding] = []
+    for each in told:
+        log_prob = _log_prob(each, times, generation.log_probs)
+        span = clamp(moved(each, part), part)
+        if span is not None and not any(iou(span, known.span) > SAME_IOU for known in found):
+            found.append(Grounding(span, min(1.0, math.exp(log_prob)), "visual"))
+    return tuple(sorted(found, key=lambda grounding: -grounding.score))
+
+
+class _Time(NamedTuple):
+    """A time in an answer: seconds from the start of the part, and the numbers of the tokens that write it."""
+
+    seconds: float
+    tokens: frozenset[int]
+
+
+def _written_times_of(generation: Generation, duration: float, processor: "TvuProcessor") -> list[_Time]:
+    """Every number and every time of the codec in the text, in order; those after the end of the part are its end."""
+    codec, stream = build_codec(processor.codec), TextStream(processor.tokenizer)
+    edges = [0]
+    for token in generation.token_ids:
+        stream.add(token)
+        edges.append(len(stream.text))
+    times = []
+    for match in re.finditer(f"({_one_time(codec)})|{_CLOCK}", generation.text):
+        try:
+            seconds = codec.decode(match[0].strip(), duration) if match[1] else parse_timecode(match[0])
+        except (ValueError, OverflowError):  # hours of hundreds of digits
+            continue
+        holds = (i for i, (a, b) in enumerate(pairwise(edges)) if a < match.end() and match.start() < b)
+        times.append(_Time(min(seconds, duration), frozenset(holds)))
+    return times
+
+
+def _log_prob(span: Span, times: list[_Time], log_probs: Sequence[float]) -> float:
+    """Of the first two of `times` that are those of `span`, which are taken out of them; else the mean of a token."""
+    ends = []
+    for seconds in (span.start_seconds, span.end_seconds):
+        place = next((i for i, time in enumerate(times) if abs(time.seconds - seconds) < 1e-6), None)
+        ends.append(times.pop(place).tokens if place is not None else frozenset())
+    if all(ends):
+        return sum(log_probs[i] for i in ends[0] | ends[1])
+    return sum(log_probs) / max(1, len(log_probs))
 
 
 def readable(text: str, part: Span, codec: TimeCodec) -> str:
@@ -65,12 +110,19 @@ def moved(span: Span, part: Span) -> Span:
 
 def _written_times(codec: TimeCodec) -> re.Pattern[str]:
     """One time, or two that are a span, as the codec writes them in the midst of a text."""
+    time = _one_time(codec)
     if isinstance(codec, TextTimes):
-        time = rf"(?<![\d.:])\d+\.\d{{{codec.decimals}}}(?!\d)"
         return re.compile(rf"({time})(?:\s*(?:-|–|to|and)\s*({time}))?\s*(?:seconds|s)\b")
+    return re.compile(rf"({time})(?:\s*-?\s*({time}))?(?: seconds)?")
+
+
+def _one_time(codec: TimeCodec) -> str:
+    """The pattern of one time as the codec writes it; tokens may have blanks between them."""
+    if isinstance(codec, TextTimes):
+        return rf"(?<![\d.:])\d+\.\d{{{codec.decimals}}}(?!\d)"
     token = f"(?:{'|'.join(map(re.escape, codec.added_tokens))})"
     length = len(re.findall(token, codec.encode(0.0, 1.0)))
-    return re.compile(rf"({token}{{{length}}})(?:\s*-?\s*({token}{{{length}}}))?(?: seconds)?")
+    return rf"{token}(?:\s*{token}){{{length - 1}}}"
 
 
 def _in_words(match: re.Match[str], part: Span, codec: TimeCodec) -> str:
