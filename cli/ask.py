@@ -40,8 +40,7 @@ def ask(
     Exit code 0: answered; 1: nothing found; 2: wrong usage; 3: the video cannot be read; 4: weights are missing.
     """
     questions = [q for q in [question, *(more or [])] if q is not None]
-    if not questions or not all(q.strip() for q in questions):
-        raise UsageError("there is no question", hint='tvu ask VIDEO "when does the dog jump?"')
+    options.check_questions(questions, hint='tvu ask VIDEO "when does the dog jump?"')
     if timeline and len(questions) > 1:
         raise UsageError("--timeline draws one question", hint="ask one question at a time")
     options.check_outputs([timeline], force)

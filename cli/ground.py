@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tvu.cli import options
-from tvu.cli.exit_codes import ExitCode, UsageError
+from tvu.cli.exit_codes import ExitCode
 
 
 def ground(
@@ -30,8 +30,8 @@ def ground(
     decoder: options.DecoderName = "pyav",
 ) -> None:
     """Print the spans of each query: start, end, score, evidence and phrase, parted by tabs, or as JSON."""
-    if not queries or not all(q.strip() for q in queries):
-        raise UsageError("there is no query", hint='tvu ground VIDEO -q "a dog jumps"')
+    queries = queries or []
+    options.check_questions(queries, hint='tvu ground VIDEO -q "a dog jumps"')
     options.check_outputs([out], force)
     channels, reader = options.parse_evidence(evidence), options.parse_decoder(decoder)
     choice = options.ModelChoice(model, channels, min_score, pull, offline, not no_cache)

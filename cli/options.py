@@ -70,6 +70,15 @@ def parse_decoder(text: str) -> "Decoder":
     raise UsageError(f"unknown decoder {text!r}", hint=f"choose from {', '.join(DECODERS)}")
 
 
+def check_questions(questions: Sequence[str], hint: str) -> None:
+    """Raises UsageError unless there is a question, and every one is text; `hint` shows how to ask one."""
+    if not questions or not all(question.strip() for question in questions):
+        raise UsageError("there is no question", hint=hint)
+    for question in questions:
+        if any("\ud800" <= letter <= "\udfff" for letter in question):  # how Python hands on bytes that are no UTF-8
+            raise UsageError(f"a question is not text: {question!r}", hint="write it in UTF-8")
+
+
 def check_outputs(outputs: Sequence[Path | None], force: bool) -> None:
     """Fail before the work, not after it, where an output cannot be written. Raises OutputExists or OutputError."""
     import os

@@ -124,7 +124,9 @@ class VideoLLM:
         The prompt of all answers is the first that was read; their frames are those of every window looked at.
         """
         self._looked = Looked()
-        answers = []
+        answers: list[Answer] = []
+        if not queries:
+            return answers
         for query, found in zip(queries, ground_in_windows(clip, queries, self), strict=True):
             answers.append(
                 Answer(

@@ -40,3 +40,10 @@ def test_ask_answers_in_words(tvu, folder):
 def test_a_folder_that_is_no_model_is_one_sentence(tvu, folder, tmp_path):
     run = tvu("ask", folder / "a.mp4", "What?", "-m", tmp_path)
     assert run.returncode == 2 and run.stderr.startswith("tvu: ") and run.stderr.count("\n") == 2
+
+
+def test_a_question_that_is_no_text_is_wrong_usage(tvu, folder):
+    for command in (["ask"], ["ground", "-q"]):
+        for question, says in (("caf\udce9", "is not text"), (" ", "there is no question")):
+            run = tvu(*command[:1], folder / "a.mp4", *command[1:], question, "-m", folder)
+            assert run.returncode == 2 and says in run.stderr

@@ -81,6 +81,10 @@ def counted_reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return reads
 
 
+def test_nobody_who_asks_nothing_is_answered(video: Path) -> None:
+    assert tiny_video_llm(BRIEF).ground(open_video(video), []) == []
+
+
 def test_a_second_question_decodes_nothing(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reads, model = counted_reads(monkeypatch), tiny_video_llm(BRIEF)
     _, (first, second) = answer_questions(video, ["Who?", "What?"], model, PipelineConfig())
