@@ -60,7 +60,6 @@ class MediaFacts:
     sample_aspect: float
     color_transfer: int
     color_primaries: int
-    has_index: bool
     is_interlaced: bool
     num_video_tracks: int
     num_covers: int

@@ -29,7 +29,6 @@ def answer_survey(request: Message, send: Callable[[Message], None], tick: Calla
         audio = audio_stream(container)
         arrays = _packet_arrays(container, stream, audio, tick)
         is_cut = bool(arrays["is_hidden"][0])
-        fields["has_index"] = len(stream.index_entries) > 0
         if audio is not None:
             fields["audio"] = {
                 "codec": audio.codec_context.name,
