@@ -61,7 +61,8 @@ def sum_up(items: Sequence[Item], records: Sequence[Record]) -> Summary:
             tuple(by_rule.items()),
         ),
     )
-    return Summary(numbers, tables, _notes(items, done, total))
+    shown = {*rows, *(f"accuracy_{name.replace('-', '_')}" for name in by_rule)}
+    return Summary(numbers, tables, _notes(items, done, total), frozenset(shown))
 
 
 class _Row:

@@ -91,7 +91,8 @@ class Record:
     def of(cls, item: Item, response: Response, score: float | None, seconds: float) -> "Record":
         """The line of `item`."""
         told = {name: getattr(item, name) for name in ("id", "video", "question", "truth", "group", "bounds")}
-        return cls(**told, **asdict(response), score=score, seconds=seconds)
+        understood = {name: getattr(response, name) for name in Response.__dataclass_fields__}
+        return cls(**told, **understood, score=score, seconds=seconds)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Json]) -> "Record":
@@ -124,11 +125,13 @@ class Summary:
     numbers: metric to value, named and scaled as the official script does, rounded where it rounds; counts beside them.
     tables:  the same for people, with what to hold it against.
     notes:   what the reader must know: missing videos, a subset, a mode that is not the official one.
+    details: names of numbers that the tables show, or that only programs look at.
     """
 
     numbers: Mapping[str, float | int | None]
     tables: tuple[Table, ...] = ()
     notes: tuple[str, ...] = ()
+    details: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         for name, value in self.numbers.items():
