@@ -50,7 +50,8 @@ from tvu.video_llm.benchmarks.grounding_summary import (
     recalls,
     without_a_model,
 )
-from tvu.video_llm.benchmarks.types import AskConfig, Item, Json, Record, Response, Summary
+from tvu.video_llm.benchmarks.qvhighlights_scores import qvhighlights_scores, qvhighlights_tables
+from tvu.video_llm.benchmarks.types import AskConfig, Item, Json, Record, Response, Summary, Table
 from tvu.video_llm.benchmarks.video_files import PLACES, find_video
 from tvu.video_llm.decode import open_video
 from tvu.video_llm.types import VideoModel
@@ -100,10 +101,11 @@ class MomentRetrieval:
             return None
         return self.score_of(self.asked(item, response))
 
-    def sum_up(self, items: Sequence[Item], records: Sequence[Record]) -> Summary:
+    def sum_up(self, items: Sequence[Item], records: Sequence[Record], absent: str = "were not asked") -> Summary:
         """The scores of the items that were run (`scores`); where some were not, those of all items under `all/`.
 
         Beside them those of each group, `GROUP/…`, what published tables leave out (`honesty`), and the counts.
+        absent: what a note says of items without a record.
         """
         known = {item.id for item in items}
         by_id = {record.id: record for record in records if record.id in known}
@@ -121,8 +123,9 @@ class MomentRetrieval:
             recall_table("By the longest true span", by_length(asked)),
             recall_table("The same queries answered without a model", without_a_model(asked)),
         )
-        shown = tuple(table for table in tables if table.rows)
-        return Summary({**numbers, **honesty(asked), **counts(items, by_id)}, shown, notes(items, by_id, asked))
+        shown = tuple(table for table in (*self.official_tables(numbers), *tables) if table.rows)
+        told = notes(items, by_id, asked, absent)
+        return Summary({**numbers, **honesty(asked), **counts(items, by_id)}, shown, told, self.details(numbers))
 
     def asked(self, item: Item, answer: Response | Record | None) -> Asked:
         """The item with what was understood of an answer."""
@@ -133,6 +136,14 @@ class MomentRetrieval:
     def scores(self, asked: Sequence[Asked]) -> Numbers:
         """`R1@0.3` … `R5@0.7` and `mIoU`, percent, of the queries that something answers."""
         return recalls(asked)
+
+    def official_tables(self, numbers: Numbers) -> tuple[Table, ...]:
+        """What the benchmark's own tables show, beside those of any moments."""
+        return ()
+
+    def details(self, numbers: Numbers) -> frozenset[str]:
+        """See `Summary`."""
+        return frozenset()
 
     def score_of(self, asked: Asked) -> float:
         """See `judge`."""
@@ -167,9 +178,21 @@ class QVHighlights(MomentRetrieval):
         prediction = {"pred_relevant_windows": scored_spans(answer), "pred_saliency_scores": saliency}
         return response_of(answer, prediction)
 
+    def scores(self, asked: Sequence[Asked]) -> Numbers:
+        """Those of any moments, and the official ones (`qvhighlights_scores`)."""
+        return {**recalls(asked), **qvhighlights_scores(asked)}
+
+    def official_tables(self, numbers: Numbers) -> tuple[Table, ...]:
+        """Moments by the length of the true ones, and highlights."""
+        return qvhighlights_tables(numbers)
+
+    def details(self, numbers: Numbers) -> frozenset[str]:
+        """All that the official tables show, and the thresholds between."""
+        return frozenset(name for name in numbers if name.startswith(("MR-", "HL-")))
+
     def told_in(self, item: Item, prediction: Json) -> list[list[float]]:
         """The windows."""
-        return list(prediction["pred_relevant_windows"]) if prediction else []
+        return list(prediction.get("pred_relevant_windows") or []) if prediction else []
 
 
 @dataclass(frozen=True)

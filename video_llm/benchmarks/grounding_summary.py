@@ -101,7 +101,7 @@ def recall_table(title: str, rows: Mapping[str, Sequence[Asked]]) -> Table:
     for name, asked in rows.items():
         present = [each for each in asked if each.true]
         if present:
-            numbers = recalls(present)
+            numbers = recalls(present, firsts=(1,))
             low, high = wilson_interval(sum(each.iou >= RIGHT for each in present), len(present))
             told = [_rounded(numbers[key]) for key in (*(f"R1@{least}" for least in THRESHOLDS), "mIoU")]
             cells.append((name, len(present), *told, _rounded(100 * low), _rounded(100 * high)))
@@ -128,8 +128,13 @@ def without_a_model(asked: Sequence[Asked]) -> dict[str, list[Asked]]:
     }
 
 
-def notes(items: Sequence[Item], records: Mapping[str, Record], asked: Sequence[Asked]) -> tuple[str, ...]:
-    """What the reader must know of items that were not run, not understood, or to which nothing was told."""
+def notes(
+    items: Sequence[Item], records: Mapping[str, Record], asked: Sequence[Asked], absent: str = "were not asked"
+) -> tuple[str, ...]:
+    """What the reader must know of items that were not run, not understood, or to which nothing was told.
+
+    absent: what is said of items without a record.
+    """
     told = []
     silent = sum(bool(each.true) and each.is_parsed and not each.told for each in asked)
     if silent:
@@ -137,15 +142,15 @@ def notes(items: Sequence[Item], records: Mapping[str, Record], asked: Sequence[
             f"to {silent} queries the model told nothing, though there is an answer: they count as missed, which a "
             "model that tells only what is likely enough risks"
         )
-    lost = sorted({item.video for item in items if item.id in records and not has_run(records[item.id])})
     states = Counter(record.status for record in records.values())
-    if lost:
+    gone = []
+    if lost := sorted({item.video for item in items if item.id in records and not has_run(records[item.id])}):
         named = ", ".join(lost[:SOME]) + (", …" if len(lost) > SOME else "")
-        told.append(f"{len(lost)} videos are missing or cannot be read: {named}")
+        gone.append(f"{len(lost)} videos are missing or cannot be read: {named}")
     if len(records) < len(items):
-        told.append(f"{len(items) - len(records)} of {len(items)} items were not asked")
-    if lost or len(records) < len(items):
-        told.append("scores are of the items that were run; those under all/ count the others as wrong")
+        gone.append(f"{len(items) - len(records)} of {len(items)} items {absent}")
+    if gone:
+        told.append(f"{'; '.join(gone)}; scores are of the other items, those under all/ count these as wrong")
     if states["unparsed"]:
         told.append(f"{states['unparsed']} answers were not understood: they count as wrong")
     if states["failed"]:
