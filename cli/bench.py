@@ -1,150 +1,25 @@
-"""`tvu bench`: the numbers that the README quotes, measured here."""
-
-import json
-from collections.abc import Callable
-from pathlib import Path
-from typing import Annotated
+"""`tvu bench`: benchmarks run, scored and compared, and how fast tvu is."""
 
 import typer
 
-from tvu.cli.exit_codes import UsageError
+from tvu.cli.bench_list import list_benchmarks
+from tvu.cli.bench_run import compare, make_mini, merge, run_of
+from tvu.cli.bench_score import score
+from tvu.cli.bench_speed import kernels, speed, temporal
+from tvu.video_llm.benchmarks.registry import ENTRIES
 
-bench = typer.Typer(help="Measure tvu on this machine.", no_args_is_help=True, rich_markup_mode=None)
+bench = typer.Typer(
+    help="Run benchmarks, score predictions, and measure tvu on this machine.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
-
-@bench.command("list")
-def list_benchmarks() -> None:
-    """Name the benchmarks."""
-    print("speed      how long a question takes, and what decoding costs beside ffmpeg; --model-size: a Video-LLM")
-    print("temporal   SqueezeTime beside torchvision's networks, scans beside their definitions, the encoders")
-    print("kernels    fused operations beside PyTorch and torch.compile; needs a CUDA device")
-
-
-@bench.command()
-def speed(
-    video: Annotated[Path | None, typer.Argument(help="A video with sound, looped to 60 s of 720p.")] = None,
-    seconds: Annotated[int, typer.Option(min=10, help="Length of the file that decoding is measured on.")] = 600,
-    model_size: Annotated[
-        str | None, typer.Option("--model-size", help="135m (CPU) or 7b (CUDA): a Video-LLM of this size instead.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-) -> None:
-    """Time a first and a second question, and sampling beside ffmpeg decoding the same file to nothing."""
-    if model_size is not None:
-        _model_speed(model_size, as_json)
-        return
-    if video is None:
-        raise UsageError("there is no video to measure on", hint="tvu bench speed VIDEO, or --model-size 135m")
-    from dataclasses import asdict
-
-    from tvu.video_llm.media.speed import measure_decoding, table
-    from tvu.video_llm.speed import measure_questions
-
-    questions = measure_questions(video)
-    if not as_json:
-        for row in questions:
-            bar = f"  (bar {row.bar_seconds:.2f})" if row.bar_seconds is not None else ""
-            print(f"{row.seconds:8.2f} s  {row.what}{bar}", flush=True)
-        print()
-    decoding = measure_decoding(seconds)
-    if as_json:
-        print(json.dumps({"questions": [asdict(r) for r in questions], "decoding": [asdict(r) for r in decoding]}))
-    else:
-        print(table(decoding))
-
-
-def _model_speed(size: str, as_json: bool) -> None:
-    """Figures of a Video-LLM, beside transformers in the same run."""
-    from dataclasses import asdict
-    from itertools import chain
-
-    from tvu.video_llm.errors import BackendError
-    from tvu.video_llm.runtime import brisk_threads, cuda_devices
-
-    if size not in ("135m", "7b"):
-        raise UsageError(f"there is no model of size {size!r} to measure", hint="--model-size 135m or 7b")
-    if size == "7b" and not cuda_devices():
-        raise BackendError("this machine has no CUDA device to run 7b on", hint="--model-size 135m needs none")
-    brisk_threads()
-    from tvu.video_llm import model_speed
-
-    figures = (
-        model_speed.measure_large()
-        if size == "7b"
-        else chain(model_speed.measure_small(), model_speed.measure_first_token())
-    )
-    if as_json:
-        print(json.dumps([asdict(figure) for figure in figures]))
-        return
-    for line in model_speed.table(figures):
-        print(line, flush=True)
-
-
-@bench.command()
-def temporal(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-) -> None:
-    """Time the temporal modules on the CPU: about a minute on two cores."""
-    from dataclasses import asdict
-
-    from tvu.video_llm.runtime import quiet_threads
-
-    quiet_threads()  # before torch loads: threads that spin at small layers measure whoever else is busy
-
-    from tvu.temporal.encoders import speed as encoders
-    from tvu.temporal.scan import mamba1_speed
-    from tvu.temporal.scan import speed as scan
-    from tvu.temporal.speed import Timing
-    from tvu.temporal.squeezetime import speed as squeezetime
-
-    parts: dict[str, Callable[[], list[Timing]]] = {
-        "SqueezeTime beside torchvision's video networks": squeezetime.measure,
-        "the Mamba-2 scan in chunks beside its definition": scan.measure,
-        "the Mamba-1 scan in chunks beside its definition": mamba1_speed.measure,
-        "temporal encoders": encoders.measure,
-    }
-    document = {}
-    for title, measure in parts.items():
-        timings = measure()
-        document[title] = [asdict(timing) for timing in timings]
-        if as_json:
-            continue
-        print(f"{title}, {timings[0].size}")
-        for timing in timings:
-            ratio = "" if timing.ratio is None else f"  {timing.ratio:8.2f} x as fast"
-            print(f"{timing.seconds * 1e3:12.1f} ms{ratio}  {timing.what}")
-        print(flush=True)
-    if as_json:
-        print(json.dumps(document))
-
-
-@bench.command()
-def kernels(
-    frames: Annotated[list[int] | None, typer.Option(help="Frames of the video, a multiple of 4.")] = None,
-    compiled: Annotated[bool, typer.Option("--compile/--no-compile", help="Run torch.compile beside.")] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON Lines.")] = False,
-) -> None:
-    """Time the fused operations on a CUDA device, each after it was held against its plain twin."""
-    from dataclasses import asdict
-
-    from tvu.video_llm.errors import BackendError
-    from tvu.video_llm.runtime import cuda_devices
-
-    if not cuda_devices():
-        raise BackendError("this machine has no CUDA device to time kernels on", hint="tvu bench temporal needs none")
-    from tvu.kernels import decoder_speed
-    from tvu.kernels.bench import SIZES, measure
-
-    for row in measure(frames or SIZES, compiled=compiled):
-        if as_json:
-            print(json.dumps(asdict(row)), flush=True)
-            continue
-        times = "  ".join(f"{name} {time:.4f}" for name, time in row.milliseconds.items())
-        shares = f"{row.of_ceiling:4.0%} of the read ceiling, {row.ratio:.2f} x the best other"
-        print(f"{row.op:34} {row.shape!s:26} {times} ms  {shares}", flush=True)
-    for step in decoder_speed.measure():
-        if as_json:
-            print(json.dumps(asdict(step)), flush=True)
-        else:
-            told = f"{step.microseconds:9.1f} us  {step.of_ceiling:4.0%} of the read ceiling"
-            print(f"one token of a 7B model: {step.op:36} {told}", flush=True)
+bench.command("list")(list_benchmarks)
+bench.command()(score)
+bench.command()(compare)
+bench.command()(merge)
+bench.command("make-mini")(make_mini)
+for entry in ENTRIES:
+    bench.command(entry.name, help=f"{entry.title[0].upper()}{entry.title[1:]}.")(run_of(entry))
+for measured in (speed, temporal, kernels):
+    bench.command()(measured)

@@ -53,7 +53,7 @@ class _Aligned:
 class HtmAlign(_Aligned):
     """HTM-Align: 80 videos of HowTo100M, their narrations marked as shown or not, and when."""
 
-    name: str = "htm_align"
+    name: str = "htm-align"
 
     def read(self, data: Path) -> list[Item]:
         """`htm_align.json` in `data`. Raises BenchmarkError where it is not there, or is something else."""
@@ -104,7 +104,7 @@ class CrossTask(_Aligned):
 class HtStep(_Aligned):
     """HT-Step: headlines of wikiHow steps in videos of HowTo100M. Its labels are hidden, so nothing is scored here."""
 
-    name: str = "ht_step"
+    name: str = "ht-step"
 
     def read(self, data: Path) -> list[Item]:
         """`ht_step.json` in `data`: `{video: {"step_headline": [text, …]}}`. Raises BenchmarkError."""

@@ -81,7 +81,7 @@ def youcook2() -> Benchmark:
 
 def activitynet_dense() -> Benchmark:
     """ActivityNet Captions validation, against one of its two sets of references."""
-    return DenseCaptions("activitynet_dense", ("val.caption_coco_format.json", "val_1.json"))
+    return DenseCaptions("activitynet-dense", ("val.caption_coco_format.json", "val_1.json"))
 
 
 def read_captions(answer: Answer, duration: float) -> list[TimedCaption]:

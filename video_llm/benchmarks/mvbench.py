@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tvu.video_llm.benchmarks.baselines import told
-from tvu.video_llm.benchmarks.choice import MultipleChoice
+from tvu.video_llm.benchmarks.choice import PROTOCOLS, MultipleChoice
 from tvu.video_llm.benchmarks.examinee import choose
-from tvu.video_llm.benchmarks.matching import rule_of
+from tvu.video_llm.benchmarks.matching import RULES, rule_of
 from tvu.video_llm.benchmarks.mvbench_layout import read_items, video_path
 from tvu.video_llm.benchmarks.mvbench_scores import sum_up
 from tvu.video_llm.benchmarks.types import AskConfig, Item, Record, Response, Summary
@@ -21,6 +21,16 @@ class MVBench:
     """Both releases of it; an item is `<task>/<index>`, its group the letters of the tables, its truth an option."""
 
     name: str = "mvbench"
+
+    @property
+    def protocols(self) -> tuple[str, ...]:
+        """What `AskConfig.protocol` may be."""
+        return PROTOCOLS
+
+    @property
+    def matchings(self) -> tuple[str, ...]:
+        """What `AskConfig.matching` may be."""
+        return tuple(RULES)
 
     def read(self, data: Path) -> Sequence[Item]:
         """The items of every task whose JSON is there. Raises BenchmarkError, which names the file and the question."""

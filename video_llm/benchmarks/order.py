@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tvu.temporal.metrics import wilson_interval
 from tvu.temporal.sampling import times_evenly
 from tvu.video_llm.benchmarks.baselines import told
-from tvu.video_llm.benchmarks.choice import MultipleChoice
+from tvu.video_llm.benchmarks.choice import PROTOCOLS, MultipleChoice
 from tvu.video_llm.benchmarks.examinee import choose
 from tvu.video_llm.benchmarks.mvbench_layout import read_items, video_path
 from tvu.video_llm.benchmarks.shuffled import BLOCKS, CONDITIONS, ORIGINAL, PERMUTED, order_under, reordered
@@ -45,6 +45,11 @@ class ShuffleTest:
     """
 
     name: str = "shuffle"
+
+    @property
+    def protocols(self) -> tuple[str, ...]:
+        """What `AskConfig.protocol` may be."""
+        return PROTOCOLS
 
     def read(self, data: Path) -> Sequence[Item]:
         """The questions in the official order, each under all conditions in turn. Raises BenchmarkError."""
