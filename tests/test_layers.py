@@ -18,6 +18,9 @@ MAY_IMPORT = {
 }
 
 
+OF_EXTRAS = {"tvu.video_llm.benchmarks.lmms_eval_model"}  # imported by the library that the extra brings, and by no one
+
+
 def imports_of(file: Path) -> list[str]:
     found = []
     for node in ast.walk(ast.parse(file.read_text("utf-8"))):
@@ -68,6 +71,7 @@ def test_the_wheel_holds_every_module(tmp_path):
         for room in MAY_IMPORT
         for file in sorted((ROOT / room).rglob("*.py"))
     ]
+    modules = [name for name in modules if name not in OF_EXTRAS]
     script = "import importlib, sys\n"
     script += (
         f"for name in {modules!r}: assert {str(ROOT)!r} not in importlib.import_module(name).__file__.split('/env/')[0]"
