@@ -35,7 +35,9 @@ def run_of(entry: Entry) -> Callable[..., None]:
         out: Annotated[
             Path | None, typer.Option("-o", "--out", metavar="DIR", help="Folder of the run: tvu-runs/NAME/MODEL….")
         ] = None,
-        protocol: Annotated[str, typer.Option(help="Whose prompt: tvu, official, lmms-eval, ….")] = "tvu",
+        protocol: Annotated[
+            str, typer.Option(help="Whose prompt, frames and rule: official, tvu, lmms-eval, ….")
+        ] = entry.protocol,
         matching: Annotated[
             str | None, typer.Option(help="Whose rule reads the answer; that of the protocol by default.")
         ] = None,
@@ -62,7 +64,7 @@ def run_of(entry: Entry) -> Callable[..., None]:
         benchmark = entry.benchmark()
         config = AskConfig(protocol, matching, frames, options.parse_decoder(decoder))
         _check(entry, benchmark, config)
-        folder = out or ROOT / entry.name / _folder_name(model, config, part)
+        folder = out or ROOT / entry.name / _folder_name(entry, model, config, part)
         asked = _model(model, pull, offline, not no_cache)
         print(f"run: {folder}", file=sys.stderr, flush=True)
         with _keeping(folder), _progress() as watch:
@@ -151,11 +153,11 @@ def _check(entry: Entry, benchmark: "Benchmark", config: "AskConfig") -> None:
         raise UsageError(f"{entry.name} takes no --frames", hint="the model looks as it was trained to")
 
 
-def _folder_name(model: str, config: "AskConfig", part: "Part") -> str:
+def _folder_name(entry: Entry, model: str, config: "AskConfig", part: "Part") -> str:
     """A name that tells what is not as usual, so that another run gets another folder."""
     told = [
         re.sub(r"[^\w.-]+", "-", model).strip("-.") or "model",
-        *([config.protocol] if config.protocol != "tvu" else []),
+        *([config.protocol] if config.protocol != entry.protocol else []),
         *([config.matching] if config.matching else []),
         *([f"{config.frames}-frames"] if config.frames else []),
         *([config.decoder] if config.decoder != "pyav" else []),

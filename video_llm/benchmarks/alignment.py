@@ -1,5 +1,6 @@
 """Narration alignment as benchmarks: every sentence or step of a video is given the one second that shows it best."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -112,20 +113,20 @@ class HtStep(_Aligned):
         return [Item(video, video, "", None, facts={"sentences": texts}) for video, texts in videos.items()]
 
     def sum_up(self, items: Sequence[Item], records: Sequence[Record]) -> Summary:
-        """Counts; what the server scores is `ht_step_submission`."""
-        summary = Summary({"videos": len(records)}, notes=("the labels are hidden: upload a submission to its server",))
-        return _counted(summary, items, records)
+        """Counts; what is scored is the `submission`."""
+        note = "the labels are hidden: its server scores submission.json, in the folder of the run"
+        return _counted(Summary({"videos": len(records)}, notes=(note,)), items, records)
 
-
-def ht_step_submission(items: Sequence[Item], records: Sequence[Record]) -> dict[str, list[int]]:
-    """`{video: [second of each headline]}` as the server of HT-Step takes it: of all videos, 0 where there is none."""
-    told = _told(records)
-    return {
-        item.id: [second or 0 for second in told[item.id]["seconds"]]
-        if item.id in told
-        else [0] * len(item.facts["sentences"])
-        for item in items
-    }
+    def submission(self, items: Sequence[Item], records: Sequence[Record]) -> Mapping[str, str]:
+        """`{video: [second of each headline]}` as the server takes it: of all videos, 0 where there is none."""
+        told = _told(records)
+        seconds = {
+            item.id: [second or 0 for second in told[item.id]["seconds"]]
+            if item.id in told
+            else [0] * len(item.facts["sentences"])
+            for item in items
+        }
+        return {"submission.json": json.dumps(seconds)}
 
 
 def htm_align() -> Benchmark:

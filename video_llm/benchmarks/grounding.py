@@ -4,7 +4,8 @@ Items come in the order of the official files. Consecutive ones mostly share a v
 a model remembers the video that it looked at last.
 """
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -50,7 +51,7 @@ from tvu.video_llm.benchmarks.grounding_summary import (
     recalls,
     without_a_model,
 )
-from tvu.video_llm.benchmarks.qvhighlights_scores import qvhighlights_scores, qvhighlights_tables
+from tvu.video_llm.benchmarks.qvhighlights_scores import average_precisions, qvhighlights_scores, qvhighlights_tables
 from tvu.video_llm.benchmarks.types import AskConfig, Item, Json, Record, Response, Summary, Table
 from tvu.video_llm.benchmarks.video_files import PLACES, find_video
 from tvu.video_llm.decode import open_video
@@ -134,8 +135,8 @@ class MomentRetrieval:
         return Asked(item, prediction, self.truth_of(item), self.told_in(item, prediction), is_parsed)
 
     def scores(self, asked: Sequence[Asked]) -> Numbers:
-        """`R1@0.3` … `R5@0.7` and `mIoU`, percent, of the queries that something answers."""
-        return recalls(asked)
+        """`R1@0.3` … `R5@0.7`, `mIoU` and `mAP` (QVHighlights'), percent, of the queries that something answers."""
+        return {**recalls(asked), **average_precisions(asked)}
 
     def official_tables(self, numbers: Numbers) -> tuple[Table, ...]:
         """What the benchmark's own tables show, beside those of any moments."""
@@ -181,6 +182,16 @@ class QVHighlights(MomentRetrieval):
     def scores(self, asked: Sequence[Asked]) -> Numbers:
         """Those of any moments, and the official ones (`qvhighlights_scores`)."""
         return {**recalls(asked), **qvhighlights_scores(asked)}
+
+    def submission(self, items: Sequence[Item], records: Sequence[Record]) -> Mapping[str, str]:
+        """What the official script reads, one query a line; queries to which nothing was told are left out of it."""
+        told = {record.id: record.prediction for record in records if record.prediction}
+        lines = [
+            json.dumps({"qid": _number(item.id), "query": item.question, "vid": item.video, **told[item.id]})
+            for item in items
+            if item.id in told
+        ]
+        return {"submission.jsonl": "".join(f"{line}\n" for line in lines)}
 
     def official_tables(self, numbers: Numbers) -> tuple[Table, ...]:
         """Moments by the length of the true ones, and highlights."""
@@ -275,6 +286,10 @@ class GroundedQA(MomentRetrieval):
     def told_in(self, item: Item, prediction: Json) -> list[list[float]]:
         """The spans, also where no option was understood."""
         return list(prediction["spans"]) if prediction else []
+
+
+def _number(item_id: str) -> int | str:
+    return int(item_id) if item_id.isdecimal() else item_id
 
 
 def _is_right(asked: Asked) -> bool:

@@ -34,6 +34,12 @@ def qvhighlights_scores(asked: Sequence[Asked]) -> Numbers:
     return numbers
 
 
+def average_precisions(asked: Sequence[Asked]) -> Numbers:
+    """`mAP`, `mAP@0.5` and `mAP@0.75` of any moments, as `moment_scores` has them."""
+    numbers = moment_scores(asked)
+    return {name: numbers[f"MR-full-{name}"] for name in ("mAP", "mAP@0.5", "mAP@0.75")}
+
+
 def qvhighlights_tables(numbers: Numbers) -> tuple[Table, ...]:
     """What people quote of `qvhighlights_scores`."""
     columns = ("R1@0.5", "R1@0.7", "mAP@0.5", "mAP@0.75", "mAP")

@@ -23,6 +23,7 @@ class Entry:
     where:   where its data is to be had. layout: what `--data` has to hold. licence: of the data.
     make:    `module:function` that gives the Benchmark. score: the one that scores a file of predictions; "" for none.
     takes_frames: whether `--frames` makes sense: a multiple choice about so many frames.
+    protocol: whose prompt and rule it is asked and read by unless told otherwise.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Entry:
     make: str
     score: str = ""
     takes_frames: bool = False
+    protocol: str = "tvu"
 
     def benchmark(self) -> "Benchmark":
         """The benchmark itself."""
@@ -63,6 +65,7 @@ ENTRIES = (
         metrics="accuracy over items and over tasks",
         make="mvbench:MVBench",
         takes_frames=True,
+        protocol="official",
     ),
     Entry(
         name="charades-sta",
@@ -194,6 +197,15 @@ ENTRIES = (
         metrics="R@1 by both conventions of a hit, ROC-AUC of alignability",
         make="alignment:htm_align",
         score="alignment_scores:score_htm_align",
+    ),
+    Entry(
+        name="ht-step",
+        title="HT-Step: when each step of wikiHow's articles is shown; for its server, which keeps the labels",
+        where="github.com/facebookresearch/htstep; videos: HowTo100M, YouTube's",
+        layout="ht_step.json ({video: {step_headline: [text, …]}}), videos/",
+        licence="see its repository; the videos are YouTube's",
+        metrics="none here: the run writes submission.json",
+        make="alignment:ht_step",
     ),
     Entry(
         name="crosstask",

@@ -92,11 +92,13 @@ class RunFolder:
         if ids:
             self.replace([record for id_, record in self.records.items() if id_ not in ids])
 
-    def conclude(self, summary: Summary) -> None:
-        """Write what the run comes to. Raises OutputError."""
+    def conclude(self, summary: Summary, others: Mapping[str, str]) -> None:
+        """Write what the run comes to, and other files by their names. Raises OutputError."""
         told = [summary_text(summary), "", *self.lock.lines(), ""]
         write_text(self.path / "summary.json", summary_json(self.lock.benchmark, summary) + "\n")
         write_text(self.path / "summary.txt", "\n".join(told))
+        for name, text in others.items():
+            write_text(self.path / name, text)
 
 
 @contextmanager

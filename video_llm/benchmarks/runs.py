@@ -12,7 +12,7 @@ from time import perf_counter
 
 from tvu.temporal.errors import TvuError
 from tvu.video_llm.benchmarks.run_folder import Lock, RunFolder, opened, read_lock, read_records
-from tvu.video_llm.benchmarks.types import AskConfig, Benchmark, Item, Record, Response, Summary
+from tvu.video_llm.benchmarks.types import AskConfig, Benchmark, Item, Record, Response, Submitting, Summary
 from tvu.video_llm.errors import BenchmarkError, OutputError, OutputExists, UnknownModel, VideoError
 from tvu.video_llm.types import VideoModel
 from tvu.weights.errors import WeightsError
@@ -244,7 +244,7 @@ def _concluded(run: RunFolder, benchmark: Benchmark, chosen: Sequence[Item], not
     records = [run.records[item.id] for item in chosen if item.id in run.records]
     summary = benchmark.sum_up(chosen, records)
     summary = replace(summary, notes=(*summary.notes, *notes))
-    run.conclude(summary)
+    run.conclude(summary, benchmark.submission(chosen, records) if isinstance(benchmark, Submitting) else {})
     return summary
 
 

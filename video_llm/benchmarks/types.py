@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 from tvu.video_llm.types import Decoder, VideoModel
 
@@ -181,4 +181,13 @@ class Benchmark(Protocol):
 
     def sum_up(self, items: Sequence[Item], records: Sequence[Record]) -> Summary:
         """The scores of a run: `records` of some or all of `items`; those that were never run are counted."""
+        ...
+
+
+@runtime_checkable
+class Submitting(Protocol):
+    """A benchmark whose answers others score too."""
+
+    def submission(self, items: Sequence[Item], records: Sequence[Record]) -> Mapping[str, str]:
+        """Files for the folder of the run, by name, as the official script or server reads them."""
         ...

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from tvu.temporal.types import Span
-from tvu.video_llm.benchmarks.alignment import crosstask, ht_step, ht_step_submission, htm_align
+from tvu.video_llm.benchmarks.alignment import crosstask, ht_step, htm_align
 from tvu.video_llm.benchmarks.alignment_data import read_cross_task
 from tvu.video_llm.benchmarks.alignment_scores import score_crosstask, score_htm_align
 from tvu.video_llm.benchmarks.types import AskConfig, Benchmark, Record
@@ -98,7 +98,8 @@ def test_all_sentences_of_a_video_are_asked_for_at_once_and_get_the_middle_secon
 def test_headlines_of_steps_are_submitted_as_one_second_each(tmp_path):
     data = written(tmp_path / "ht_step.json", {"v": {"step_headline": ["fry", "eat"]}, "w": {"step_headline": ["cut"]}})
     items, records = run(ht_step(), data, Finder({"eat": (2, 5)}))
-    assert ht_step_submission(items, records[:1]) == {"v": [0, 3], "w": [0]}
+    (text,) = ht_step().submission(items, records[:1]).values()
+    assert json.loads(text) == {"v": [0, 3], "w": [0]}
     assert "hidden" in ht_step().sum_up(items, records).notes[0]
 
 

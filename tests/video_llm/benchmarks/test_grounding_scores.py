@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tvu.video_llm.benchmarks import grounding
+from tvu.video_llm.benchmarks.baselines import baseline_named
 from tvu.video_llm.benchmarks.grounding_scores import (
     score_activitynet_captions,
     score_activitynet_rtl,
@@ -16,8 +18,11 @@ from tvu.video_llm.benchmarks.grounding_scores import (
     score_spans,
     score_timelens,
 )
+from tvu.video_llm.benchmarks.runs import carry_out
+from tvu.video_llm.benchmarks.types import AskConfig
 from tvu.video_llm.errors import BenchmarkError
 
+SAMPLE = Path(__file__).parents[3] / "samples" / "postcard.mp4"
 REFERENCES = Path(__file__).parents[4] / "shared" / "data" / "eval"
 QVHIGHLIGHTS = REFERENCES / "qvhighlights"
 TRUTH = QVHIGHLIGHTS / "highlight_val_release.jsonl.gz"
@@ -131,6 +136,7 @@ def test_any_moments_are_scored(tmp_path):
     pred = put(tmp_path / "p.jsonl", {"qid": 2, "pred_relevant_windows": [[0, 5, 0.9]]})
     numbers = score_spans(pred, put(tmp_path / "t.jsonl", *MOMENTS)).numbers
     assert (numbers["mIoU"], numbers["all/mIoU"]) == (50, 25)
+    assert (numbers["mAP@0.5"], numbers["mAP@0.75"], numbers["mAP"]) == (100, 0, 10)
 
 
 def test_of_a_query_that_comes_twice_windows_are_pooled_for_map_and_the_last_counts_for_recall(tmp_path):
@@ -234,3 +240,17 @@ def test_a_key_of_timelens_is_data_and_never_run(tmp_path, key):
     truth = put(tmp_path / "t.json", {"AB": {"duration": 20, "spans": [[0, 4]], "queries": ["x"]}})
     with pytest.raises(BenchmarkError, match="is no VIDEO>>>QUERY"):
         score_timelens(put(tmp_path / "p.json", {key: {"timestamps": []}}), truth)
+
+
+def test_what_a_run_submits_scores_as_the_run_did(tmp_path):
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "a.mp4").symlink_to(SAMPLE)
+    truth = {"relevant_windows": [[2, 10]], "relevant_clip_ids": [1, 2], "saliency_scores": [[4, 4, 4], [3, 2, 4]]}
+    rows = [{"qid": i, "query": "a card", "duration": 18, "vid": "a", **truth} for i in range(3)]
+    data = put(tmp_path / "highlight_val_release.jsonl", *rows)
+    model = baseline_named("baseline:middle")
+    summary = carry_out(grounding.qvhighlights(), tmp_path, model, tmp_path / "run", AskConfig())
+    scored = score_qvhighlights(tmp_path / "run" / "submission.jsonl", data)
+    official = [name for name in summary.numbers if name.startswith(("MR-", "HL-"))]
+    assert len(official) > 80
+    assert [scored.numbers[name] for name in official] == [summary.numbers[name] for name in official]
