@@ -29,7 +29,10 @@ def list_benchmarks(
         width = max(len(entry.name) for entry in ENTRIES)
         for entry in ENTRIES:
             print(f"{entry.name:<{width}}  {entry.title}")
-            print(f"{'':<{width}}  data: {entry.where}; licence: {entry.licence}")
+            print(f"{'':<{width}}  data: {entry.where}")
+            print(f"{'':<{width}}  licence: {entry.licence}")
+            if numbers := published(entry.name):
+                print(f"{'':<{width}}  published: {len(numbers)} models, told by `tvu bench list {entry.name}`")
         for measured, what in SPEED.items():
             print(f"{measured:<{width}}  {what}")
         return
