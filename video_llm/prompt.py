@@ -1,20 +1,23 @@
 """Build the prompt: what a Video-LLM of ours is asked, around what it sees."""
 
 import re
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from tvu.temporal.types import VisualTokens
 from tvu.video_llm.models.new_tokens import VIDEO
-from tvu.video_llm.models.video_processing import SeenVideo, TimedFrames
+from tvu.video_llm.models.video_processing import VIDEO_INPUTS, SeenVideo, TimedFrames
+from tvu.video_llm.splice import rows_of
 from tvu.video_llm.types import Prompt, Request
 
 if TYPE_CHECKING:
     from tvu.video_llm.frame_features import Seen
+    from tvu.video_llm.models.modeling import TvuForConditionalGeneration
     from tvu.video_llm.models.processing import TvuProcessor
 
 NO_PIXELS = np.empty((0, 3, 1, 1), np.uint8)  # a prompt holds times and places, the pixels have become tokens
@@ -37,6 +40,28 @@ def build_prompt(
 def build_prompt_without_video(questions: Sequence[str | Request], processor: "TvuProcessor") -> Prompt:
     """The same questions without a video: what context-aware decoding holds against them."""
     return _prompt([_conversation(question, processor) for question in questions], processor)
+
+
+def prompt_of_batch(inputs: Mapping[str, Tensor], model: "TvuForConditionalGeneration") -> Prompt:
+    """What a processor prepared, as the engine takes it: a batch of videos, a question about each, answered together.
+
+    inputs: of `TvuProcessor`, on the device of the model; a video in every prompt, or in none.
+    Raises ValueError where prompts have places for another number of visual tokens than their videos have.
+    """
+    visual = None
+    if "pixel_values_videos" in inputs:
+        pixels, spans, counts, *fast = (cast(Any, inputs.get(name)) for name in VIDEO_INPUTS)
+        with torch.inference_mode():
+            motion = None if fast[0] is None else (fast[0], fast[1], fast[2])
+            visual = model.visual_tokens(pixels, spans, counts, motion)
+    rows = [
+        ids[is_real.bool()].cpu() for ids, is_real in zip(inputs["input_ids"], inputs["attention_mask"], strict=True)
+    ]
+    prompt = _prompt_of_rows(rows, model.config.video_token_id, visual)
+    sizes = [0] * len(rows) if visual is None else [len(tokens) for tokens in rows_of(visual)]
+    if prompt.is_visual.sum(dim=1).tolist() != sizes:
+        raise ValueError(f"prompts have places for {prompt.is_visual.sum(dim=1).tolist()} visual tokens, not {sizes}")
+    return prompt
 
 
 def shared_beginning(prompt: Prompt) -> Prompt:
@@ -81,8 +106,12 @@ def _prompt(texts: Sequence[str], processor: "TvuProcessor", visual: VisualToken
     tokenizer = processor.tokenizer
     starts = bool(tokenizer.bos_token) and texts[0].startswith(tokenizer.bos_token)
     rows = [torch.tensor(ids) for ids in tokenizer(list(texts), add_special_tokens=not starts).input_ids]
-    input_ids = pad_sequence(rows, batch_first=True)
+    return _prompt_of_rows(rows, tokenizer.convert_tokens_to_ids(VIDEO), visual)
+
+
+def _prompt_of_rows(rows: Sequence[Tensor], video_token_id: int | None, visual: VisualTokens | None) -> Prompt:
+    """Rows of ids `[L]`, padded on the right."""
+    input_ids = pad_sequence(list(rows), batch_first=True)
     lengths = torch.tensor([len(row) for row in rows])
     is_real = torch.arange(input_ids.shape[1]) < lengths[:, None]
-    is_visual = is_real & (input_ids == tokenizer.convert_tokens_to_ids(VIDEO))
-    return Prompt(input_ids, is_visual, lengths, visual)
+    return Prompt(input_ids, is_real & (input_ids == video_token_id), lengths, visual)

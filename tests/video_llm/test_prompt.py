@@ -4,8 +4,15 @@ import torch
 from tests.video_llm.media.drawing import draw_video
 from tests.video_llm.tiny_video_llm import tiny_video_llm
 from tvu.video_llm.decode import open_video
+from tvu.video_llm.generate import GenerateConfig, generate
 from tvu.video_llm.models.new_tokens import VIDEO
-from tvu.video_llm.prompt import begins_with, build_prompt_without_video, prompt_text, shared_beginning
+from tvu.video_llm.prompt import (
+    begins_with,
+    build_prompt_without_video,
+    prompt_of_batch,
+    prompt_text,
+    shared_beginning,
+)
 from tvu.video_llm.questions import captions_request, highlights_request, moment_question, presence_question
 from tvu.video_llm.types import Prompt, Request
 from tvu.video_llm.video_llm import VideoLLM
@@ -71,3 +78,32 @@ def test_an_answer_may_be_begun_after_a_system_turn(video) -> None:
         "<|im_start|>system\nWatch.<|im_end|>\n<|im_start|>user\n<|video_start|><|video|><|video_end|>"
     )
     assert text.endswith("Which?<|im_end|>\n<|im_start|>assistant\nBest option:(")
+
+
+@pytest.mark.parametrize("with_motion", [False, True])
+def test_a_batch_of_videos_is_answered_together_as_transformers_does(video, with_motion) -> None:
+    network = {"layers": [1, 1, 1, 1], "is_bottleneck": False, "widths": [2, 2, 2, 4], "num_frames": 4}
+    model = tiny_video_llm(fast_path={"network": network, "fps": 4.0, "side": 32} if with_motion else None)
+    inputs = model.processor.apply_chat_template(
+        [
+            [{"role": "user", "content": [{"type": "video", "path": f"{video}#t={part}"}, {"type": "text", "text": q}]}]
+            for part, q in (("0,3", "When?"), ("1,2", "What is it?"), ("0.5,2.5", "Who?"))
+        ],
+        tokenize=True,
+        return_dict=True,
+        add_generation_prompt=True,
+    )
+    told = generate(prompt_of_batch(inputs, model.model), model.language, model.tokenizer, GenerateConfig(8))
+    expected = model.model.generate(**inputs, max_new_tokens=8, do_sample=False)[:, inputs["input_ids"].shape[1] :]
+    assert [list(each.token_ids) for each in told] == [
+        row[: len(each.token_ids)].tolist() for each, row in zip(told, expected, strict=True)
+    ]
+
+
+def test_a_prompt_with_two_videos_is_not_one_of_the_engine(video) -> None:
+    model = tiny_video_llm()
+    parts = [{"type": "video", "path": str(video)}, {"type": "video", "path": str(video)}]
+    turns = [[{"role": "user", "content": parts}], [{"role": "user", "content": "And?"}]]
+    inputs = model.processor.apply_chat_template(turns, tokenize=True, return_dict=True)
+    with pytest.raises(ValueError, match="places for"):
+        prompt_of_batch(inputs, model.model)

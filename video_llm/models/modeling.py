@@ -7,7 +7,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, GenerationMixin, PreTrainedModel
+from transformers import (
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    AutoModelForMultimodalLM,
+    GenerationMixin,
+    PreTrainedModel,
+)
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from tvu.temporal.compress import compress_tokens
@@ -25,14 +32,12 @@ from tvu.video_llm.models.configuration import TvuConfig
 from tvu.video_llm.models.new_tokens import VIDEO, add_tokens, grow_vocabulary
 from tvu.video_llm.models.parts import Told, build_codec, build_reductions, build_temporal_encoder, squeezetime_config
 from tvu.video_llm.models.projector import Projector
+from tvu.video_llm.models.video_processing import FAST_INPUTS, VIDEO_INPUTS
 from tvu.video_llm.models.vision import VisionTower, build_vision_tower
 from tvu.video_llm.splice import IGNORED_LABEL, rows_of
 from tvu.weights.errors import WeightsError
 
 BATCH_FRAMES = 72  # frames that go through the vision tower at once on a GPU
-
-FAST_INPUTS = ("fast_pixel_values_videos", "fast_frame_spans", "fast_frame_counts")
-VIDEO_INPUTS = ("pixel_values_videos", "frame_spans", "frame_counts", *FAST_INPUTS)
 
 
 class FastPath(nn.Module):
@@ -339,4 +344,5 @@ def _cast(module: nn.Module, dtype: torch.dtype) -> None:
             tensor.data = tensor.data.to(dtype)
 
 
-AutoModelForImageTextToText.register(TvuConfig, TvuForConditionalGeneration, exist_ok=True)
+for _auto in (AutoModel, AutoModelForImageTextToText, AutoModelForMultimodalLM):
+    _auto.register(TvuConfig, TvuForConditionalGeneration, exist_ok=True)

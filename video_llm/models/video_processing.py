@@ -19,6 +19,10 @@ from tvu.video_llm.models.configuration import TvuConfig, vision_outline
 from tvu.video_llm.sample import SamplingConfig, sampling_times
 from tvu.video_llm.types import FrameBatch, VideoClip
 
+FAST_INPUTS = ("fast_pixel_values_videos", "fast_frame_spans", "fast_frame_counts")
+VIDEO_INPUTS = ("pixel_values_videos", "frame_spans", "frame_counts", *FAST_INPUTS)
+"""What a batch of videos is called; the fast path's are there where there is one."""
+
 NO_TIMES = "frames without times: give pts_seconds, when each appears, and spans, which part of the file they show"
 
 _Piece = tuple[Pixels, NDArray[np.float64]]  # some resized frames and when they appear

@@ -10,7 +10,14 @@ import av
 import numpy as np
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, AutoVideoProcessor
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForImageTextToText,
+    AutoModelForMultimodalLM,
+    AutoProcessor,
+    AutoVideoProcessor,
+)
 from transformers.video_utils import VideoMetadata
 
 from tests.video_llm.media.drawing import picture
@@ -258,4 +265,5 @@ def test_auto_classes_load_what_was_saved(constant: Path, tmp_path: Path) -> Non
     inputs, loaded = asked(processor, constant), asked(again, constant)
     assert all(torch.equal(inputs[name], loaded[name]) for name in inputs)
     expected = model(**inputs).logits
-    assert torch.equal(AutoModelForImageTextToText.from_pretrained(tmp_path)(**loaded).logits, expected)
+    for auto in (AutoModel, AutoModelForImageTextToText, AutoModelForMultimodalLM):
+        assert torch.equal(auto.from_pretrained(tmp_path)(**loaded).logits, expected)
