@@ -1,7 +1,6 @@
 """Answers as text for people and as JSON for programs."""
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tvu.temporal.timecode import format_timecode, percent
 
@@ -10,34 +9,12 @@ if TYPE_CHECKING:
 
 
 def answer_json(answer: "Answer", clip: "VideoClip") -> str:
-    """One answer as one line of JSON, with the fields that every version of tvu keeps."""
-    from dataclasses import asdict
-    from importlib.metadata import version
+    """One answer as one line of JSON."""
+    from dataclasses import replace
 
-    document: dict[str, Any] = {
-        "video": str(clip.path),
-        "duration_seconds": round(clip.duration_seconds, 3),
-        "question": answer.question,
-        "answer": answer.text,
-        "groundings": [grounding_fields(g) for g in answer.groundings],
-        "model": answer.model,
-        "timing": {name: round(seconds, 3) for name, seconds in asdict(answer.timing).items()},
-        "tvu_version": version("tvu"),
-    }
-    if answer.notes:
-        document["notes"] = list(answer.notes)
-    return json.dumps(document, ensure_ascii=False)
+    from tvu.video_llm.results.rows import Row
 
-
-def grounding_fields(grounding: "Grounding") -> dict[str, Any]:
-    """One grounding with float seconds, as JSON tells it."""
-    return {
-        "start_seconds": round(grounding.span.start_seconds, 3),
-        "end_seconds": round(grounding.span.end_seconds, 3),
-        "score": round(grounding.score, 4),
-        "evidence": grounding.evidence,
-        "phrase": grounding.phrase,
-    }
+    return replace(Row.of(answer, clip), fps=None).line()
 
 
 def answer_text(answer: "Answer") -> str:
