@@ -120,8 +120,8 @@ class Row:
 
 def _grounding_fields(grounding: Grounding) -> dict[str, Any]:
     return {
-        "start_seconds": round(grounding.span.start_seconds, 3),
-        "end_seconds": round(grounding.span.end_seconds, 3),
+        "start_seconds": round(float(grounding.span.start_seconds), 3),
+        "end_seconds": round(float(grounding.span.end_seconds), 3),
         "score": round(grounding.score, 4),
         "evidence": grounding.evidence,
         "phrase": grounding.phrase,
