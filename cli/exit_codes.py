@@ -3,7 +3,7 @@
 from enum import IntEnum
 
 from tvu.temporal.errors import TvuError
-from tvu.video_llm.errors import BenchmarkError, OutputExists, UnknownModel, VideoError
+from tvu.video_llm.errors import BenchmarkError, OutputExists, QueriesError, UnknownModel, VideoError
 from tvu.weights.errors import WeightsError
 
 
@@ -29,7 +29,7 @@ def exit_code_of(error: TvuError) -> ExitCode:
     match error:
         case UsageError() | OutputExists() | UnknownModel():
             return ExitCode.WRONG_USAGE
-        case VideoError() | BenchmarkError():
+        case VideoError() | BenchmarkError() | QueriesError():
             return ExitCode.UNREADABLE_INPUT
         case WeightsError():
             return ExitCode.WEIGHTS_MISSING

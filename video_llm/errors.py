@@ -11,6 +11,10 @@ class BenchmarkError(TvuError):
     """Data of a benchmark, or predictions for it, are missing or not in their format; exit code 3."""
 
 
+class QueriesError(TvuError):
+    """A file of queries is missing or not in its format; exit code 3."""
+
+
 class OutputError(TvuError):
     """An output cannot be written: no permission, no room on the disk, no such folder; exit code 5."""
 
