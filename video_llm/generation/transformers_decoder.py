@@ -19,10 +19,13 @@ class TransformersDecoder:
 
     Models whose memory cannot be taken back to an earlier position (sliding windows, recurrences) guess nothing ahead,
     and a row of theirs that `advance` holds back has ended. Nothing is captured.
+
+    Raises ValueError for a model whose memory cannot be handed to it.
     """
 
     def __init__(self, model: Any) -> None:
         self._model = model
+        cache_argument(model)
         self.vocab_size: int = model.config.vocab_size
         self.max_positions: int = getattr(model.config, "max_position_embeddings", None) or 2**31
         self.device: torch.device = model.device
@@ -87,12 +90,19 @@ class _RowByRow:
     def _read(self, row: int, *, logits_to_keep: int = 1, **inputs: Tensor) -> Tensor:
         cache = self._caches[row]
         new = next(iter(inputs.values())).shape[1]
-        place = torch.arange(cache.get_seq_length(), cache.get_seq_length() + new, device=self._model.device)
+        place = self._lengths[row] + torch.arange(new, device=self._model.device)
         memory = {self._cache_argument: cache, "use_cache": True}
         logits: Tensor = self._model(**inputs, **memory, position_ids=place[None], logits_to_keep=logits_to_keep).logits
         return logits.to(self._model.device, torch.float32)  # the head may lie on another device than the first layers
 
 
 def cache_argument(model: Any) -> str:
-    """What `forward` of a causal language model calls its memory: `cache` in newer releases of transformers."""
-    return "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
+    """What `forward` of a causal language model calls its memory: `cache` in newer releases of transformers.
+
+    Raises ValueError for a model that keeps none as the others do.
+    """
+    known = inspect.signature(model.forward).parameters
+    for name in ("cache", "past_key_values", "cache_params"):
+        if name in known:
+            return name
+    raise ValueError(f"{type(model).__name__} has no memory that can be handed to it")

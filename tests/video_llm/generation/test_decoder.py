@@ -260,7 +260,14 @@ def test_a_prompt_read_chunk_by_chunk_is_the_same_prompt(monkeypatch):
 
 @pytest.mark.parametrize(
     ("family", "options"),
-    [("mistral", {"sliding_window": 8}), ("gemma", {"head_dim": 8}), ("gpt_neox", {}), ("qwen3", {"head_dim": 8})],
+    [
+        ("mistral", {"sliding_window": 8}),
+        ("gemma", {"head_dim": 8}),
+        ("gpt_neox", {}),
+        ("qwen3", {"head_dim": 8}),
+        ("mamba", {}),
+        ("lfm2", {"layer_types": ["conv", "full_attention"]}),
+    ],
     ids=lambda given: str(given),
 )
 @pytest.mark.filterwarnings("error:.*past_key_values:FutureWarning")
@@ -277,7 +284,12 @@ def test_any_other_model_of_transformers_answers_as_it_does_there(family, option
             whole = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=24, do_sample=False)
             expected = whole[0, len(row) :].tolist()
             assert list(said.token_ids) == (expected[: expected.index(5)] if 5 in expected else expected)
-    assert language.can_rewind == ("sliding_window" not in options)
+    assert language.can_rewind == (family in ("gemma", "gpt_neox", "qwen3"))
+
+
+def test_a_model_whose_memory_cannot_be_handed_to_it_is_refused():
+    with pytest.raises(ValueError, match="no memory that can be handed to it"):
+        TransformersDecoder(tiny("rwkv"))
 
 
 @pytest.mark.parametrize("decoder_of", [FusedDecoder, TransformersDecoder])
