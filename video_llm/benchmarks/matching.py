@@ -78,8 +78,8 @@ def lmms_eval(text: str, options: Sequence[str], truth: int) -> Match:
     """lmms-eval: `X.` at the start, else the first letter from A to E that stands alone, an article too."""
     if text == "":
         return Match(None, None, False)
-    start = re.match(r"([A-Ea-e])\.\s*.", text.strip())
-    alone = start or re.search(r"\b([A-Ea-e])\b", _without_punctuation(text))
+    start = re.match(r"([A-Ea-e])\.\s*.+$", text.strip())
+    alone = start or re.search(r"\b([a-e])\b", _without_punctuation(text).lower())
     if alone is None:
         return Match(False, None, False)
     choice = ord(alone[1].upper()) - ord("A")
@@ -88,12 +88,21 @@ def lmms_eval(text: str, options: Sequence[str], truth: int) -> Match:
 
 
 def vlmevalkit(text: str, options: Sequence[str], truth: int) -> Match:
-    """VLMEvalKit without a judge: MVBench's rule without the prefill, else the only letter near the end, else the only
-    option whose text is there."""
+    """VLMEvalKit without a judge: MVBench's rule without the prefill, else the only letter near the end, else the one
+    after `answer is`, else the only option whose text is there. One of its sentences of refusal is no option, nor is a
+    Z where there is no letter."""
     match = _by_first_word(text.strip(), options, truth)
     if match.right:
         return match
-    choice = _only_letter(text, options)
+    if any(refusal in text for refusal in _REFUSALS):
+        return Match(False, None, False)
+    words = re.sub(r"[.()\[\],:;!*#{}]", " ", text).split()
+    told = [index for index in range(len(options)) if letter_of(index) in words]
+    if not told and "Z" in words:
+        return Match(False, None, False)
+    choice = _only_letter(words, told)
+    if choice is None:
+        choice = _letter_after_answer(text, options)
     if choice is None:
         choice = _only_text(text, options)
     return match if choice is None else Match(choice == truth, choice, True)
@@ -136,9 +145,10 @@ def _first_line(text: str) -> str:
 
 
 def _by_first_word(text: str, options: Sequence[str], truth: int) -> Match:
-    word = text.lower().split(" ")[0].replace(".", "")
+    word = text.lower().split(" ")[0]
+    bare = word.replace(".", "")
     names = [f"({letter_of(index).lower()})" for index in range(len(options))]
-    return _of_fits([index for index, name in enumerate(names) if word in name or name in word], truth)
+    return _of_fits([index for index, name in enumerate(names) if bare in name or name in word], truth)
 
 
 def _of_fits(fits: Sequence[int], truth: int) -> Match:
@@ -146,31 +156,41 @@ def _of_fits(fits: Sequence[int], truth: int) -> Match:
     return Match(truth in fits, fits[0] if is_one else None, is_one)
 
 
+_REFUSALS = (
+    "Sorry, I can't help with images of people yet.",
+    "I can't process this file.",
+    "I'm sorry, but without the image provided",
+    "Cannot determine the answer",
+)
+
 _MARKS = ';/[]"{}()=+\\_-><@`,?!'
 
 
 def _without_punctuation(text: str) -> str:
     """As the harness has it from VQA: a mark is dropped where it stands beside a blank anywhere in the text, or where
-    the text has a number with a comma, and is a blank otherwise; dots are dropped unless a digit follows."""
+    the text has a number with a comma, and is a blank otherwise; 32 dots at most are dropped, none before a digit."""
     text = text.replace("\n", " ").replace("\t", " ").strip()
     has_comma = re.search(r"\d,\d", text) is not None
     bare = text
     for mark in _MARKS:
         is_dropped = has_comma or f"{mark} " in text or f" {mark}" in text
         bare = bare.replace(mark, "" if is_dropped else " ")
-    return re.sub(r"\.(?!\d)", "", bare)
+    return re.sub(r"\.(?!\d)", "", bare, count=32)  # there re.UNICODE, 32, stands in the place of the count
 
 
-def _only_letter(text: str, options: Sequence[str]) -> int | None:
-    words = re.sub(r"[.()\[\],:;!*#{}]", " ", text).split()
-    told = [index for index in range(len(options)) if letter_of(index) in words]
-    if len(told) != 1:
-        return None
-    return told[0] if words.index(letter_of(told[0])) > len(words) - 5 else None
+def _only_letter(words: Sequence[str], told: Sequence[int]) -> int | None:
+    return told[0] if len(told) == 1 and words.index(letter_of(told[0])) > len(words) - 5 else None
+
+
+def _letter_after_answer(text: str, options: Sequence[str]) -> int | None:
+    found = re.search(r"answer\s+is\s+\**([A-D])\**", text, re.IGNORECASE)
+    choice = ord(found[1].upper()) - ord("A") if found else len(options)
+    return choice if choice < len(options) else None
 
 
 def _only_text(text: str, options: Sequence[str]) -> int | None:
+    text = text.lower()
     if len(text) > 2 * sum(map(len, options)):
         return None
-    told = [index for index, option in enumerate(options) if option.lower() in text.lower()]
+    told = [index for index, option in enumerate(options) if option.lower() in text]
     return told[0] if len(told) == 1 else None

@@ -35,6 +35,12 @@ TABLE = [  # strict, official, official-hd, lmms-eval (None: left out), vlmevalk
     ("AB", 0, 0, 1, 0, 0),
     ("A,B", 0, 0, 1, 1, 0),
     ("A man took the box", 0, 1, 1, 1, 1),
+    ("a.)x", 0, 0, 1, 1, 0),
+    ("A.x\nB", 0, 0, 1, 0, 0),  # lmms-eval reads letters with a dot in texts of one line only
+    ("." * 33 + " A.B", 0, 1, 0, 1, 1),  # and drops 32 dots
+    ("The answer is A, for B and C are wrong", 1, 0, 0, 1, 1),
+    ("Cannot determine the answer: (A)", 1, 0, 1, 1, 0),
+    ("Z, ate the medicine.", 0, 0, 0, 0, 0),
 ]
 
 
