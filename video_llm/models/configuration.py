@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from copy import deepcopy
 from functools import lru_cache
 from typing import Any
 
@@ -65,7 +66,9 @@ class TvuConfig(PreTrainedConfig):
         self.projector = {"layers": 2, "space_to_depth": False, "norm": False, **(self.projector or {})}
         self.reductions = self.reductions or []
         self.codec = self.codec or {"name": "lita"}
-        if not isinstance(self.text_config, PreTrainedConfig):
+        if isinstance(self.text_config, PreTrainedConfig):  # a copy: transformers forgets of ours how it attends, and
+            self.text_config = deepcopy(self.text_config)  # a model that lives by it would attend to what comes after
+        else:
             self.text_config = _language_config(self.text_config or {})
         super().__post_init__(**kwargs)
         self.tie_word_embeddings = False  # the language model inside ties its own

@@ -86,6 +86,18 @@ def test_a_tokenizer_that_has_the_words_learns_nothing_again() -> None:
     assert torch.equal(again.get_input_embeddings().weight, before)
 
 
+@torch.no_grad()
+def test_a_language_model_attends_in_the_assembled_model_as_it_did_and_as_it_will_when_loaded(tmp_path: Path) -> None:
+    tokenizer, language = byte_tokenizer(), language_model(vocab_size=258)
+    ids = torch.tensor([[5, 6, 7, 8, 9]])
+    alone = language(ids).logits
+    config = TvuConfig(vision_config=VISION, text_config=language.config, codec={"name": "text"})
+    model = TvuForConditionalGeneration.assemble(config, tokenizer, language)
+    assert_close(model(ids).logits[..., :258], alone)
+    model.save_pretrained(tmp_path)
+    assert torch.equal(TvuForConditionalGeneration.from_pretrained(tmp_path)(ids).logits, model(ids).logits)
+
+
 def test_parts_that_nobody_trained_are_named() -> None:
     _, model, _ = assembled(vocab_size=258)
     assert model.config.untrained == ["vision_tower", "projector"]
