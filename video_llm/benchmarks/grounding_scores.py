@@ -21,6 +21,7 @@ from tvu.video_llm.benchmarks.predictions import (
     windows_of,
 )
 from tvu.video_llm.benchmarks.types import Item, Json, Record, Response, Summary
+from tvu.video_llm.benchmarks.video_files import stem_of
 from tvu.video_llm.errors import BenchmarkError
 
 UNTOLD = "have no prediction"
@@ -110,24 +111,30 @@ def score_activitynet_rtl(pred: Path, truth: Path) -> Summary:
 def score_nextgqa(pred: Path, truth: Path) -> Summary:
     """NExT-GQA: `Acc@GQA`, `mIoP`, `IoP@0.3` …, of the questions with a span, as the official script has them.
 
-    pred: `{"VIDEO_QID": [start, end]}`, seconds, with the chosen options, `{"VIDEO_QID": {"prediction": 2}}`, in
-    `test-res.json` beside it; or both in one, `{"VIDEO_QID": {"span": [start, end], "prediction": 2}}`. Without options
-    the accuracies are None. truth: `gsub_test.json` or its folder, with `test.csv`. Raises BenchmarkError.
+    pred: `{"VIDEO_QID": [start, end]}`, in seconds, or in shares of the video where the name of the file ends in
+    `_gs.json`, as the authors' Gaussian masks give them, with the chosen options, `{"VIDEO_QID": {"prediction": 2}}`,
+    in `test-res.json` beside it; or both in one, `{"VIDEO_QID": {"span": [start, end], "prediction": 2}}`. Without
+    options the accuracies are None. truth: `gsub_test.json` or its folder, with `test.csv`. Raises BenchmarkError.
     """
     content = _object(pred)
     beside = pred.parent / "test-res.json"
     chosen = _object(beside) if beside.is_file() and beside != pred else {}
+    benchmark = grounding.nextgqa()
+    durations = {item.id: item.facts["duration"] for item in benchmark.read(truth)}
+    are_shares = pred.name.removesuffix(".gz").endswith("_gs.json")
     told: dict[str, Json] = {}
     for query, value in content.items():
         where = f"key {query!r:.60}"
         one = value if isinstance(value, dict) else {"span": value}
         spans = windows_of(pred, where, [one["span"]]) if one.get("span") else []
+        if are_shares:
+            spans = [[round(share * durations.get(query, 0.0), 1) for share in span[:2]] for span in spans]
         other = chosen.get(query, {})
         choice = one.get("prediction", other.get("prediction") if isinstance(other, dict) else None)
         if choice is not None and (isinstance(choice, bool) or not isinstance(choice, int)):
             raise malformed(pred, where, f"has the option {choice!r:.20}, not its number from 0")
         told[query] = {"choice": choice, "spans": spans}
-    summary = _summed(grounding.nextgqa(), told, truth)
+    summary = _summed(benchmark, told, truth)
     if any(each["choice"] is not None for each in told.values()):
         return summary
     numbers = {name: None if "Acc@" in name else value for name, value in summary.numbers.items()}
@@ -136,13 +143,14 @@ def score_nextgqa(pred: Path, truth: Path) -> Summary:
 
 
 def score_timelens(pred: Path, truth: Path) -> Summary:
-    """TimeLens-Bench from its files of results: `{"VIDEO>>>QUERY>>>[start, end]": {"timestamps": [[…]]}}`.
+    """TimeLens-Bench from its files of results: `{"VIDEO.mp4>>>QUERY>>>[start, end]": {"timestamps": [[…]]}}`.
 
-    The file may be one object or one a line. `answers`, text, is read as there where `timestamps` is missing; only the
-    first span counts. truth: one of its annotations, or the folder of all. Raises BenchmarkError.
+    The file may be one object or one a line; a video is known by its name, with or without folder and ending.
+    `answers`, text, is read as there where `timestamps` is missing; only the first span counts. truth: one of its
+    annotations, or the folder of all. Raises BenchmarkError.
     """
     benchmark = grounding.timelens()
-    ids = {(item.video, item.question, tuple(item.truth[0])): item.id for item in benchmark.read(truth)}
+    ids = {(stem_of(item.video), item.question, tuple(item.truth[0])): item.id for item in benchmark.read(truth)}
     entries = read_entries(pred)
     rows = [("the file", entries)] if isinstance(entries, dict) else entries
     told: dict[str, Json] = {}
@@ -156,14 +164,15 @@ def score_timelens(pred: Path, truth: Path) -> Summary:
 
 def _timelens_key(path: Path, key: str) -> tuple[str, str, tuple[float, ...]]:
     video, _, rest = key.partition(">>>")
-    query, separator, span = rest.rpartition(">>>")
+    query, separator, told = rest.rpartition(">>>")
     try:
-        start, end = map(float, ast.literal_eval(span))
+        span = ast.literal_eval(told)
+        start, end = map(float, span[0] if len(span) == 1 else span)  # lmms-eval has it in a list
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         separator = ""
     if not separator:
         raise malformed(path, f"key {key!r:.60}", "is no VIDEO>>>QUERY>>>[start, end]")
-    return video, query, (start, end)
+    return stem_of(video), query, (start, end)
 
 
 def _timelens_windows(path: Path, where: str, value: Json) -> Json:

@@ -34,7 +34,7 @@ def find_video(data: Path, name: str, places: Sequence[str] = PLACES) -> Path:
     base = data.parent if data.is_file() else data
     within = PurePosixPath(name).parent
     for place in places:
-        if found := _entries(base / place / within).get(_stem(name)):
+        if found := _entries(base / place / within).get(stem_of(name)):
             return next((path for path in found if path.name == PurePosixPath(name).name), found[0])
     has_ending = PurePosixPath(name).suffix.lower() in ENDINGS
     return base / places[0] / (name if has_ending else f"{name}{ENDINGS[0]}")
@@ -52,7 +52,7 @@ def _entries(folder: Path) -> Mapping[str, Sequence[Path]]:
 def _listed(folder: Path, changed: int) -> Mapping[str, Sequence[Path]]:
     entries: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir(), key=_rank):
-        entries.setdefault(_stem(path.name), []).append(path)
+        entries.setdefault(stem_of(path.name), []).append(path)
     return entries
 
 
@@ -61,7 +61,7 @@ def _rank(path: Path) -> tuple[int, str]:
     return (ENDINGS.index(ending) if ending in ENDINGS else len(ENDINGS), path.name)
 
 
-def _stem(name: str) -> str:
-    """The name of a video without its ending; that of a YouTube clip, `_660.0_810.0`, holds dots which are none."""
+def stem_of(name: str) -> str:
+    """The name of a video without folder and ending; a YouTube clip, `_660.0_810.0`, has dots that begin no ending."""
     path = PurePosixPath(name)
     return path.stem if path.suffix.lower() in ENDINGS else path.name

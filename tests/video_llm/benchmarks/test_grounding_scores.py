@@ -217,6 +217,13 @@ def test_nextgqa_takes_options_from_beside_or_from_the_same_file(nextgqa, tmp_pa
     assert score_nextgqa(put(tmp_path / "both.json", both), nextgqa).numbers["Acc@GQA"] == 100
 
 
+def test_gaussian_masks_of_nextgqa_are_shares_of_the_video(nextgqa, tmp_path):
+    duration = json.loads(nextgqa.read_text())["11"]["duration"]
+    seconds = put(tmp_path / "spans.json", {"11_5": [5.0, 7.0]})
+    shares = put(tmp_path / "test_ground_gs.json", {"11_5": [5.0 / duration, 7.0 / duration]})
+    assert score_nextgqa(shares, nextgqa).numbers == score_nextgqa(seconds, nextgqa).numbers
+
+
 def test_an_option_of_nextgqa_is_a_number(nextgqa, tmp_path):
     with pytest.raises(BenchmarkError, match="has the option 'C'"):
         score_nextgqa(put(tmp_path / "p.json", {"11_5": {"span": [0, 1], "prediction": "C"}}), nextgqa)
@@ -231,6 +238,9 @@ def test_results_of_timelens_are_found_by_video_query_and_span(tmp_path):
     ]
     assert score_timelens(put(tmp_path / "p.jsonl", *rows), truth).numbers["mIoU"] == 75
     assert score_timelens(put(tmp_path / "p.json", {**rows[0], **rows[1]}), truth).numbers["mIoU"] == 75
+    named = {"AB.mp4>>>a man sits>>>[0, 4]": rows[0]["AB>>>a man sits>>>[0, 4]"]}  # as its script and lmms-eval do
+    named["videos/c/AB.mp4>>>he stands>>>[[0.5, 8.5]]"] = rows[1]["AB>>>he stands>>>(0.5, 8.5)"]
+    assert score_timelens(put(tmp_path / "p.json", named), truth).numbers["mIoU"] == 75
     unread = {"AB>>>he stands>>>[0.5, 8.5]": {"answers": "never"}}
     assert score_timelens(put(tmp_path / "p.json", unread), truth).numbers["n_unparsed"] == 1
 
