@@ -93,7 +93,8 @@ def score_steps(truths: Sequence[TaskVideo], predictions: Mapping[str, Mapping[i
     predictions: for each video the one second of each step, counted from 0; those of steps that do not occur are not
     looked at. A step is found if its second is in [floor(start), ceil(end)) of any time that it occurs, and the recall
     of a task is the share of found ones among all pairs of a video and a step that occurs in it. The second itself is
-    rounded down. Steps without one, and those of missing videos, are not found.
+    rounded down. Steps without one, and those of missing videos, are not found; a step that never takes a whole second
+    does not occur.
     Raises BenchmarkError if all predictions are of other videos.
     """
     if not any(video.id in predictions for video in truths) and predictions:
@@ -102,7 +103,12 @@ def score_steps(truths: Sequence[TaskVideo], predictions: Mapping[str, Mapping[i
     titles = {video.task.id: video.task.title for video in truths}
     for video in truths:
         seconds = predictions.get(video.id, {})
-        found[video.task.id] += [step in seconds and _occurs(video, step, seconds[step]) for step in video.steps]
+        when = {step: _whole_seconds(video, step) for step in video.steps}
+        found[video.task.id] += [
+            step in seconds and any(math.floor(seconds[step]) in part for part in parts)
+            for step, parts in when.items()
+            if any(parts)
+        ]
     recall = {task: 100 * sum(each) / len(each) for task, each in found.items() if each}
     if not recall:
         raise BenchmarkError("no step occurs in any of the videos")
@@ -121,9 +127,7 @@ def score_steps(truths: Sequence[TaskVideo], predictions: Mapping[str, Mapping[i
     return Summary(numbers, (Table("Tasks", ("task", "steps", "recall"), rows),), tuple(notes))
 
 
-def _occurs(video: TaskVideo, step: int, second: float) -> bool:
-    whole = math.floor(second)
-    return any(
-        span.step == step and math.floor(span.start_seconds) <= whole < math.ceil(span.end_seconds)
-        for span in video.spans
-    )
+def _whole_seconds(video: TaskVideo, step: int) -> list[range]:
+    return [
+        range(math.floor(span.start_seconds), math.ceil(span.end_seconds)) for span in video.spans if span.step == step
+    ]

@@ -127,6 +127,12 @@ def test_average_recall_is_the_mean_over_tasks_of_steps_found(tmp_path, cross_ta
     assert "18 primary tasks" in summary.notes[0]
 
 
+def test_a_step_that_takes_no_second_does_not_occur(tmp_path, cross_task):
+    (cross_task / "annotations" / "23_c.csv").write_text("2,0.0,5.0\n1,3,3\n", "utf-8")
+    summary = score_crosstask(written(tmp_path / "p.json", {"23_c": [3, 4], "40_d": [7]}), cross_task)
+    assert summary.numbers["steps"] == 4
+
+
 def test_steps_of_missing_videos_are_not_found(tmp_path, cross_task):
     summary = score_crosstask(written(tmp_path / "p.json", {"40_d": [7]}), cross_task)
     assert (summary.numbers["average_recall"], summary.numbers["videos_missing"]) == (50, 2)
