@@ -3,7 +3,15 @@
 from enum import IntEnum
 
 from tvu.temporal.errors import TvuError
-from tvu.video_llm.errors import BenchmarkError, OutputExists, QueriesError, UnknownModel, VideoError
+from tvu.video_llm.errors import (
+    BenchmarkError,
+    OutputExists,
+    QueriesError,
+    ResultsError,
+    UnknownFormat,
+    UnknownModel,
+    VideoError,
+)
 from tvu.weights.errors import WeightsError
 
 
@@ -27,9 +35,9 @@ class UsageError(TvuError):
 def exit_code_of(error: TvuError) -> ExitCode:
     """The code for an error's class; an error of no known class is a failed backend."""
     match error:
-        case UsageError() | OutputExists() | UnknownModel():
+        case UsageError() | OutputExists() | UnknownModel() | UnknownFormat():
             return ExitCode.WRONG_USAGE
-        case VideoError() | BenchmarkError() | QueriesError():
+        case VideoError() | BenchmarkError() | ResultsError() | QueriesError():
             return ExitCode.UNREADABLE_INPUT
         case WeightsError():
             return ExitCode.WEIGHTS_MISSING

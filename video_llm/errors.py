@@ -15,6 +15,10 @@ class QueriesError(TvuError):
     """A file of queries is missing or not in its format; exit code 3."""
 
 
+class ResultsError(TvuError):
+    """A file of results, or of labels made of them, cannot be read or is not in its format; exit code 3."""
+
+
 class OutputError(TvuError):
     """An output cannot be written: no permission, no room on the disk, no such folder; exit code 5."""
 
@@ -29,6 +33,10 @@ class BackendError(TvuError):
 
 class UnknownModel(TvuError):
     """No model has that name; exit code 2."""
+
+
+class UnknownFormat(TvuError):
+    """No format of results has that name, or that suffix; exit code 2."""
 
 
 class PromptTooLong(TvuError):

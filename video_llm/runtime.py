@@ -14,8 +14,16 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 
+CORES = "TVU_CORES"  # in the environment of a process that shares the machine with others like it
+
+
 def usable_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
-    """Cores that this process may keep busy: its affinity, cut by the quota of its control group (version 2 or 1)."""
+    """Cores that this process may keep busy: its affinity, cut by the quota of its control group (version 2 or 1).
+
+    Where `TVU_CORES` says how many, it is so many.
+    """
+    if (told := os.environ.get(CORES, "")).isdecimal():
+        return max(1, int(told))
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(cores, _quota_cores(cgroup) or cores)
 

@@ -24,7 +24,7 @@ def read_queries(path: Path) -> list[Query]:
     """The queries of a file, in its order, each once:
 
     - `.txt`: one a line; lines that begin with # are skipped;
-    - `.csv`, `.tsv`: a column `query` (or `question`, `text`), and where queries are of one video only a column `video`;
+    - `.csv`, `.tsv`: a column `query` (or `question`, `text`), and a column `video` where they are of one video only;
     - `.jsonl`: lines `{"query": …}`, with `"video"`, or `"vid"` as in QVHighlights, where they are of one video only.
 
     Raises QueriesError, which names the line.
@@ -50,7 +50,7 @@ def read_queries(path: Path) -> list[Query]:
 def queries_about(queries: Sequence[Query], address: str) -> list[str]:
     """Those that are about the video at `address`.
 
-    A query's `video` may be the address or its path, the end of that path (`folder/a.mp4`, `a.mp4`), or its name without
+    A query's `video` may be the address, its path, the end of that path (`folder/a.mp4`, `a.mp4`), or its name without
     ending.
     """
     return [query.text for query in queries if not query.video or _is_named(query.video, address)]

@@ -10,8 +10,8 @@ from tvu.video_llm.errors import VideoError
 from tvu.video_llm.media.address import parse_address
 
 _VIDEOS = (
-    "3g2 3gp asf avi divx dv f4v flv gif h264 h265 hevc ivf m2ts m2v m4v mkv mov mp4 mpeg mpg mts mxf nut ogm ogv qt rm "
-    "rmvb ts vob webm wmv y4m"
+    "3g2 3gp asf avi divx dv f4v flv gif h264 h265 hevc ivf m2ts m2v m4v mkv mov mp4 mpeg mpg mts mxf nut ogm ogv qt "
+    "rm rmvb ts vob webm wmv y4m"
 )
 _PICTURES = "bmp jpeg jpg png tif tiff webp"
 VIDEO_ENDINGS = frozenset(f".{ending}" for ending in _VIDEOS.split())

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from itertools import pairwise
 from typing import Any
@@ -57,6 +57,10 @@ class Row:
             fps=clip.fps,
             curves=tuple(map(_thinned, answer.curves)) if curves else (),
         )
+
+    def keyed(self, key: str, settings: str) -> "Row":
+        """The same with what it depends on."""
+        return replace(self, key=key, settings=settings)
 
     def as_json(self) -> dict[str, Any]:
         """One JSON object, with the fields that every version of tvu keeps; others only where they say something."""
