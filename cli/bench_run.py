@@ -57,8 +57,9 @@ def run_of(entry: Entry) -> Callable[..., None]:
         as_json: AsJson = False,
     ) -> None:
         """Run it; the same command goes on where a run stopped."""
-        from tvu.video_llm.benchmarks.runs import carry_out, weights_of
+        from tvu.video_llm.benchmarks.runs import carry_out
         from tvu.video_llm.benchmarks.types import AskConfig
+        from tvu.video_llm.load import weights_of
 
         part = _part(subset, seed, shard)
         benchmark = entry.benchmark()
@@ -134,10 +135,7 @@ def make_mini(
 def _part(subset: int | None, seed: int, shard: str) -> "Part":
     from tvu.video_llm.benchmarks.runs import Part
 
-    told = re.fullmatch(r"(\d{1,6})/(\d{1,6})", shard)
-    if told is None or not int(told[1]) < int(told[2]):
-        raise UsageError(f"{shard!r} is no shard", hint="write i/n: of four, --shard 0/4 to --shard 3/4")
-    return Part(subset, seed, (int(told[1]), int(told[2])))
+    return Part(subset, seed, options.parse_shard(shard))
 
 
 def _check(entry: Entry, benchmark: "Benchmark", config: "AskConfig") -> None:

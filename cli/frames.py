@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
-from tvu.cli.options import DecoderName, Force, Video, _seconds
+from tvu.cli.options import DecoderName, Force, Video, parse_seconds
 
 
 def frames(
     video: Video,
     at: Annotated[
-        list[float], typer.Option("--at", parser=_seconds, metavar="T", help="When: 83.5 or 1:23.5; may be repeated.")
+        list[float],
+        typer.Option("--at", parser=parse_seconds, metavar="T", help="When: 83.5 or 1:23.5; may be repeated."),
     ],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="The folder for the pictures.")],
     max_side: Annotated[

@@ -1,5 +1,6 @@
 """Options that several commands share, said once."""
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from tvu.video_llm.types import Answer, Decoder, Evidence, VideoClip, VideoModel
 
 
-def _seconds(text: str | float) -> float:
+def parse_seconds(text: str | float) -> float:
+    """A time as people write it, in seconds. Raises BadParameter."""
     try:
         return parse_timecode(str(text))
     except ValueError:
@@ -30,8 +32,8 @@ Video = Annotated[
 Model = Annotated[
     str, typer.Option("-m", "--model", help="scout, clip:<open_clip model>/<tag>, or the folder of a saved Video-LLM.")
 ]
-Start = Annotated[float | None, typer.Option("--start", parser=_seconds, metavar="T", help="Look from here on.")]
-End = Annotated[float | None, typer.Option("--end", parser=_seconds, metavar="T", help="Look up to here.")]
+Start = Annotated[float | None, typer.Option("--start", parser=parse_seconds, metavar="T", help="Look from here on.")]
+End = Annotated[float | None, typer.Option("--end", parser=parse_seconds, metavar="T", help="Look up to here.")]
 Top = Annotated[int | None, typer.Option("--top", min=1, metavar="N", help="At most N spans; all of them by default.")]
 MinScore = Annotated[
     float | None, typer.Option("--min-score", min=0, max=1, metavar="P", help="Spans less likely than P are not told.")
@@ -79,6 +81,14 @@ def check_questions(questions: Sequence[str], hint: str) -> None:
             raise UsageError(f"a question is not text: {question!r}", hint="write it in UTF-8")
 
 
+def parse_shard(text: str) -> tuple[int, int]:
+    """`i/n` as (i, n), i counted from 0. Raises UsageError."""
+    told = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
+    if told is None or not int(told[1]) < int(told[2]):
+        raise UsageError(f"{text!r} is no shard", hint="write i/n: of four, --shard 0/4 to --shard 3/4")
+    return int(told[1]), int(told[2])
+
+
 def check_outputs(outputs: Sequence[Path | None], force: bool) -> None:
     """Fail before the work, not after it, where an output cannot be written. Raises OutputExists or OutputError."""
     import os
@@ -107,15 +117,22 @@ class ModelChoice:
     offline: bool = False
     use_cache: bool = True
 
-    def load(self, report: "Report") -> "VideoModel":
-        """The model, its missing weights fetched first where `--pull` says so. Raises UnknownModel or WeightsError."""
-        from tvu.video_llm.load import load_model, weights_needed
+    def fetch(self) -> None:
+        """Fetch missing weights where `--pull` says so. Raises UnknownModel or WeightsError."""
+        from tvu.video_llm.load import weights_needed
 
+        needed = weights_needed(self.name, self.evidence)
         if self.pull:
             from tvu.weights.fetch import pull
 
-            for weights in weights_needed(self.name, self.evidence):
+            for weights in needed:
                 pull(weights, offline=self.offline)
+
+    def load(self, report: "Report") -> "VideoModel":
+        """The model, its missing weights fetched first where `--pull` says so. Raises UnknownModel or WeightsError."""
+        from tvu.video_llm.load import load_model
+
+        self.fetch()
         return load_model(
             self.name, evidence=self.evidence, min_score=self.min_score, use_cache=self.use_cache, report=report
         )

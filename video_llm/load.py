@@ -32,6 +32,30 @@ def weights_needed(name: str, evidence: Sequence[Evidence] = EVIDENCE) -> tuple[
     return tuple(dict.fromkeys(w for channel in evidence for w in needed[channel]))
 
 
+def weights_of(model: str) -> dict[str, str]:
+    """A hash of the files of each of a model's weights, by name, `not here` where they are missing; none of baselines.
+
+    Raises UnknownModel, and VideoError for a folder that cannot be read.
+    """
+    import hashlib
+
+    from tvu.video_llm.benchmarks.baselines import PREFIX
+    from tvu.video_llm.cache import FeatureCache
+    from tvu.weights.manifest import entry
+    from tvu.weights.store import cache_root, folder_of, read_inventory
+
+    if model.startswith(PREFIX):
+        return {}
+    if (folder := folder_named(model)) is not None:
+        return {"folder": FeatureCache(cache_root() / "features").content_of(folder)}
+    hashes = {}
+    for name in weights_needed(model):
+        inventory = read_inventory(folder_of(entry(name)))
+        files = "\n".join(f"{file.path} {file.sha256}" for file in inventory.files) if inventory else ""
+        hashes[name] = hashlib.sha256(files.encode()).hexdigest() if files else "not here"
+    return hashes
+
+
 def load_model(
     name: str = "scout",
     *,

@@ -12,7 +12,7 @@ from tests.video_llm.tiny_video_llm import tiny_parts
 from tvu.cli.exit_codes import ExitCode, exit_code_of
 from tvu.temporal.errors import TvuError
 from tvu.video_llm.errors import UnknownModel
-from tvu.video_llm.load import load_model, weights_needed
+from tvu.video_llm.load import load_model, weights_needed, weights_of
 from tvu.video_llm.video_llm import VideoLLM
 from tvu.weights.errors import WeightsError
 
@@ -120,3 +120,9 @@ def test_code_beside_the_weights_is_never_run(folder: Path) -> None:
     with contextlib.suppress(TvuError):  # refusing the folder is as good
         load_model(str(folder), use_cache=False)
     assert not (folder / "ran").exists()
+
+
+def test_weights_are_named_by_what_is_in_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("TVU_CACHE", str(tmp_path))
+    assert weights_of("baseline:random") == {}
+    assert set(weights_of("scout").values()) == {"not here"}

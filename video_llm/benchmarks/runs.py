@@ -172,29 +172,6 @@ def hash_of(items: Sequence[Item]) -> str:
     return digest.hexdigest()
 
 
-def weights_of(model: str) -> dict[str, str]:
-    """A hash of the files of each of a model's weights, by name; `not here` where they are missing, nothing of others.
-
-    Raises UnknownModel, and VideoError for a folder that cannot be read.
-    """
-    from tvu.video_llm.benchmarks.baselines import PREFIX
-    from tvu.video_llm.cache import FeatureCache
-    from tvu.video_llm.load import folder_named, weights_needed
-    from tvu.weights.manifest import entry
-    from tvu.weights.store import cache_root, folder_of, read_inventory
-
-    if model.startswith(PREFIX):
-        return {}
-    if (folder := folder_named(model)) is not None:
-        return {"folder": FeatureCache(cache_root() / "features").content_of(folder)}
-    hashes = {}
-    for name in weights_needed(model):
-        inventory = read_inventory(folder_of(entry(name)))
-        files = "\n".join(f"{file.path} {file.sha256}" for file in inventory.files) if inventory else ""
-        hashes[name] = hashlib.sha256(files.encode()).hexdigest() if files else "not here"
-    return hashes
-
-
 def _read(benchmark: Benchmark, data: Path) -> Sequence[Item]:
     if not data.exists():
         raise BenchmarkError(f"there is no {data}", hint=f"`tvu bench list {benchmark.name}` tells where to get it")

@@ -10,7 +10,7 @@ import pytest
 from tvu.video_llm.benchmarks import grounding
 from tvu.video_llm.benchmarks.baselines import baseline_named
 from tvu.video_llm.benchmarks.run_folder import read_lock, read_records
-from tvu.video_llm.benchmarks.runs import Part, carry_out, hash_of, merge, weights_of
+from tvu.video_llm.benchmarks.runs import Part, carry_out, hash_of, merge
 from tvu.video_llm.benchmarks.types import AskConfig, Item
 from tvu.video_llm.errors import BackendError, BenchmarkError, OutputError, OutputExists, VideoError
 from tvu.video_llm.types import Answer
@@ -237,9 +237,3 @@ def test_text_that_is_no_unicode_is_kept(data, tmp_path):
 
     run(data, tmp_path / "run", Odd())
     assert "\ud83d" in read_records(tmp_path / "run")[0].text
-
-
-def test_weights_are_named_by_what_is_in_them(tmp_path, monkeypatch):
-    monkeypatch.setenv("TVU_CACHE", str(tmp_path))
-    assert weights_of("baseline:random") == {}
-    assert set(weights_of("scout").values()) == {"not here"}
