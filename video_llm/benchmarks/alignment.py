@@ -17,6 +17,7 @@ from tvu.video_llm.benchmarks.alignment_data import (
     read_step_headlines,
 )
 from tvu.video_llm.benchmarks.alignment_scores import score_alignments, score_steps
+from tvu.video_llm.benchmarks.baselines import find_texts
 from tvu.video_llm.benchmarks.types import AskConfig, Benchmark, Item, Json, Record, Response, Summary
 from tvu.video_llm.benchmarks.video_files import find_file, find_video
 from tvu.video_llm.decode import open_video
@@ -38,13 +39,17 @@ class _Aligned:
         """Where the model finds each sentence. Raises VideoError."""
         texts = list(item.facts["sentences"])
         clip = open_video(video, decoder=config.decoder)
-        answers = model.find(clip, texts) if texts else []
+        answers = find_texts(model, item, clip, texts, self.spans_of(item))
         best = [answer.groundings[0] if answer.groundings else None for answer in answers]
         seconds = [g and math.floor((g.span.start_seconds + g.span.end_seconds) / 2) for g in best]
         told = {"seconds": seconds, "alignability": [g.score if g else 0.0 for g in best]}
         text = "\n".join(answer.text for answer in answers)
         prompt = "\n".join(answer.prompt or answer.question for answer in answers)
         return Response("parsed", told, text, prompt, answers[0].frame_seconds if answers else ())
+
+    def spans_of(self, item: Item) -> list[list[Sequence[float]]]:
+        """When each sentence is shown, seconds; nothing of one that is not, or where that is not known."""
+        return [[] for _ in item.facts["sentences"]]
 
     def judge(self, item: Item, response: Response) -> None:
         """Recall is over all sentences, not a mean over videos."""
@@ -63,6 +68,10 @@ class HtmAlign(_Aligned):
             Item(video, video, "", list(map(list, sentences)), facts={"sentences": [s.text for s in sentences]})
             for video, sentences in videos.items()
         ]
+
+    def spans_of(self, item: Item) -> list[list[Sequence[float]]]:
+        """Of the alignable ones."""
+        return [[(start, end)] if is_alignable else [] for is_alignable, start, end, _ in item.truth]
 
     def sum_up(self, items: Sequence[Item], records: Sequence[Record]) -> Summary:
         """`score_alignments` over the videos that were asked."""
@@ -87,6 +96,10 @@ class CrossTask(_Aligned):
         """The folder `crosstask_release`, or one that holds it. Raises BenchmarkError where it is not there."""
         inner = data / "crosstask_release"
         return [_task_item(video) for video in read_cross_task(inner if inner.is_dir() else data)]
+
+    def spans_of(self, item: Item) -> list[list[Sequence[float]]]:
+        """Every time that a step occurs."""
+        return [[(start, end) for other, start, end in item.truth if other == step] for step in item.facts["steps"]]
 
     def sum_up(self, items: Sequence[Item], records: Sequence[Record]) -> Summary:
         """`score_steps` over the videos that were asked."""
@@ -176,5 +189,8 @@ def _nothing(items: Sequence[Item]) -> Summary:
 
 def _counted(summary: Summary, items: Sequence[Item], records: Sequence[Record]) -> Summary:
     left = len(items) - len(_run(items, records))
-    notes = (f"{left} videos were not run and are in no score",) if left else ()
-    return Summary({**summary.numbers, "videos_not_run": left}, summary.tables, (*summary.notes, *notes))
+    lost = sum(record.status in ("missing", "undecodable", "failed") for record in records)
+    notes = [f"{lost} videos are missing, cannot be read, or made the model fail"] if lost else []
+    notes += [f"{left} videos were not run and are in no score"] if left else []
+    counts = {"videos_lost": lost, "videos_not_run": left}
+    return Summary({**summary.numbers, **counts}, summary.tables, (*summary.notes, *notes))

@@ -43,6 +43,17 @@ def told(model: VideoModel, item: Item) -> VideoModel:
     return model.about(item) if isinstance(model, Informed) else model
 
 
+def find_texts(
+    model: VideoModel, item: Item, clip: VideoClip, texts: Sequence[str], spans: Sequence[Sequence[Sequence[float]]]
+) -> list[Answer]:
+    """What `model` finds of each of the item's `texts`, all at once; a baseline that knows the item is asked for one
+    after the other, and told the true spans `[[start, end], …]` of each."""
+    if not isinstance(model, Informed):
+        return model.find(clip, texts) if texts else []
+    asked = [replace(item, id=f"{item.id}/{number}", truth=list(true)) for number, true in enumerate(spans)]
+    return [told(model, each).find(clip, [text])[0] for each, text in zip(asked, texts, strict=True)]
+
+
 @dataclass
 class Baseline:
     """A model made of how it chooses and how it finds; None where it does not. All that it finds has score 1."""

@@ -7,12 +7,14 @@ from pathlib import Path
 
 from tvu.temporal.time_tokens.official_answers import timesuite_captions
 from tvu.temporal.time_tokens.read_times import read_times
+from tvu.video_llm.benchmarks.baselines import Informed
 from tvu.video_llm.benchmarks.caption_data import CaptionedVideo, TimedCaption, captions_of, read_true_captions
 from tvu.video_llm.benchmarks.caption_scores import SPLITS, score_captions, split_of
 from tvu.video_llm.benchmarks.meteor import find_java_tools
 from tvu.video_llm.benchmarks.types import AskConfig, Benchmark, Item, Json, Record, Response, Status, Summary
 from tvu.video_llm.benchmarks.video_files import find_file, find_video
 from tvu.video_llm.decode import open_video
+from tvu.video_llm.errors import UnknownModel
 from tvu.video_llm.parse import in_words
 from tvu.video_llm.questions import captions_request
 from tvu.video_llm.types import Answer, VideoModel
@@ -49,8 +51,10 @@ class DenseCaptions:
         """The events of the video; `unparsed` where the model writes none with a caption.
 
         A Video-LLM answers about a video longer than one look with the text of its likeliest window only.
-        Raises VideoError.
+        Raises VideoError, and UnknownModel for a baseline.
         """
+        if isinstance(model, Informed):
+            raise UnknownModel(f"{model.name} writes no captions", hint="baselines choose options and find moments")
         clip = open_video(video, decoder=config.decoder)
         question = captions_request()
         answer = model.answer(clip, question)

@@ -98,9 +98,9 @@ class ShuffleTest:
         numbers: dict[str, float | int | None] = {
             "n_expected": len(questions),
             "n_run": len(complete),
-            "n_missing": sum(record.status == "missing" for record in records) // len(CONDITIONS),
+            "n_missing": _questions(records, "missing"),
             "n_unparsed": sum(record.status == "unparsed" for record in records),
-            "n_failed": sum(record.status in ("failed", "undecodable") for record in records),
+            "n_failed": _questions(records, "failed", "undecodable"),
         }
         if not complete:
             return Summary(numbers, notes=("no question ran under all conditions", *NOTES))
@@ -111,6 +111,11 @@ class ShuffleTest:
 def shuffle() -> ShuffleTest:
     """The shuffle test on any set in MVBench's layout."""
     return ShuffleTest()
+
+
+def _questions(records: Sequence[Record], *statuses: str) -> int:
+    """How many ended so under any condition."""
+    return len({record.id.rpartition("@")[0] for record in records if record.status in statuses})
 
 
 def _numbers(right: Mapping[str, NDArray[np.float64]]) -> dict[str, float | int | None]:

@@ -7,7 +7,8 @@ from tvu.temporal.types import Span
 from tvu.video_llm.benchmarks.alignment import crosstask, ht_step, htm_align
 from tvu.video_llm.benchmarks.alignment_data import read_cross_task
 from tvu.video_llm.benchmarks.alignment_scores import score_crosstask, score_htm_align
-from tvu.video_llm.benchmarks.types import AskConfig, Benchmark, Record
+from tvu.video_llm.benchmarks.baselines import baseline_named
+from tvu.video_llm.benchmarks.types import AskConfig, Benchmark, Record, Response
 from tvu.video_llm.errors import BenchmarkError
 from tvu.video_llm.types import Answer, Grounding, VideoClip
 
@@ -141,6 +142,23 @@ def test_steps_of_missing_videos_are_not_found(tmp_path, cross_task):
 def test_a_list_of_validation_videos_chooses(cross_task):
     (cross_task / "videos_val.csv").write_text("23,c,http://\n99,e,http://\n", "utf-8")
     assert [video.id for video in read_cross_task(cross_task)] == ["23_c"]
+
+
+def test_the_oracle_is_told_when_each_sentence_and_step_is_shown(tmp_path, cross_task):
+    written(tmp_path / "htm_align.json", {"v": NARRATION["v"]})
+    for benchmark, name in ((htm_align(), "R1-TAN"), (crosstask(), "average_recall")):
+        for model, least in (("oracle", 100), ("random", 0)):
+            items, records = run(benchmark, tmp_path, baseline_named(f"baseline:{model}"))
+            assert benchmark.sum_up(items, records).numbers[name] >= least
+
+
+def test_videos_of_headlines_that_were_lost_are_told(tmp_path):
+    written(tmp_path / "ht_step.json", {"v": {"step_headline": ["eat"]}})
+    items = ht_step().read(tmp_path)
+    records = [Record.of(item, Response("missing", error="v is not there"), None, 0.0) for item in items]
+    summary = ht_step().sum_up(items, records)
+    assert summary.numbers["videos_lost"] == 1
+    assert "1 videos are missing" in summary.notes[-1]
 
 
 def test_steps_that_occur_are_asked_for_and_scored(cross_task):

@@ -5,9 +5,10 @@ import pytest
 
 from tvu.temporal.types import Span
 from tvu.video_llm.benchmarks import captions as captions_module
+from tvu.video_llm.benchmarks.baselines import baseline_named
 from tvu.video_llm.benchmarks.captions import activitynet_dense, read_captions, youcook2
 from tvu.video_llm.benchmarks.types import AskConfig, Benchmark, Record, Response, Summary
-from tvu.video_llm.errors import BenchmarkError, VideoError
+from tvu.video_llm.errors import BenchmarkError, UnknownModel, VideoError
 from tvu.video_llm.parse import in_words
 from tvu.video_llm.questions import captions_request
 from tvu.video_llm.types import Answer, Grounding, VideoClip
@@ -71,6 +72,12 @@ def test_a_model_that_only_names_moments_writes_no_captions(data):
     model = Writer(in_words(found), found)
     response = youcook2().ask(item, youcook2().video_of(item, data), model, AskConfig())
     assert (response.status, response.prediction) == ("unparsed", None)
+
+
+def test_a_baseline_writes_no_captions_and_says_so(data):
+    (item,) = youcook2().read(data)
+    with pytest.raises(UnknownModel, match="writes no captions"):
+        youcook2().ask(item, youcook2().video_of(item, data), baseline_named("baseline:oracle"), AskConfig())
 
 
 def run(benchmark: Benchmark, data: Path, text: str) -> Summary:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tvu.temporal.types import Span
+from tvu.video_llm.benchmarks.baselines import baseline_named
 from tvu.video_llm.benchmarks.chronology import chronology, event_scores, kendall_tau, monotone_fit, wrong_orders
 from tvu.video_llm.benchmarks.chronology_data import read_chronology
 from tvu.video_llm.benchmarks.mini_moments import write_chronology
@@ -99,6 +100,12 @@ def test_a_model_that_finds_everything_at_once_ties_and_a_tie_is_a_failure(drawn
 def test_a_model_that_finds_nothing_is_unparsed_and_counts_as_wrong(drawn):
     numbers = run(drawn, Knowing(lambda k, n: None)).numbers
     assert (numbers["n_run"], numbers["n_unparsed"], numbers["CAR"]) == (8, 8, 0)
+
+
+def test_the_oracle_knows_the_order_and_the_random_one_draws_it(drawn):
+    oracle = run(drawn, baseline_named("baseline:oracle")).numbers
+    assert oracle["CAR"] == oracle["R1_all_orders"] == 100 and oracle["n_run"] == 8
+    assert run(drawn, baseline_named("baseline:random")).numbers["R1_all_orders"] < 100
 
 
 def test_a_channel_is_as_good_as_its_best_at_each_moment():

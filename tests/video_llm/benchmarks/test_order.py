@@ -142,6 +142,14 @@ def test_a_question_that_did_not_run_under_all_conditions_is_left_out_of_the_com
     assert shuffle().sum_up(items, records).numbers["n_run"] == 1
 
 
+def test_questions_that_are_lost_are_counted_once(rising):
+    _, items, _, _ = rising
+    lost = [Record.of(item, Response("missing"), None, 0.0) for item in items[:1]]
+    lost += [Record.of(item, Response("undecodable"), None, 0.0) for item in items[len(CONDITIONS) :]]
+    numbers = shuffle().sum_up(items, lost).numbers
+    assert (numbers["n_missing"], numbers["n_failed"]) == (1, len(items) // len(CONDITIONS) - 1)
+
+
 def test_the_bootstrap_of_equal_scores_is_zero_wide():
     assert paired_bootstrap(np.full(9, 2.5)) == (2.5, 2.5)
     low, high = paired_bootstrap(np.repeat([0.0, 1.0], 50))
