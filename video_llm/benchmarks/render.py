@@ -11,7 +11,7 @@ Cell = str | float | int | None
 def summary_json(benchmark: str, summary: Summary) -> str:
     """One flat object: every metric under its own name, `benchmark`, and `notes`, a list."""
     told: dict[str, Json] = {"benchmark": benchmark, **summary.numbers, "notes": list(summary.notes)}
-    return json.dumps(told, ensure_ascii=False)
+    return _writable(json.dumps(told, ensure_ascii=False))
 
 
 def summary_text(summary: Summary) -> str:
@@ -26,7 +26,7 @@ def summary_text(summary: Summary) -> str:
         blocks.append("\n".join(_numbers(plain)))
     if summary.notes:
         blocks.append("\n".join(f"note: {note}" for note in summary.notes))
-    return "\n\n".join(blocks)
+    return _writable("\n\n".join(blocks))
 
 
 def table_text(table: Table) -> str:
@@ -45,6 +45,11 @@ def table_text(table: Table) -> str:
         ]
         lines.append(f"  {'  '.join(placed)}".rstrip())
     return "\n".join(lines)
+
+
+def _writable(text: str) -> str:
+    """With half a surrogate pair, which names may hold, as the escape that JSON has for it."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _columns(table: Table) -> list[list[str]]:

@@ -47,7 +47,7 @@ def order_under(condition: str, count: int, seed_text: str) -> NDArray[np.int64]
     if kind == "still":
         return np.full(count, count // 2, np.int64)
     if kind in ("permuted", "blocks"):
-        draw = np.random.default_rng([int(number), kind == "blocks", *seed_text.encode()])
+        draw = np.random.default_rng([int(number), kind == "blocks", *seed_text.encode(errors="surrogatepass")])
         blocks = np.array_split(frames, range(int(number), count, int(number))) if kind == "blocks" else list(frames)
         return np.hstack([blocks[i] for i in draw.permutation(len(blocks))])
     return frames

@@ -105,7 +105,7 @@ class Record:
     def as_json(self) -> dict[str, Json]:
         """A JSON object; `prompt_hash` names the prompt for comparing runs at a glance."""
         value = asdict(self)
-        value["prompt_hash"] = hashlib.sha256(self.prompt.encode()).hexdigest()[:16]
+        value["prompt_hash"] = hashlib.sha256(self.prompt.encode(errors="surrogatepass")).hexdigest()[:16]
         return value
 
 

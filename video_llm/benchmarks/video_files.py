@@ -44,7 +44,7 @@ def _entries(folder: Path) -> Mapping[str, Sequence[Path]]:
     """What is in a folder by name without ending, listed once as long as nothing comes or goes."""
     try:
         return _listed(folder, folder.stat().st_mtime_ns)
-    except OSError:
+    except (OSError, ValueError):  # no folder; a name that no file can have
         return {}
 
 

@@ -34,3 +34,8 @@ def test_people_get_tables_first_then_what_they_do_not_show():
 def test_small_numbers_keep_their_digits():
     text = table_text(Table("Calibration", ("", "ece"), (("a", 0.03125), ("b", None))))
     assert text.splitlines()[2:] == ["  a  0.0312", "  b       -"]
+
+
+def test_half_a_surrogate_pair_in_a_name_can_be_printed():
+    summary = Summary({}, notes=("1 videos are missing: \ud800.mp4",))
+    assert summary_text(summary).encode() and json.loads(summary_json("m", summary))["notes"] == list(summary.notes)

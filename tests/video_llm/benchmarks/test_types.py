@@ -17,6 +17,11 @@ def test_two_prompts_are_told_apart_by_a_short_hash():
     assert len(hashes) == 2
 
 
+def test_a_prompt_with_half_a_surrogate_pair_has_a_hash_too():
+    item = Item("1", "a.mp4", "\ud800", [[0.0, 1.0]])
+    assert len(Record.of(item, Response("parsed", prompt="\ud800"), None, 0.0).as_json()["prompt_hash"]) == 16
+
+
 def test_a_score_that_is_no_number_is_refused():
     with pytest.raises(ValueError, match="is nan"):
         Summary({"R1@0.5": float("nan")})

@@ -55,3 +55,8 @@ def test_lines_are_told_by_number_and_a_bad_one_is_named(tmp_path):
     path.write_bytes(b'{"a": 1}\n{"a"')
     with pytest.raises(BenchmarkError, match="line 2 is no JSON"):
         read_json_lines(path)
+
+
+def test_a_name_that_no_file_can_have_is_missing(tmp_path):
+    for name in ("\ud800/a", "a\ud800"):
+        assert find_video(tmp_path, name).name.startswith("a")
