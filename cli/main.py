@@ -18,6 +18,7 @@ from tvu.cli.frames import frames
 from tvu.cli.ground import ground
 from tvu.cli.models import models
 from tvu.cli.probe import probe
+from tvu.cli.results import results
 from tvu.temporal.errors import TvuError
 
 P = ParamSpec("P")
@@ -90,7 +91,7 @@ def one_line(text: str) -> str:
 
 for command in (ask, ground, probe, frames, doctor):
     app.command()(boundary(command))
-for group, name in ((models, "models"), (bench, "bench")):
+for group, name in ((models, "models"), (bench, "bench"), (results, "results")):
     for info in group.registered_commands:
         assert info.callback is not None
         info.callback = boundary(info.callback)
