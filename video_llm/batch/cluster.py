@@ -5,6 +5,8 @@ to see the videos under the same paths, and need tvu and its weights.
 """
 
 import os
+import re
+import socket
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +20,7 @@ from tvu.video_llm.runtime import usable_cores
 
 IN_HAND = 2  # videos that an actor has at once: the one it works on, and the next
 START_SECONDS = 120.0  # for an actor to start somewhere before the cluster counts as full or gone
+ANSWER_SECONDS = 5.0  # for the address of a cluster to take a connection
 PASSED_ON = ("TVU_CACHE", "TVU_OFFLINE", "FFMPEG")
 
 
@@ -157,16 +160,14 @@ class _Remote:
 
 
 def _join(ray: Any, address: str | None) -> None:
+    where = f"at {address}" if address else "on this machine"
     try:
-        ray.init(
-            address=address,
-            ignore_reinit_error=False,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level="ERROR",
-        )
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        where = f"at {address}" if address else "on this machine"
+        if told := re.fullmatch(r"(?:ray://)?\[?([^/]+?)\]?:(\d{1,5})", address or ""):
+            socket.create_connection(
+                (told[1], int(told[2])), ANSWER_SECONDS
+            ).close()  # Ray itself would try for minutes
+        ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    except (ConnectionError, RuntimeError, ValueError, OSError, OverflowError) as error:
         reason = " ".join(str(error).split())
         raise BackendError(f"there is no Ray cluster {where}: {reason:.200}", hint="`ray start --head`") from error
 
