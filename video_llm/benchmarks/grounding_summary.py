@@ -1,7 +1,7 @@
 """What moments that a model told come to: the published scores, and beside them what they leave out."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import NamedTuple
 
@@ -76,7 +76,8 @@ def honesty(asked: Sequence[Asked]) -> Numbers:
     - `abstention_auroc`: how well the score of the first span (0 where none is told) tells queries that the video
       answers from those that it does not; `absent_right`: percent of the latter to which nothing was told.
     - `right_auroc`: how well it tells first spans of an IoU of 0.5 and more from others.
-    - `ece`: expected calibration error of the scores of all spans told, as probabilities of an IoU of 0.5 and more.
+    - `ece`: expected calibration error of the scores of all spans told, as probabilities of an IoU of 0.5 and more;
+      None where any is no probability.
     - `spans_told`, `spans_true`: how many a query has, on average.
     """
     present = [each for each in asked if each.true]
@@ -89,7 +90,7 @@ def honesty(asked: Sequence[Asked]) -> Numbers:
         "absent_right": percent(sum(not each.told and each.is_parsed for each in absent), len(absent)),
         "abstention_auroc": _auroc([(each.score, bool(each.true)) for each in asked]),
         "right_auroc": _auroc(first),
-        "ece": expected_calibration_error([p for p, _ in spans], [right for _, right in spans]) if spans else None,
+        "ece": _calibration_error(spans),
         "spans_told": fmean(len(each.told) for each in asked) if asked else None,
         "spans_true": fmean(len(each.true) for each in asked) if asked else None,
     }
@@ -142,6 +143,8 @@ def notes(
             f"to {silent} queries the model told nothing, though there is an answer: they count as missed, which a "
             "model that tells only what is likely enough risks"
         )
+    if not _are_probabilities(span[2] for each in asked for span in each.told if len(span) > 2):
+        told.append("some scores of spans are not from 0 to 1, so there is no calibration error of them")
     states = Counter(record.status for record in records.values())
     gone = []
     if lost := sorted({item.video for item in items if item.id in records and not has_run(records[item.id])}):
@@ -156,6 +159,16 @@ def notes(
     if states["failed"]:
         told.append(f"in {states['failed']} items the model itself failed: they count as wrong")
     return tuple(told)
+
+
+def _are_probabilities(scores: Iterable[float]) -> bool:
+    return all(0 <= score <= 1 for score in scores)
+
+
+def _calibration_error(spans: Sequence[tuple[float, bool]]) -> float | None:
+    if not spans or not _are_probabilities(score for score, _ in spans):
+        return None
+    return expected_calibration_error([score for score, _ in spans], [right for _, right in spans])
 
 
 def _auroc(pairs: Sequence[tuple[float, bool]]) -> float | None:

@@ -193,6 +193,15 @@ def test_text_of_activitynet_rtl_is_read_as_lita_reads_it(tmp_path):
         score_activitynet_rtl(put(tmp_path / "p.jsonl", {"question_id": 0}), truth)
 
 
+def test_scores_that_are_no_probabilities_have_no_calibration_error(tmp_path):
+    truth = put(tmp_path / "t.jsonl", {"qid": 1, "query": "x", "duration": 9, "vid": "a", "relevant_windows": [[0, 4]]})
+    for score in (4.2, -1.5):
+        pred = put(tmp_path / "p.jsonl", {"qid": 1, "pred_relevant_windows": [[0, 4, score], [5, 6, 0.5]]})
+        summary = score_spans(pred, truth)
+        assert (summary.numbers["R1@0.7"], summary.numbers["ece"]) == (100, None)
+        assert any("no calibration error" in note for note in summary.notes)
+
+
 @pytest.fixture
 def nextgqa(tmp_path) -> Path:
     spans = {"11": {"duration": 35, "location": {"5": [[0.0, 10.0]], "6": [[4.0, 8.0], [20.0, 21.0]]}, "fps": 25}}
