@@ -1,19 +1,18 @@
 """Runs a reader in a process of its own: a decoder that crashes or hangs on a file costs that file and nothing else."""
 
-import contextlib
 import os
 import select
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 
 from tvu.video_llm.errors import VideoError
+from tvu.video_llm.media.nursery import Nursery, Reader
 from tvu.video_llm.media.wire import Message, read_message, write_message
 
 START_SECONDS = 60.0  # to start Python and load the libraries, on a busy machine
 SCAN_SECONDS = 60.0  # for readers that scan a whole file in one call and cannot tell how far they are
+NURSERY = Nursery()
 STALL_SECONDS = 4.0  # without a packet, a picture or a byte read: the file has the decoder going round in circles
 
 
@@ -25,22 +24,12 @@ def run_reader(name: str, request: Message, fd: int | None = None, *, scans: boo
     `scans` readers may be silent for SCAN_SECONDS.
     Raises VideoError where the file cannot be read, or crashes or stalls the decoder.
     """
-    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # threads it would never use
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "tvu.video_llm.media.worker"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        pass_fds=() if fd is None else (fd,),
-        env=environment,
-        start_new_session=True,  # Ctrl-C on the terminal reaches the parent only
-    )
-    assert process.stdin is not None and process.stdout is not None
-    inbox = _Inbox(process.stdout.fileno(), SCAN_SECONDS if scans else STALL_SECONDS)
+    reader = NURSERY.fork(fd)
+    inbox = _Inbox(reader.answers, SCAN_SECONDS if scans else STALL_SECONDS)
     try:
         try:
-            write_message(request, process.stdin.write)
-            process.stdin.flush()  # and left open: its end tells the child that the parent is gone
+            # The pipe is left open: its end tells the child that the parent is gone.
+            write_message(request, lambda data: _write_all(reader.requests, data))
             while True:
                 message = inbox.next_message()
                 if message.kind == "error":
@@ -56,20 +45,21 @@ def run_reader(name: str, request: Message, fd: int | None = None, *, scans: boo
                 f"{name} stalls the decoder", hint="the file is damaged, or its disk does not answer"
             ) from error
         except (EOFError, BrokenPipeError) as error:
-            raise VideoError(f"{name} {_epitaph(process)}", hint="the file is damaged") from error
+            raise VideoError(f"{name} {_epitaph(reader)}", hint="the file is damaged") from error
     finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-        with contextlib.suppress(BrokenPipeError):
-            process.stdin.close()
+        reader.kill()
 
 
-def _epitaph(process: subprocess.Popen[bytes]) -> str:
+def _write_all(fd: int, data: bytes | memoryview) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _epitaph(reader: Reader) -> str:
     """How the child died, as the end of a sentence."""
-    try:
-        code = process.wait(timeout=1.0)
-    except subprocess.TimeoutExpired:
+    code = reader.exit_code(timeout=1.0)
+    if code is None:
         return "made the decoder close its pipe"
     if code < 0:
         return f"crashes the decoder ({signal.Signals(-code).name})"

@@ -16,6 +16,7 @@ import numpy as np
 
 from tvu.video_llm.decode import facts_of, open_video
 from tvu.video_llm.errors import BackendError
+from tvu.video_llm.media.child import NURSERY
 from tvu.video_llm.media.ffmpeg import find_ffmpeg
 from tvu.video_llm.sample import SamplingConfig, sample_frames, watch
 from tvu.video_llm.types import VideoClip
@@ -123,7 +124,7 @@ def _cost(work: Callable[[], int | None]) -> tuple[float, float, int | None]:
 
 def _cpu_seconds() -> float:
     usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages) + NURSERY.usage().cpu_seconds
 
 
 def _ffmpeg(*arguments: str) -> None:

@@ -1,4 +1,4 @@
-"""The reader process: `python -m tvu.video_llm.media.worker`, started by `child.py` for one request and then gone.
+"""The reader process: forked by the nursery for one request of `child.py`, and then gone.
 
 It gets the file as an open descriptor, so no name is ever interpreted and no other file can be opened in its place,
 and it imports a decoder and numpy, nothing else of weight.
@@ -81,8 +81,8 @@ def _read_exactly(buffer: memoryview) -> None:
         buffer = buffer[count:]
 
 
-def main() -> None:
-    """Answer one request from stdin on stdout."""
+def main(fd: int | None) -> None:
+    """Answer one request from stdin on stdout, about the open file `fd` if there is one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
@@ -93,6 +93,8 @@ def main() -> None:
     outbox = Outbox(pipe)
     try:
         request = read_message(_read_exactly)
+        if fd is not None:
+            request.fields["fd"] = fd
         answer = _load(request.kind)
         outbox.send(Message("alive"))
         progress = Progress(outbox, request.fields.get("fd"))
@@ -133,7 +135,3 @@ _ANSWERS = {
     "picture survey": ("pictures", "answer_survey"),
     "picture frames": ("pictures", "answer_frames"),
 }
-
-
-if __name__ == "__main__":
-    main()
