@@ -147,6 +147,12 @@ def _check(entry: Entry, benchmark: "Benchmark", config: "AskConfig") -> None:
     if config.matching is not None and config.matching not in matchings:
         hint = f"it has {', '.join(matchings)}" if matchings else "its answers are read in one way"
         raise UsageError(f"{entry.name} has no matching {config.matching!r}", hint=hint)
+    if config.matching is not None and config.protocol in getattr(benchmark, "wordless", ()):
+        others = ", ".join(each for each in protocols if each not in getattr(benchmark, "wordless", ()))
+        raise UsageError(
+            f"protocol {config.protocol} of {entry.name} reads no text by --matching {config.matching}",
+            hint=f"add --protocol, one of {others}",
+        )
     if config.frames is not None and not entry.takes_frames:
         raise UsageError(f"{entry.name} takes no --frames", hint="the model looks as it was trained to")
 
@@ -166,12 +172,8 @@ def _folder_name(entry: Entry, model: str, config: "AskConfig", part: "Part") ->
 
 
 def _model(name: str, pull: bool, offline: bool, use_cache: bool) -> "VideoModel":
-    from tvu.video_llm.benchmarks.baselines import baseline_named
     from tvu.video_llm.types import EVIDENCE
 
-    baseline = baseline_named(name)
-    if baseline is not None:
-        return baseline
     choice = options.ModelChoice(name, EVIDENCE, None, pull, offline, use_cache)
     with options.progress() as report:
         return choice.load(report)
@@ -180,12 +182,18 @@ def _model(name: str, pull: bool, offline: bool, use_cache: bool) -> "VideoModel
 @contextmanager
 def _keeping(folder: Path) -> Iterator[None]:
     """Says what is kept of a run that ends early."""
+    from tvu.video_llm.errors import OutputExists
+
     try:
         yield
+    except OutputExists:  # it is the run of another command
+        raise
     except BaseException:
         if (folder / "items.jsonl").is_file():
             with (folder / "items.jsonl").open("rb") as file:
-                print(f"kept: {sum(1 for _ in file)} items; the same command goes on from there", file=sys.stderr)
+                kept = sum(1 for _ in file)
+            if kept:
+                print(f"kept: {kept} items; the same command goes on from there", file=sys.stderr)
         raise
 
 

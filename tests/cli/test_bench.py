@@ -167,6 +167,7 @@ def test_predictions_are_scored_without_a_model(tvu, tmp_path):
         (("moments", "--data", ".", "-m", "baseline:unheard-of"), 2, "no baseline is called"),
         (("moments", "--data", ".", "--protocol", "mine"), 2, "moments has no protocol 'mine'"),
         (("moments", "--data", ".", "--matching", "mine"), 2, "moments has no matching 'mine'"),
+        (("moments", "--data", ".", "--matching", "timelens"), 2, "protocol tvu of moments reads no text"),
         (("moments", "--data", ".", "--frames", "8"), 2, "moments takes no --frames"),
         (("mvbench", "--data", ".", "--shard", "4/4"), 2, "'4/4' is no shard"),
         (("mvbench", "--data", ".", "-m", "baseline:random"), 3, "holds no MVBench"),
@@ -181,6 +182,13 @@ def test_what_is_wrong_is_one_sentence_and_a_named_exit_code(tvu, tmp_path, args
     assert (told.returncode, message in told.stderr) == (code, True), told.stderr
     assert "Traceback" not in told.stderr
     assert told.stdout == ""
+
+
+def test_the_folder_of_another_run_is_refused_without_a_word_of_going_on(tvu, many, tmp_path):
+    command = ["bench", "moments", "--data", many, "-o", tmp_path / "run", "--subset", 2]
+    assert tvu(*command, "-m", "baseline:whole").returncode == 0
+    refused = tvu(*command, "-m", "baseline:middle")
+    assert (refused.returncode, "with another model" in refused.stderr, "kept" in refused.stderr) == (2, True, False)
 
 
 def test_a_run_in_which_no_video_was_there_says_so(tvu, many, tmp_path):

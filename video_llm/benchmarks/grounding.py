@@ -77,6 +77,11 @@ class MomentRetrieval:
         return ("tvu", *WORDS)
 
     @property
+    def wordless(self) -> tuple[str, ...]:
+        """The protocols under which no text is read, so that no matching makes sense."""
+        return ("tvu",)
+
+    @property
     def matchings(self) -> tuple[str, ...]:
         """What `AskConfig.matching` may be, with any protocol but `tvu`."""
         return tuple(PARSERS)
