@@ -1,5 +1,6 @@
 """Answers as text for people and as JSON for programs."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tvu.temporal.timecode import format_timecode, percent
@@ -31,9 +32,9 @@ def grounding_lines(groundings: "tuple[Grounding, ...]") -> list[str]:
     ]
 
 
-def grounding_row(question: str, grounding: "Grounding", named: bool) -> str:
-    """One span as tab-parted columns, the question in front where there are several."""
+def grounding_row(named: Sequence[str], grounding: "Grounding") -> str:
+    """One span as tab-parted columns; in front what tells it from spans of other videos or queries."""
     span = grounding.span
     numbers = [f"{span.start_seconds:.3f}", f"{span.end_seconds:.3f}", f"{grounding.score:.4f}"]
-    columns = [*([question] if named else []), *numbers, grounding.evidence, grounding.phrase]
+    columns = [*named, *numbers, grounding.evidence, grounding.phrase]
     return "\t".join(" ".join(column.split()) for column in columns)  # no tab or newline of the text parts columns

@@ -86,3 +86,20 @@ def _fewer(row: "Row", min_score: float | None, top: int | None) -> "Row":
 
     kept = tuple(g for g in row.groundings if min_score is None or g.score >= min_score)
     return replace(row, groundings=kept[:top])
+
+
+@results.command()
+def merge(
+    ledgers: Annotated[list[Path], typer.Argument(metavar="ROWS.jsonl...", help="What several machines wrote.")],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="FILE.jsonl", help="All of it as one.")],
+    force: options.Force = False,
+) -> None:
+    """Put the results of shards, or of several machines, together: each video and query once, in their order."""
+    from tvu.video_llm.batch.ledger import merged
+    from tvu.video_llm.export import write_text
+    from tvu.video_llm.results.read import rows_in
+
+    options.check_outputs([out], force)
+    rows = merged((path, rows_in(path)) for path in ledgers)
+    write_text(out, "".join(f"{row.line()}\n" for row in rows))
+    print(f"{len(rows)} rows of {len({row.video for row in rows})} videos", file=sys.stderr)

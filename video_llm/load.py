@@ -22,9 +22,18 @@ WHICH = "scout, clip:<open_clip model>/<tag>, or the folder of a saved Video-LLM
 OURS = "tvu"  # the model type of our own Video-LLM, and the mark of a folder that holds one
 
 
+def baseline_named(name: str) -> VideoModel | None:
+    """The baseline of that name; None where the name is none of a baseline. Raises UnknownModel for an unknown one."""
+    if not name.startswith("baseline:"):
+        return None
+    from tvu.video_llm.benchmarks import baselines
+
+    return baselines.baseline_named(name)
+
+
 def weights_needed(name: str, evidence: Sequence[Evidence] = EVIDENCE) -> tuple[str, ...]:
     """The weights that the model loads for these channels. Raises UnknownModel."""
-    if folder_named(name) is not None:
+    if baseline_named(name) is not None or folder_named(name) is not None:
         return ()
     _check(name)
     eyes = ("efficientnet-lite0", "minilm-l6") if name == "scout" else (name, "minilm-l6")
@@ -39,12 +48,11 @@ def weights_of(model: str) -> dict[str, str]:
     """
     import hashlib
 
-    from tvu.video_llm.benchmarks.baselines import PREFIX
     from tvu.video_llm.cache import FeatureCache
     from tvu.weights.manifest import entry
     from tvu.weights.store import cache_root, folder_of, read_inventory
 
-    if model.startswith(PREFIX):
+    if baseline_named(model) is not None:
         return {}
     if (folder := folder_named(model)) is not None:
         return {"folder": FeatureCache(cache_root() / "features").content_of(folder)}
@@ -67,11 +75,15 @@ def load_model(
     """`scout`, or `clip:<open_clip model>/<tag>`: scout with the eyes of that model; or the folder of a Video-LLM.
 
     A folder is one that `save_pretrained` of our model and of its processor wrote; `tvu:FOLDER` says the same.
+    `baseline:NAME` looks at nothing (`benchmarks/baselines.py`).
     evidence: the channels to use. min_score: spans less likely than this are not told; None leaves it to the model.
     use_cache: read and keep features. report: told how far the work is.
     Weights of `scout` are looked for when a video needs them. Raises UnknownModel, and WeightsError for a folder whose
     weights are missing or damaged.
     """
+    baseline = baseline_named(name)
+    if baseline is not None:
+        return baseline
     folder = folder_named(name)
     if folder is not None:
         return _video_llm(name, folder, min_score, use_cache, report)

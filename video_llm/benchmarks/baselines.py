@@ -149,7 +149,7 @@ def _share(start: float, end: float) -> Find:
 
 def _known(item: Item | None) -> Item:
     if item is None:
-        raise ValueError("this baseline has to be told its item: see `told`")
+        raise UnknownModel("this baseline answers items of a benchmark only", hint="baseline:whole looks at any video")
     return item
 
 

@@ -16,7 +16,6 @@ from lmms_eval.api.model import lmms
 from loguru import logger
 
 from tvu.temporal.errors import TvuError
-from tvu.video_llm.benchmarks.baselines import baseline_named
 from tvu.video_llm.benchmarks.examinee import Writer, choose
 from tvu.video_llm.benchmarks.put_in_words import multiple_choice_in
 from tvu.video_llm.benchmarks.types import AskConfig
@@ -66,7 +65,7 @@ class TvuModel(lmms):
         super().__init__()
         if decoder not in DECODERS:
             raise ValueError(f"no decoder is called {decoder!r}, only {', '.join(DECODERS)}")
-        self.asked: VideoModel = baseline_named(model) or load_model(model)
+        self.asked: VideoModel = load_model(model)
         self.decoder: Decoder = decoder
         self.batch_size = 1
 
