@@ -130,8 +130,13 @@ class MomentRetrieval:
             recall_table("The same queries answered without a model", without_a_model(asked)),
         )
         shown = tuple(table for table in (*self.official_tables(numbers), *tables) if table.rows)
-        told = notes(items, by_id, asked, absent)
+        told = notes(items, by_id, asked, absent, self.silence)
         return Summary({**numbers, **honesty(asked), **counts(items, by_id)}, shown, told, self.details(numbers))
+
+    @property
+    def silence(self) -> str:
+        """What becomes of a query to which nothing was told."""
+        return "count as missed"
 
     def asked(self, item: Item, answer: Response | Record | None) -> Asked:
         """The item with what was understood of an answer."""
@@ -267,8 +272,8 @@ class GroundedQA(MomentRetrieval):
     def scores(self, asked: Sequence[Asked]) -> Numbers:
         """`Acc@GQA`, `mIoP`, `IoP@0.3`, `IoP@0.5`, `mIoU`, `IoU@0.3`, `IoU@0.5`, percent of the queries with a span.
 
-        That is what the official script divides by; `Acc@GQA` counts right options of an IoP of 0.5 and more, and
-        `Acc@QA` the right options of all queries.
+        That is what the official script divides by; `Acc@GQA` counts right options of an IoP of 0.5 and more,
+        `Acc@GQA_of_all` the same of all queries, and `Acc@QA` the right options of all queries.
         """
         spans = [each for each in asked if each.told]
         iops = [_best_iop(each) for each in spans]
@@ -278,7 +283,13 @@ class GroundedQA(MomentRetrieval):
             numbers[f"m{name}"] = 100 * fmean(values) if values else None
             for least in THRESHOLDS[:2]:
                 numbers[f"{name}@{least}"] = percent(sum(value >= least for value in values), len(values))
+        numbers["Acc@GQA_of_all"] = percent(sum(self.score_of(each) == 1.0 for each in asked), len(asked))
         return {**numbers, "Acc@QA": percent(sum(_is_right(each) for each in asked), len(asked))}
+
+    @property
+    def silence(self) -> str:
+        """As in the official script, a model that tells little is scored by what it tells."""
+        return "are in no score but Acc@QA and Acc@GQA_of_all"
 
     def score_of(self, asked: Asked) -> float:
         """1 for the right option with an IoP of 0.5 and more, else 0."""

@@ -130,17 +130,21 @@ def without_a_model(asked: Sequence[Asked]) -> dict[str, list[Asked]]:
 
 
 def notes(
-    items: Sequence[Item], records: Mapping[str, Record], asked: Sequence[Asked], absent: str = "were not asked"
+    items: Sequence[Item],
+    records: Mapping[str, Record],
+    asked: Sequence[Asked],
+    absent: str = "were not asked",
+    silence: str = "count as missed",
 ) -> tuple[str, ...]:
     """What the reader must know of items that were not run, not understood, or to which nothing was told.
 
-    absent: what is said of items without a record.
+    absent: what is said of items without a record. silence: what becomes of queries to which nothing was told.
     """
     told = []
     silent = sum(bool(each.true) and each.is_parsed and not each.told for each in asked)
     if silent:
         told.append(
-            f"to {silent} queries the model told nothing, though there is an answer: they count as missed, which a "
+            f"to {silent} queries the model told nothing, though there is an answer: they {silence}, which a "
             "model that tells only what is likely enough risks"
         )
     if not _are_probabilities(span[2] for each in asked for span in each.told if len(span) > 2):

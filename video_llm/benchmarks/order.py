@@ -33,6 +33,7 @@ NOTES = (
     "the control with mean-pooled frames and the shuffle of frames with their positions need a model's inside and are "
     "not run here; `still` is the static ceiling",
 )
+_NONE = f"no question ran under all {len(CONDITIONS)} conditions, of which --subset counts each"
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class ShuffleTest:
             "n_failed": _questions(records, "failed", "undecodable"),
         }
         if not complete:
-            return Summary(numbers, notes=("no question ran under all conditions", *NOTES))
+            return Summary(numbers, notes=(_NONE, *NOTES))
         right = {c: 100 * np.array([ran[f"{q}@{c}"] for q in complete]) for c in CONDITIONS}
         return Summary(numbers | _numbers(right), (_table(right), _curve(right)), NOTES)
 

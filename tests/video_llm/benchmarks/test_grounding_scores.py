@@ -226,6 +226,13 @@ def test_nextgqa_takes_options_from_beside_or_from_the_same_file(nextgqa, tmp_pa
     assert score_nextgqa(put(tmp_path / "both.json", both), nextgqa).numbers["Acc@GQA"] == 100
 
 
+def test_a_question_of_nextgqa_without_a_span_is_in_no_official_score_and_that_is_told(nextgqa, tmp_path):
+    both = {"11_5": {"span": [0.0, 10.0], "prediction": 2}, "11_6": {"span": None, "prediction": 2}}
+    summary = score_nextgqa(put(tmp_path / "p.json", both), nextgqa)
+    assert (summary.numbers["Acc@GQA"], summary.numbers["Acc@GQA_of_all"]) == (100, 50)
+    assert any("in no score but Acc@QA and Acc@GQA_of_all" in note for note in summary.notes)
+
+
 def test_gaussian_masks_of_nextgqa_are_shares_of_the_video(nextgqa, tmp_path):
     duration = json.loads(nextgqa.read_text())["11"]["duration"]
     seconds = put(tmp_path / "spans.json", {"11_5": [5.0, 7.0]})
