@@ -1,132 +1,202 @@
 """Features of a video, kept by what the file contains: a second question decodes nothing.
 
-An entry is a folder of `.npy` arrays (read memory-mapped) and one `entry.json`. It is written beside its place and
-renamed, so a reader never sees half of one; an entry that does not read back is dropped and made anew. A cache that
-cannot be written is no error: the answer comes without it, and `FeatureCache.trouble` says why.
+An entry is a folder of `.npy` arrays (read memory-mapped) and one `entry.json`, see `index/entries.py`: a reader never
+sees half of one, and one that is damaged is dropped and made anew. Any number of processes may read and write. A cache
+that cannot be written is no error: the answer comes without it, and `FeatureCache.trouble` says why.
 """
 
 import hashlib
-import json
+import math
 import os
-import shutil
 import sqlite3
-import tempfile
-from collections.abc import Mapping
-from contextlib import closing, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from tvu.video_llm.errors import OutputError, VideoError
+from tvu.video_llm.index.entries import CacheEntry, read_entry, remove_entry, write_entry
+from tvu.video_llm.index.upkeep import ROOM, bytes_in, evict, held
 
-from tvu.video_llm.errors import VideoError
+__all__ = ["LEDGER", "CacheConfig", "CacheEntry", "FeatureCache"]
 
 CHUNK = 1 << 22
+LEDGER = "ledger.sqlite3"
+LIMIT = "TVU_CACHE_GB"
+DEFAULT_GIGABYTES = 20.0  # about 300 hours of `scout`'s features
+ASKED_AT_ONCE = 500  # values in one SQL statement; old builds of SQLite take 999
 
 
 @dataclass(frozen=True)
-class CacheEntry:
-    """What one channel keeps of one video.
+class CacheConfig:
+    """How much a cache may hold.
 
-    arrays: by name, of any numeric type. fields: JSON values.
+    max_bytes: above it, the entries that were not used for longest go; None for no limit.
     """
 
-    arrays: Mapping[str, NDArray[Any]]
-    fields: Mapping[str, Any]
+    max_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_bytes is not None and self.max_bytes < 0:
+            raise ValueError(f"a cache holds no {self.max_bytes} bytes")
+
+    @classmethod
+    def from_environment(cls) -> "CacheConfig":
+        """As `$TVU_CACHE_GB` says, in gigabytes of 10^9 bytes, `inf` for no limit. Raises OutputError if it is no
+        number."""
+        text = os.environ.get(LIMIT, "").strip()
+        try:
+            gigabytes = float(text) if text else DEFAULT_GIGABYTES
+            if not gigabytes >= 0:
+                raise ValueError(text)
+        except ValueError as error:
+            raise OutputError(f"{LIMIT} is no number of gigabytes: {text!r}", hint=f"{LIMIT}=20, or inf") from error
+        return cls(None if math.isinf(gigabytes) else int(gigabytes * 1e9))
 
 
 class FeatureCache:
-    """Entries under `root`, found by a key that names content, sampling and encoder."""
+    """Entries under `root`, found by a key that names content, sampling and encoder.
 
-    def __init__(self, root: Path) -> None:
+    config: None asks the environment. Raises OutputError where that makes no sense.
+    """
+
+    def __init__(self, root: Path, config: CacheConfig | None = None) -> None:
         self.root = root
+        self.config = config or CacheConfig.from_environment()
         self.trouble = ""
-        self._ledger = root / "ledger.sqlite3"
+        self._ledger = root / LEDGER
 
     def load(self, key: str) -> CacheEntry | None:
         """The entry, or None where there is none that reads back."""
-        folder = self._folder(key)
+        folder = self.folder_of(key)
         try:
-            fields = json.loads((folder / "entry.json").read_text("utf-8"))
-            arrays = {p.stem: np.load(p, mmap_mode="r", allow_pickle=False) for p in sorted(folder.glob("*.npy"))}
-            if sorted(arrays) != fields.pop("arrays"):
-                raise ValueError("arrays are missing")
-            return CacheEntry(arrays, fields)
-        except FileNotFoundError:
+            return read_entry(folder)
+        except NotADirectoryError:
             return None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            shutil.rmtree(folder, ignore_errors=True)
+        except (OSError, ValueError):
+            remove_entry(folder)
             return None
 
     def store(self, key: str, entry: CacheEntry) -> None:
-        """Keep `entry`; a failure is noted in `trouble` and otherwise ignored."""
-        folder = self._folder(key)
+        """Keep `entry`, and make room for it where that is needed; a failure is noted in `trouble`."""
         try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            beside = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder.parent))
-            try:
-                for name, array in entry.arrays.items():
-                    np.save(beside / f"{name}.npy", array, allow_pickle=False)
-                fields = {**entry.fields, "arrays": sorted(entry.arrays)}
-                (beside / "entry.json").write_text(json.dumps(fields, ensure_ascii=False), "utf-8")
-                with suppress(OSError):  # another process was first with the same content: its entry is as good
-                    os.rename(beside, folder)  # noqa: PTH104  Path.rename has the same semantics, os says it plainly
-            finally:
-                shutil.rmtree(beside, ignore_errors=True)
+            size = write_entry(self.folder_of(key), entry)
+            if size and self.config.max_bytes is not None:
+                self._make_room(size, self.config.max_bytes)
         except OSError as error:
             self.trouble = f"features are not kept: {error.strerror}: {self.root}"
+        except sqlite3.Error as error:
+            self.trouble = f"room for features is not made: {error}: {self.root}"
 
     def content_of(self, path: Path) -> str:
         """A hash of what is in the file, or in every picture of a folder; remembered by path, size and time of change.
 
         Raises VideoError if it cannot be read.
         """
-        try:
-            files = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
-            stats = [(p, p.stat()) for p in files]
-        except OSError as error:
-            raise VideoError(f"{path} cannot be read: {error.strerror}", hint="check the path") from error
-        stamp = hashlib.blake2b(digest_size=16)
-        for file, stat in stats:
-            stamp.update(
-                f"{file.resolve()}\0{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ino}\0".encode(
-                    errors="surrogateescape"
-                )
-            )
-        known = self._recall(stamp.hexdigest())
+        files, stamp = _stamp_of(path)
+        known = self._recall([stamp]).get(stamp)
         if known is None:
             known = _hash_of(files)
-            self._remember(stamp.hexdigest(), known)
+            self._remember(stamp, known)
         return known
 
-    def _folder(self, key: str) -> Path:
+    def contents_known(self, paths: Iterable[Path]) -> dict[Path, str]:
+        """Of those paths whose content was hashed before and that did not change since: the hash. Nothing is read."""
+        stamps = {}
+        for path in paths:
+            with suppress(VideoError):
+                stamps[path] = _stamp_of(path)[1]
+        known = self._recall(list(stamps.values()))
+        return {path: known[stamp] for path, stamp in stamps.items() if stamp in known}
+
+    def folder_of(self, key: str) -> Path:
+        """Where the entry of that key is, or would be."""
         digest = hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
         return self.root / digest[:2] / digest
 
-    def _connect(self) -> sqlite3.Connection:
-        ledger = sqlite3.connect(self._ledger, timeout=5)
-        ledger.execute("PRAGMA journal_mode = WAL")
-        ledger.execute(
-            "CREATE TABLE IF NOT EXISTS contents (stamp TEXT PRIMARY KEY, content TEXT NOT NULL) WITHOUT ROWID"
-        )
-        return ledger
+    # --- the ledger ---
 
-    def _recall(self, stamp: str) -> str | None:
+    @contextmanager
+    def ledger(self) -> Iterator[sqlite3.Connection]:
+        """A connection to the SQLite file beside the entries. Raises sqlite3.Error, and OSError without a folder."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(self._ledger, timeout=30)) as ledger:
+            with suppress(sqlite3.OperationalError):  # another process is just doing it, and that is for everybody
+                if ledger.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+                    ledger.execute("PRAGMA journal_mode = WAL")
+            ledger.execute("PRAGMA synchronous = NORMAL")  # what the last moments before a power cut wrote may be lost
+            ledger.execute(
+                "CREATE TABLE IF NOT EXISTS contents (stamp TEXT PRIMARY KEY, content TEXT NOT NULL) WITHOUT ROWID"
+            )
+            ledger.execute(
+                "CREATE TABLE IF NOT EXISTS totals (name TEXT PRIMARY KEY, bytes INTEGER NOT NULL) WITHOUT ROWID"
+            )
+            yield ledger
+
+    def _recall(self, stamps: Sequence[str]) -> dict[str, str]:
         if not self._ledger.exists():
-            return None
-        with suppress(sqlite3.Error), closing(self._connect()) as ledger:
-            row = ledger.execute("SELECT content FROM contents WHERE stamp = ?", (stamp,)).fetchone()
-            return row[0] if row else None
-        return None
+            return {}
+        known: dict[str, str] = {}
+        with suppress(sqlite3.Error, OSError), self.ledger() as ledger:
+            for start in range(0, len(stamps), ASKED_AT_ONCE):
+                some = stamps[start : start + ASKED_AT_ONCE]
+                marks = ", ".join("?" * len(some))
+                known.update(ledger.execute(f"SELECT stamp, content FROM contents WHERE stamp IN ({marks})", some))
+        return known
 
     def _remember(self, stamp: str, content: str) -> None:
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            with closing(self._connect()) as ledger, ledger:
+            with self.ledger() as ledger, ledger:
                 ledger.execute("INSERT OR REPLACE INTO contents VALUES (?, ?)", (stamp, content))
         except (OSError, sqlite3.Error) as error:
             self.trouble = f"features are not kept: {error}: {self.root}"
+
+    def _make_room(self, new_bytes: int, max_bytes: int) -> None:
+        """Count what was added, and only where the count says so look at what is there: an entry costs the same
+        however many there are.
+
+        A process that is killed between its entry and the count makes the count too small by that entry; whoever looks
+        at what is there sets it right.
+        """
+        with self.ledger() as ledger:
+            with ledger:
+                ledger.execute("UPDATE totals SET bytes = bytes + ? WHERE name = 'entries'", (new_bytes,))
+            counted = ledger.execute("SELECT bytes FROM totals WHERE name = 'entries'").fetchone()
+            if counted is not None and counted[0] <= max_bytes:
+                return
+            with held(self.root / ".room.lock", wait=False) as is_ours:
+                if not is_ours:  # another process is at it
+                    return
+                _, left = evict(self.root, max_bytes, down_to=ROOM)
+                with ledger:  # what others added meanwhile is counted twice at worst
+                    told = ("entries", left)
+                    if counted is None:
+                        ledger.execute("INSERT OR REPLACE INTO totals VALUES (?, ?)", told)
+                    else:
+                        change = left - counted[0]
+                        ledger.execute("UPDATE totals SET bytes = bytes + ? WHERE name = 'entries'", (change,))
+
+    def recount(self) -> int:
+        """Bytes of all entries, counted anew. Raises OSError and sqlite3.Error."""
+        total = bytes_in(self.root)
+        with self.ledger() as ledger, ledger:
+            ledger.execute("INSERT OR REPLACE INTO totals VALUES ('entries', ?)", (total,))
+        return total
+
+
+def _stamp_of(path: Path) -> tuple[list[Path], str]:
+    """The files behind `path`, and a hash of their names, sizes and times of change."""
+    try:
+        files = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
+        stats = [(p, p.stat()) for p in files]
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise VideoError(f"{path} cannot be read: {reason}", hint="check the path") from error
+    stamp = hashlib.blake2b(digest_size=16)
+    for file, stat in stats:
+        told = f"{file.resolve()}\0{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ino}\0"
+        stamp.update(told.encode(errors="surrogateescape"))
+    return files, stamp.hexdigest()
 
 
 def _hash_of(files: list[Path]) -> str:
