@@ -145,6 +145,11 @@ def addresses(query: str) -> dict[Evidence, float]:
     return {"visual": 1.0 - max(said, written), "speech": said, "screen-text": written}
 
 
+def telling_words(content: str) -> list[str]:
+    """The plain words of a content but for those that any sentence has: `["12", "dollars"]` of "the twelve dollars"."""
+    return [word for word in plain_words(content) if word not in _STOP]
+
+
 _VERBATIM = re.compile(
     r"\b(?:says?|saying|said|mentions?|mentioned|words?|reads?|reading|names?|phrase|title|sign)\b"
     r"(?!\s+(?:that|how|when|who|why|where|with|about|of|appear)\b)"
@@ -458,7 +463,7 @@ def _best_inside(score: NDArray[np.float64], index: WordIndex) -> NDArray[np.flo
 
 
 def _word_overlap(index: WordIndex, content: str) -> NDArray[np.float64]:
-    wanted = {stem(w) for w in plain_words(content) if w not in _STOP}
+    wanted = {stem(w) for w in telling_words(content)}
     if not wanted or not index.units:
         return np.zeros(len(index.units))
     single = [s for s, u in zip(index.stems, index.units, strict=True) if not (u.is_joined or u.is_part)]

@@ -31,7 +31,7 @@ from tvu.video_llm.scout.screen_text import ScreenText, read_screen_text, score_
 from tvu.video_llm.scout.speech import Transcript, score_speech, transcribe
 from tvu.video_llm.scout.visual import Scorer, VisualIndex, VisualIndexer, score_visual
 from tvu.video_llm.sentence import SentenceEncoder
-from tvu.video_llm.types import Answer, Evidence, FrameBatch, Grounding, ScoreCurve, Timing, VideoClip
+from tvu.video_llm.types import EVIDENCE, Answer, Evidence, FrameBatch, Grounding, ScoreCurve, Timing, VideoClip
 from tvu.weights.errors import WeightsError
 from tvu.weights.load import located, require
 
@@ -93,16 +93,31 @@ class Scout:
         self._last: tuple[VideoClip, Seen] | None = None
 
     @cached_property
-    def _eyes(self) -> Eyes:
-        return self._make_eyes(self._sentences)
+    def eyes(self) -> Eyes:
+        """What looks at pictures. Raises WeightsError where its weights are missing."""
+        return self._make_eyes(self.sentences)
 
     @cached_property
-    def _router(self) -> Router:
-        return Router(self._sentences)
+    def router(self) -> Router:
+        """What tells whether a question is about pictures."""
+        return Router(self.sentences)
 
     @cached_property
-    def _sentences(self) -> SentenceEncoder:
+    def sentences(self) -> SentenceEncoder:
+        """What knows the meaning of a sentence. Raises WeightsError where its weights are missing."""
         return SentenceEncoder()
+
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        """The channels that are used, in the order they are usually told."""
+        return tuple(channel for channel in EVIDENCE if channel in self._weights)
+
+    def look(self, clip: VideoClip) -> Seen:
+        """What the channels make of a clip: recalled, or made now and kept for whoever asks about it.
+
+        Raises VideoError, WeightsError or BackendError.
+        """
+        return self._look(clip)[0]
 
     def find(self, clip: VideoClip, queries: Sequence[str]) -> list[Answer]:
         """An answer to each query; the video is decoded and encoded once for all of them."""
@@ -148,19 +163,19 @@ class Scout:
 
     def _score(self, seen: Seen, question: str) -> Iterator[tuple[list[Grounding], ScoreCurve]]:
         if seen.visual is not None:
-            looks, curve = score_visual(seen.visual, question, self._eyes.scorer, self._router)
+            looks, curve = score_visual(seen.visual, question, self.eyes.scorer, self.router)
             yield [Grounding(c.span, c.probability, "visual", c.phrase) for c in looks], curve
         for candidates, curve in self._score_words(seen, question):
             yield [Grounding(c.span, c.probability, c.evidence, c.phrase) for c in candidates], curve
 
     def _score_words(self, seen: Seen, question: str) -> Iterator[tuple[list[WordCandidate], ScoreCurve]]:
         if seen.transcript is not None and seen.transcript.words:
-            heard, curve = score_speech(seen.transcript, question, self._sentences)
+            heard, curve = score_speech(seen.transcript, question, self.sentences)
             asked = UNASKED + (1 - UNASKED) * addresses(question)["speech"]
             scaled = replace(curve, scores=(curve.scores * asked).astype(np.float32))
             yield [replace(c, probability=c.probability * asked) for c in heard], scaled
         if seen.screen_text is not None and seen.screen_text.tracks:
-            yield score_screen_text(seen.screen_text, question, self._sentences)
+            yield score_screen_text(seen.screen_text, question, self.sentences)
 
     # --- looking, listening and reading ---
 
@@ -184,7 +199,7 @@ class Scout:
         hears = "speech" in wanted and transcript is None
 
         whisper = located("whisper-tiny.en") if hears else None
-        indexer = VisualIndexer(clip, self._eyes.encoder) if looks else None
+        indexer = VisualIndexer(clip, self.eyes.encoder) if looks else None
         hearing = Background(lambda: self._hear(clip, whisper)) if whisper else None
         watched = Pass(clip, self._report)
         reading = Background(lambda: read_screen_text(watched.frames_for_reader())) if reads else None
@@ -226,7 +241,7 @@ class Scout:
     # --- the cache ---
 
     def _key(self, clip: VideoClip, content: str, channel: Evidence) -> str:
-        encoder = self._eyes.encoder.name if channel == "visual" else channel
+        encoder = self.eyes.encoder.name if channel == "visual" else channel
         span = f"{clip.span.start_seconds:.3f}-{clip.span.end_seconds:.3f}"
         return f"{content} {span} {clip.decoder} {SAMPLING} {encoder} {LAYOUT}"
 

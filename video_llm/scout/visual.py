@@ -205,22 +205,31 @@ class Scorer(Protocol):
         """Scores of every shot and frame of `index` for `query`."""
         ...
 
+    def shot_vectors(self, index: VisualIndex) -> NDArray[np.float32]:
+        """float32 `[S, D]`: what can be computed of the shots before there is a query. Their products with
+        `query_weights` are the scores of the shots, so many videos are searched by one product.
+        """
+        ...
+
+    def query_weights(self, query: str) -> NDArray[np.float32]:
+        """float32 `[D]`, often mostly zeros."""
+        ...
+
 
 HESITATION_SECONDS = 0.5  # evidence of a shot this long counts half: a glimpse is not trusted like a view
 DARK_WEIGHT = 3.0  # standard deviations that darkness, where asked for, can add or take
 DARK_FLOOR = 0.01  # share of dark pixels that is as good as none
 
 
-def _trust(seconds: Array) -> Array:
+def _trust(index: VisualIndex) -> Array:
+    """How much the evidence of each shot counts, by its length: float64 `[S]`, in (0, 1)."""
+    seconds = np.array([shot.seconds for shot in index.shots])
     return seconds / (seconds + HESITATION_SECONDS)
 
 
-def _dark_bonus(index: VisualIndex, query: str) -> Array:
-    """float64 `[S]`: how much darker than the mean shot each is, where the question asks for darkness; else 0."""
-    if not asks_for_darkness(query):
-        return np.zeros(len(index.shots))
-    relative = np.log((index.darkness + DARK_FLOOR) / (index.darkness.mean() + DARK_FLOOR))
-    return DARK_WEIGHT * np.clip(relative, -1.0, 1.0)
+def _relative_darkness(index: VisualIndex) -> Array:
+    """How much darker than the mean shot each is, in [-1, 1]: float64 `[S]`."""
+    return np.clip(np.log((index.darkness + DARK_FLOOR) / (index.darkness.mean() + DARK_FLOOR)), -1.0, 1.0)
 
 
 def _standard(values: NDArray[np.floating[Any]]) -> NDArray[Any]:
@@ -275,20 +284,40 @@ class ClassLogitScorer:
             self._last = (index, *self._evidence(index))
         _, shots, frames = self._last
         weights = self.class_weights(query)
-        trust = _trust(np.array([s.seconds for s in index.shots]))
+        dark = DARK_WEIGHT * _relative_darkness(index) if asks_for_darkness(query) else 0.0
         return Scores(
-            trust * (shots @ weights + _dark_bonus(index, query)),
+            _trust(index) * (shots @ weights + dark),
             np.asarray(frames @ weights, np.float64),
             tuple(self._phrase(e * weights) for e in shots),
             shots @ shots.T / shots.shape[1],
         )
 
+    def shot_vectors(self, index: VisualIndex) -> NDArray[np.float32]:
+        """What each shot says for the classes, and how dark it is: float32 `[S, K + 1]`."""
+        chosen = (index.frames_of(s) for s in range(len(index.shots)))  # shot by shot: the logits of hours are too many
+        logits = [
+            np.average(self._encoder.logits(np.asarray(index.features[frames], np.float32)), axis=0, weights=seconds)
+            for frames, seconds in chosen
+        ]
+        shots = np.stack(logits).astype(np.float64)
+        vectors = np.column_stack([_standard(shots - self._usual_in(shots)), _relative_darkness(index)])
+        return (_trust(index)[:, None] * vectors).astype(np.float32)
+
+    def query_weights(self, query: str) -> NDArray[np.float32]:
+        """The weights of the classes, and of darkness: float32 `[K + 1]`, nine of ten of them 0."""
+        dark = DARK_WEIGHT if asks_for_darkness(query) else 0.0
+        return np.append(self.class_weights(query), dark).astype(np.float32)
+
     def _evidence(self, index: VisualIndex) -> tuple[Array, NDArray[np.float32]]:
         """Standardised logits of the shots, float64 `[S, K]`, and of the frames, float32 `[T, K]`."""
         logits = self._encoder.logits(np.asarray(index.features, np.float32))
         shots = _in_shots(index, logits)
-        usual = (shots.sum(axis=0) + self.PRIOR_SHOTS * self._usual) / (len(shots) + self.PRIOR_SHOTS)
+        usual = self._usual_in(shots)
         return _standard(shots - usual), np.asarray(_standard(logits - usual.astype(np.float32)), np.float32)
+
+    def _usual_in(self, shots: Array) -> Array:
+        """Mean logits of a video, and of all pictures as if they were `PRIOR_SHOTS` of its shots: float64 `[K]`."""
+        return np.asarray((shots.sum(axis=0) + self.PRIOR_SHOTS * self._usual) / (len(shots) + self.PRIOR_SHOTS))
 
     def class_weights(self, query: str) -> Array:
         """float64 `[K]` of length 1: how much each class speaks for `query`."""
@@ -376,20 +405,43 @@ class ClipScorer:
 
     def score(self, index: VisualIndex, query: str) -> Scores:
         """Scores of every shot and frame of `index` for `query`."""
-        content = visual_content(query)
-        text = self._encoder.embed_text([p.format(content) for p in self.PROMPTS]).mean(axis=0)
-        text = text / np.linalg.norm(text)
+        text = self._text_of(query)
         frames = np.asarray(index.features, np.float64)
-        shots = _in_shots(index, frames)
-        shots /= np.linalg.norm(shots, axis=1, keepdims=True)
-        trust = _trust(np.array([s.seconds for s in index.shots]))
+        shots = self._shots_of(index, frames)
         looks = _standard(shots @ self._unrelated.T)
         alike = looks @ looks.T / looks.shape[1]
-        return Scores(trust * self._lift(shots, text), self._lift(frames, text), ("",) * len(shots), alike)
+        return Scores(_trust(index) * self._lift(shots, text), self._lift(frames, text), ("",) * len(shots), alike)
+
+    def shot_vectors(self, index: VisualIndex) -> NDArray[np.float32]:
+        """The shots in the space of the model, over the spread of the unrelated captions, and where these lie in the
+        mean: float32 `[S, C + 1]`.
+        """
+        shots = self._shots_of(index, np.asarray(index.features, np.float64))
+        mean, spread = self._unrelated_to(shots)
+        vectors = np.column_stack([shots, -mean]) / spread[:, None]
+        return (_trust(index)[:, None] * vectors).astype(np.float32)
+
+    def query_weights(self, query: str) -> NDArray[np.float32]:
+        """The question in the space of the model, and 1: float32 `[C + 1]`."""
+        return np.append(self._text_of(query), 1.0).astype(np.float32)
+
+    def _text_of(self, query: str) -> NDArray[np.float32]:
+        content = visual_content(query)
+        text = self._encoder.embed_text([p.format(content) for p in self.PROMPTS]).mean(axis=0)
+        return np.asarray(text / np.linalg.norm(text), np.float32)
+
+    def _shots_of(self, index: VisualIndex, frames: Array) -> Array:
+        shots = _in_shots(index, frames)
+        return np.asarray(shots / np.linalg.norm(shots, axis=1, keepdims=True))
+
+    def _unrelated_to(self, pictures: Array) -> tuple[Array, Array]:
+        """Mean and standard deviation of the cosines of each picture with the unrelated captions: `[P]` each."""
+        others = pictures @ self._unrelated.T
+        return others.mean(axis=1), np.maximum(others.std(axis=1), 1e-6)
 
     def _lift(self, pictures: Array, text: NDArray[np.float32]) -> Array:
-        others = pictures @ self._unrelated.T
-        return np.asarray((pictures @ text - others.mean(axis=1)) / np.maximum(others.std(axis=1), 1e-6))
+        mean, spread = self._unrelated_to(pictures)
+        return np.asarray((pictures @ text - mean) / spread)
 
 
 # --- candidates ---------------------------------------------------------------------------------------------

@@ -162,6 +162,15 @@ def test_a_clip_model_finds_the_shot_its_text_is_closest_to() -> None:
     assert len(curve.times) == len(curve.scores) == 3
 
 
+def test_scores_of_a_clip_model_are_products_that_can_be_kept_before_there_is_a_question() -> None:
+    shots = [Span(0, 5), Span(5, 5.5), Span(5.5, 10)]
+    index = index_of(np.array([[0.8, 0.6, 0], [0, 0.6, 0.8], [0, 0, 1]], np.float32), shots)
+    scorer = ClipScorer(Colours(), unrelated=["red", "green", "blue", "something"])
+    for query in ("When is it blue?", "green"):
+        kept = scorer.shot_vectors(index) @ scorer.query_weights(query)
+        np.testing.assert_allclose(kept, scorer.score(index, query).shots, atol=1e-4)
+
+
 class Fixed:
     """A scorer whose scores are known."""
 
@@ -219,6 +228,18 @@ def test_questions_find_the_shots_of_the_classes_they_mean(
     assert candidates[0].span == shots[shot]
     assert candidates[0].probability > 0.5 > candidates[1].probability
     assert candidates[0].phrase.startswith("looks like: ")
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize("query", ["When does the dog appear?", "a guitar in the dark", "an empty street at night"])
+def test_scores_are_products_that_can_be_kept_before_there_is_a_question(
+    query: str, lite0: tuple[ClassLogitScorer, Router, NDArray[np.float32]]
+) -> None:
+    scorer, _, ideal = lite0
+    index = index_of(ideal[[207, 402, 404]], [Span(0, 5), Span(5, 5.5), Span(5.5, 30)], darkness=[0.1, 0.9, 0.0])
+    weights = scorer.query_weights(query)
+    np.testing.assert_allclose(scorer.shot_vectors(index) @ weights, scorer.score(index, query).shots, atol=1e-3)
+    assert np.count_nonzero(weights) < len(weights) / 5  # so a search reads few of its rows
 
 
 @pytest.mark.weights
