@@ -5,6 +5,7 @@ import typer
 from tvu.cli.bench_list import list_benchmarks
 from tvu.cli.bench_run import compare, make_mini, merge, run_of
 from tvu.cli.bench_score import score
+from tvu.cli.bench_search import search
 from tvu.cli.bench_speed import kernels, speed, temporal
 from tvu.video_llm.benchmarks.registry import ENTRIES
 
@@ -21,5 +22,5 @@ bench.command()(merge)
 bench.command("make-mini")(make_mini)
 for entry in ENTRIES:
     bench.command(entry.name, help=f"{entry.title[0].upper()}{entry.title[1:]}.")(run_of(entry))
-for measured in (speed, temporal, kernels):
+for measured in (speed, temporal, kernels, search):
     bench.command()(measured)

@@ -14,8 +14,10 @@ from tvu.cli.ask import ask
 from tvu.cli.bench import bench
 from tvu.cli.doctor import doctor
 from tvu.cli.exit_codes import ExitCode, exit_code_of
+from tvu.cli.find import find
 from tvu.cli.frames import frames
 from tvu.cli.ground import ground
+from tvu.cli.index import index
 from tvu.cli.models import models
 from tvu.cli.probe import probe
 from tvu.cli.results import results
@@ -89,9 +91,9 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
-for command in (ask, ground, probe, frames, doctor):
+for command in (ask, ground, find, probe, frames, doctor):
     app.command()(boundary(command))
-for group, name in ((models, "models"), (bench, "bench"), (results, "results")):
+for group, name in ((index, "index"), (models, "models"), (bench, "bench"), (results, "results")):
     for info in group.registered_commands:
         assert info.callback is not None
         info.callback = boundary(info.callback)
