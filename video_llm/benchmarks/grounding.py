@@ -38,6 +38,7 @@ from tvu.video_llm.benchmarks.grounding_files import (
     timelens_items,
 )
 from tvu.video_llm.benchmarks.grounding_summary import (
+    LENGTHS,
     THRESHOLDS,
     Asked,
     Numbers,
@@ -110,7 +111,8 @@ class MomentRetrieval:
     def sum_up(self, items: Sequence[Item], records: Sequence[Record], absent: str = "were not asked") -> Summary:
         """The scores of the items that were run (`scores`); where some were not, those of all items under `all/`.
 
-        Beside them those of each group, `GROUP/…`, what published tables leave out (`honesty`), and the counts.
+        Beside them those of each group, `GROUP/…`, R1 and mIoU by length, `length-short/…`, what published tables leave
+        out (`honesty`), and the counts.
         absent: what a note says of items without a record.
         """
         known = {item.id for item in items}
@@ -124,6 +126,9 @@ class MomentRetrieval:
         groups = {name: [each for each in asked if each.item.group == name] for name in _groups(items)}
         for name, some in groups.items():
             numbers |= {f"{name}/{key}": value for key, value in self.scores(some).items()}
+        for name, some in zip(LENGTHS, by_length(asked).values(), strict=True):
+            binned: Numbers = {"queries": len(some), **recalls(some, firsts=(1,))} if some else {}
+            numbers |= {f"length-{name}/{key}": value for key, value in binned.items()}
         tables = (
             recall_table(f"{self.title}: first spans, percent of queries", {"all": asked, **groups}),
             recall_table("By the longest true span", by_length(asked)),

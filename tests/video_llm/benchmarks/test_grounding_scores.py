@@ -202,6 +202,15 @@ def test_scores_that_are_no_probabilities_have_no_calibration_error(tmp_path):
         assert any("no calibration error" in note for note in summary.notes)
 
 
+def test_lengths_are_told_apart_for_programs_too(tmp_path):
+    row = {"query": "x", "duration": 90, "vid": "a"}
+    rows = [{**row, "qid": 1, "relevant_windows": [[0, 10]]}, {**row, "qid": 2, "relevant_windows": [[0, 40]]}]
+    pred = put(tmp_path / "p.jsonl", *({"qid": n, "pred_relevant_windows": [[0, 10]]} for n in (1, 2)))
+    numbers = score_spans(pred, put(tmp_path / "t.jsonl", *rows)).numbers
+    assert (numbers["length-short/R1@0.5"], numbers["length-long/R1@0.5"]) == (100, 0)
+    assert numbers["length-long/queries"] == 1 and "length-middle/mIoU" not in numbers
+
+
 @pytest.fixture
 def nextgqa(tmp_path) -> Path:
     spans = {"11": {"duration": 35, "location": {"5": [[0.0, 10.0]], "6": [[4.0, 8.0], [20.0, 21.0]]}, "fps": 25}}
