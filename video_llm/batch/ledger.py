@@ -1,11 +1,14 @@
 """A ledger: what came of each query about each video, a line each, appended as it comes and synced.
 
-A line is on the disk before the next video is begun, so a kill loses at most the video in hand. Every line says what it
-depends on (`Row.key`), so the next run knows what is still to do, and what changed since.
+A line is written before the next video is begun, so a kill loses at most the video in hand; it is on the disk a fifth
+of a second later, or when the run ends, so a power cut loses little more. Every line says what it depends on
+(`Row.key`), so the next run knows what is still to do, and what changed since.
 """
 
+import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +18,8 @@ from tvu.video_llm.errors import OutputError, OutputExists
 from tvu.video_llm.export import written_beside
 from tvu.video_llm.results.read import rows_in
 from tvu.video_llm.results.rows import Row
+
+SYNC_SECONDS = 0.2  # between moments at which all is on the disk: each costs more than most tiny files
 
 Place = tuple[str, str]
 """A video, as it was named, and a query: what a ledger has one row of."""
@@ -31,6 +36,7 @@ class Ledger:
         self.settings = settings
         self.rows: dict[Place, Row] = {}
         self._file = file
+        self._synced = time.monotonic()
         for row in rows_in(path, may_be_cut=True):
             if row.settings != settings:
                 raise OutputExists(
@@ -41,14 +47,20 @@ class Ledger:
         self._end_last_line()
 
     def append(self, rows: Sequence[Row]) -> None:
-        """Keep the rows of one video, all or none; they are on the disk when this returns. Raises OutputError."""
+        """Keep the rows of one video. Raises OutputError."""
         try:
             self._file.write("".join(f"{row.line()}\n" for row in rows).encode("utf-8", "backslashreplace"))
             self._file.flush()
-            os.fsync(self._file.fileno())
+            if time.monotonic() - self._synced >= SYNC_SECONDS:
+                self.sync()
         except OSError as error:
             raise OutputError(f"{self.path} cannot be written: {error.strerror or error}") from error
         self.rows |= {(row.video, row.question): row for row in rows}
+
+    def sync(self) -> None:
+        """Have all that was appended on the disk. Raises OSError."""
+        os.fsync(self._file.fileno())
+        self._synced = time.monotonic()
 
     def finish(self, order: Iterable[Place]) -> list[Row]:
         """Put the file in `order`, one row for each place, and give these rows; others come last, as they were.
@@ -93,7 +105,12 @@ def opened(path: Path, settings: str, *, force: bool = False) -> Iterator[Ledger
         _take(file, path)
         if force:
             file.truncate(0)
-        yield Ledger(path, file, settings)
+        ledger = Ledger(path, file, settings)
+        try:
+            yield ledger
+        finally:
+            with contextlib.suppress(OSError):
+                ledger.sync()
 
 
 def merged(ledgers: Iterable[tuple[Path, Iterable[Row]]]) -> list[Row]:

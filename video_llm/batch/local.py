@@ -33,12 +33,13 @@ END_SECONDS = 0.5  # for a process to end by itself
 class LocalEngine:
     """So many processes at once; None: one for each CUDA device, or without any for each usable core.
 
-    Each gets its share of the cores, or a device of its own. patience: seconds for a video before its process is ended;
+    Each gets its share of the cores, unless cores_each says how many, and a device of its own. patience: seconds for a video before its process is ended;
     None: `BASE_SECONDS` and `SECONDS_EACH` for each of its own.
     """
 
     workers: int | None = None
     patience: float | None = None
+    cores_each: int | None = None
 
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:
@@ -49,7 +50,10 @@ class LocalEngine:
         devices = cuda_devices()
         count = min(self.workers or devices or usable_cores(), len(items))
         waiting = deque(_Task(item) for item in items)
-        crew = [_Hand(number, max(1, usable_cores() // count), devices, config) for number in range(count)]
+        crew = [
+            _Hand(number, self.cores_each or max(1, usable_cores() // count), devices, config)
+            for number in range(count)
+        ]
         try:
             while waiting or any(hand.task for hand in crew):
                 for hand in crew:

@@ -3,7 +3,7 @@
 `baseline:oracle` answers with the truth, `baseline:constant` (or `baseline:constant:C`) with one letter,
 `baseline:random` with any, and `baseline:text` with the option closest in meaning to the question (MiniLM). Moments:
 `baseline:whole` the whole clip, `baseline:middle` its middle half, `baseline:first` its first third; the oracle and
-the random one find moments too.
+the random one find moments too. `baseline:decode` decodes four frames a second and finds nothing.
 """
 
 import random
@@ -89,15 +89,30 @@ class Baseline:
         return self.find(clip, [question])[0]
 
 
+@dataclass
+class Decoding(Baseline):
+    """Decodes what `scout` would, and looks at none of it."""
+
+    def find(self, clip: VideoClip, queries: Sequence[str]) -> list[Answer]:
+        """Nothing. Raises VideoError."""
+        from tvu.video_llm.sample import SamplingConfig, sample_frames
+
+        for _ in sample_frames(clip, SamplingConfig(fps=4.0, max_side=400)):
+            pass
+        return [Answer(query, in_words(()), (), self.name) for query in queries]
+
+
 def baseline_named(name: str) -> VideoModel | None:
     """The baseline of that name; None where the name is none of a baseline. Raises UnknownModel for an unknown one."""
     if not name.startswith(PREFIX):
         return None
     kind, _, letter = name.removeprefix(PREFIX).partition(":")
+    if kind == "decode" and not letter:
+        return Decoding(name)
     if kind == "constant" and (not letter or (len(letter) == 1 and letter.isascii() and letter.isupper())):
         return Baseline(name, _always(ord(letter or "A") - ord("A")))
     if kind not in _BASELINES or letter:
-        known = ", ".join(PREFIX + each for each in sorted([*_BASELINES, "constant", "constant:C"]))
+        known = ", ".join(PREFIX + each for each in sorted([*_BASELINES, "constant", "constant:C", "decode"]))
         raise UnknownModel(f"no baseline is called {name!r}", hint=known)
     chooses, finds = _BASELINES[kind]
     return Baseline(name, chooses, finds)
