@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tvu.kernels import selective_scan as kernels
 from tvu.temporal.scan.chunked_scan import ChunkedScan
 from tvu.temporal.scan.native import mamba_ssm_selective_scan, offsets_fit
 
@@ -59,6 +60,19 @@ def selective_scan(
     the last state gives no gradient. Raises ValueError if shapes disagree, L is 0 or A is complex.
     """
     _check(u, delta, A, B, C)
+    if B.ndim > 2 and C.ndim > 2:
+        inserted, read = _by_token(B), _by_token(C)  # [B, L, G, N]
+        if kernels.selective_scan_runs_on_triton(u, delta, A, inserted, read, D, z, delta_bias, initial_state):
+            y, state = kernels.selective_scan(
+                *(u.mT, delta.mT, A, inserted, read),
+                D=D,
+                z=None if z is None else z.mT,
+                delta_bias=delta_bias,
+                softplus=delta_softplus,
+                initial_state=initial_state,
+                reverse=reverse,
+            )
+            return y.mT, state
     if initial_state is None and not reverse and _native_takes(u, delta, A, B, C, z):
         return _native(u, delta, A, B, C, D, z, delta_bias, delta_softplus)
     dtype = _working(u)
@@ -183,6 +197,11 @@ def _native(
     D, delta_bias = (None if x is None else x.float() for x in (D, delta_bias))
     y, state = scan(u, delta, A.float(), B, C, D, z, delta_bias, delta_softplus, return_last_state=True)
     return y, state.detach()
+
+
+def _by_token(matrix: Tensor) -> Tensor:
+    """`[B, N, L]` or `[B, G, N, L]` to `[B, L, G, N]`."""
+    return (matrix if matrix.ndim == 4 else matrix[:, None]).permute(0, 3, 1, 2)
 
 
 def _fitting_chunk(state_size: int) -> int:
