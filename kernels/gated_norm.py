@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tvu.kernels.dispatch import needs_gradient, runs_on_triton
+from tvu.kernels.dispatch import runs_on_triton
 
 WIDEST = 16_384  # channels under one mean, held by one program
 
@@ -15,17 +15,16 @@ def gated_norm(
     """norm(x silu(z)) weight, or with `gate_last` norm(x) weight silu(z), x, z and the result passing memory once.
 
     x, z: `[..., C]`. weight `[C]`. group_size: the mean square is over runs of so many channels; over all if None.
-    Returns `[..., C]` in the dtype of x; the arithmetic is float32 (float64 for float64). The kernel has no gradient:
-    where one is wanted the plain twin runs.
+    Returns `[..., C]` in the dtype of x; the arithmetic is float32 (float64 for float64). With its gradients.
     Raises ValueError if the groups do not fill the channels.
     """
     size = x.shape[-1] if group_size is None else group_size
     if x.shape[-1] % size:
         raise ValueError(f"{x.shape[-1]} channels are not whole groups of {size}")
-    if runs_on_triton(x, weight, z) and not needs_gradient(x, weight, z) and size <= WIDEST:
-        from tvu.kernels.gated_norm_triton import normalise
+    if runs_on_triton(x, weight, z) and size <= WIDEST:
+        from tvu.kernels.gated_norm_triton import GatedNorm
 
-        return normalise(x, weight, z, eps, size, gate_last)
+        return GatedNorm.apply(x, weight, z, eps, size, gate_last)
     return gated_norm_plain(x, weight, z, eps=eps, group_size=size, gate_last=gate_last)
 
 

@@ -11,6 +11,7 @@ x and z `[B, L, H, P]`, dt `[B, L, H]`, A `[H]`, B and C `[B, L, G, N]` (head h 
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -56,12 +57,17 @@ def ssd_scan(
 
     Returns y `[B, L, H, P]` in the dtype of x, and the final state in float32 (float64 if anything is float64).
     Sums run in float32. The kernels round the factors of their products to the dtype of x, and the states between
-    chunks to bfloat16 where x is no wider; in float16 a state beyond 65,504 is infinite. They have no gradient: where
-    one is wanted, and wherever `ssd_runs_on_triton` says no, the plain twin runs.
+    chunks to bfloat16 where x is no wider; in float16 a state beyond 65,504 is infinite. Gradients are rounded alike.
+    Wherever `ssd_runs_on_triton` says no, the plain twin runs.
     """
     if ssd_runs_on_triton(x, dt, A, B, C, D, z, steps.bias, initial_state):
         from tvu.kernels.ssd_scan_triton import scan
 
+        if needs_gradient(x, dt, A, B, C, D, z, steps.bias, initial_state):
+            y, states = _with_gradients(
+                *(x, dt, A, B, C, D, z, steps, initial_state, lengths), forward=not reverse, backward=reverse
+            )
+            return y, states[0]
         y, states = scan(
             *(x, dt, A, B, C, D, z, steps, lengths), initial_state=initial_state, forward=not reverse, backward=reverse
         )
@@ -92,19 +98,18 @@ def ssd_bidirectional(
     if ssd_runs_on_triton(x, dt, A, B, C, D, z, steps.bias):
         from tvu.kernels.ssd_scan_triton import scan
 
+        if needs_gradient(x, dt, A, B, C, D, z, steps.bias):
+            return _with_gradients(
+                *(x, dt, A, B, C, D, z, steps, None, lengths), forward=True, backward=True, itself_twice=itself_twice
+            )[0]
         return scan(*(x, dt, A, B, C, D, z, steps, lengths), forward=True, backward=True, itself_twice=itself_twice)[0]
     return ssd_bidirectional_plain(*(x, dt, A, B, C), D=D, z=z, steps=steps, lengths=lengths, itself_twice=itself_twice)
 
 
 def ssd_runs_on_triton(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, *more: Tensor | None) -> bool:
-    """Whether the kernels can take this scan: on a CUDA device, of one dtype up to float32, no gradient wanted."""
+    """Whether the kernels can take this scan: on a CUDA device, of one dtype up to float32."""
     operands = (x, dt, A, B, C, *(tensor for tensor in more if tensor is not None))
-    return (
-        runs_on_triton(*operands)
-        and not needs_gradient(*operands)
-        and x.dtype == B.dtype == C.dtype
-        and max(x.shape[-1], B.shape[-1]) <= WIDEST
-    )
+    return runs_on_triton(*operands) and x.dtype == B.dtype == C.dtype and max(x.shape[-1], B.shape[-1]) <= WIDEST
 
 
 def ssd_scan_plain(
@@ -151,6 +156,47 @@ def ssd_bidirectional_plain(
     return _skip_and_gate(y, x, D, z, there)
 
 
+def _with_gradients(
+    x: Tensor,
+    dt: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    z: Tensor | None,
+    steps: StepSizes,
+    initial_state: Tensor | None,
+    lengths: Tensor | None,
+    *,
+    forward: bool,
+    backward: bool,
+    itself_twice: bool = False,
+    tiling: Any = None,
+) -> tuple[Tensor, Tensor]:
+    """By kernels: step sizes, padding and gate, a small part of the work, are left to PyTorch and its gradients."""
+    from tvu.kernels.ssd_scan_triton import SsdScan
+
+    there = None
+    if lengths is not None:
+        there = _there(x, lengths)
+        x, B, C = (tensor.masked_fill(~there[..., None, None], 0) for tensor in (x, B, C))
+        dt = dt.masked_fill(~there[..., None], 0)  # before softplus: what is not a number has no gradient either
+    y, states = SsdScan.apply(
+        x, _step_sizes(dt, steps, there), A.float(), B, C, D, initial_state, forward, backward, itself_twice, tiling
+    )
+    if z is not None:
+        z = z if there is None else z.masked_fill(~there[..., None, None], 0)
+        y = (y.float() * F.silu(z.float())).to(x.dtype)
+    return y, states
+
+
+def _step_sizes(dt: Tensor, steps: StepSizes, there: Tensor | None, wide: torch.dtype = torch.float32) -> Tensor:
+    """`[B, L, H]`, zero where no token is."""
+    step = dt.to(wide) if steps.bias is None else dt.to(wide) + steps.bias.to(wide)
+    step = (F.softplus(step) if steps.softplus else step).clamp(*steps.limit)
+    return step if there is None else step.masked_fill(~there[..., None], 0)
+
+
 def _there(x: Tensor, lengths: Tensor | None) -> Tensor:
     """`[B, L]`: where a token is."""
     reach = x.shape[1] if lengths is None else lengths.to(x.device)[:, None]
@@ -164,9 +210,7 @@ def _discrete(
     wide = torch.promote_types(torch.promote_types(x.dtype, dt.dtype), torch.promote_types(A.dtype, torch.float32))
     inserted, read = (tensor.repeat_interleave(x.shape[2] // tensor.shape[2], dim=2) for tensor in (B, C))
     x, inserted, read = (t.to(wide).masked_fill(~there[..., None, None], 0) for t in (x, inserted, read))
-    step = dt.to(wide) if steps.bias is None else dt.to(wide) + steps.bias.to(wide)
-    step = (F.softplus(step) if steps.softplus else step).clamp(*steps.limit)
-    return x, step.masked_fill(~there[..., None], 0), inserted, read
+    return x, _step_sizes(dt, steps, there, wide), inserted, read
 
 
 def _recurrence(
@@ -183,8 +227,9 @@ def _recurrence(
 
 
 def _skip_and_gate(y: Tensor, x: Tensor, D: Tensor | None, z: Tensor | None, there: Tensor) -> Tensor:
+    padding = ~there[..., None, None]
     if D is not None:
-        y = y + x.to(y.dtype) * D.view(x.shape[2], -1).to(y.dtype)
+        y = y + x.to(y.dtype).masked_fill(padding, 0) * D.view(x.shape[2], -1).to(y.dtype)
     if z is not None:
-        y = y * F.silu(z.to(y.dtype))
-    return y.masked_fill(~there[..., None, None], 0).to(x.dtype)
+        y = y * F.silu(z.to(y.dtype).masked_fill(padding, 0))
+    return y.masked_fill(padding, 0).to(x.dtype)

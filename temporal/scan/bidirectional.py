@@ -5,10 +5,9 @@ flipped. A gate is shared by the directions, so gating each and adding is gating
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tvu.temporal.scan.conv import causal_conv1d
+from tvu.temporal.scan.conv import causal_conv_silu
 from tvu.temporal.scan.mamba import (
     MambaConfig,
     initial_A_log,
@@ -102,7 +101,7 @@ def _project_in(in_proj: nn.Linear, x: Tensor, lengths: Tensor | None) -> tuple[
 
 def _convolve(x: Tensor, conv: nn.Conv1d, pad: Tensor | None, *, reverse: bool = False) -> Tensor:
     """Activated, and zero in the padding: a scan that comes from there starts with an empty state."""
-    x = F.silu(causal_conv1d(x, conv.weight[:, 0], conv.bias, reverse=reverse)[0])
+    x = causal_conv_silu(x.mT, conv.weight[:, 0], conv.bias, reverse=reverse)[0].mT
     return x if pad is None else x.masked_fill(pad, 0)
 
 

@@ -48,12 +48,13 @@ def causal_conv1d(
 
 
 def causal_conv_silu(
-    x: Tensor, weight: Tensor, bias: Tensor | None = None, *, state: Tensor | None = None
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, *, state: Tensor | None = None, reverse: bool = False
 ) -> tuple[Tensor, Tensor]:
     """silu of `causal_conv1d`, and the same window, for x `[B, L, D]`; returns y as x, in one pass on CUDA."""
     taps = weight.shape[-1]
     if state is None and x.shape[1] and kernels.causal_conv_runs_on_triton(x, weight, bias):
-        window = F.pad(x[:, -taps:], (0, 0, max(0, taps - x.shape[1]), 0)).mT
-        return kernels.causal_conv_silu(x, weight, bias), window
-    y, window = causal_conv1d(x.mT, weight, bias, state=state)
+        missing = max(0, taps - x.shape[1])
+        window = F.pad(x[:, :taps], (0, 0, 0, missing)) if reverse else F.pad(x[:, -taps:], (0, 0, missing, 0))
+        return kernels.causal_conv_silu(x, weight, bias, reverse=reverse), window.mT
+    y, window = causal_conv1d(x.mT, weight, bias, state=state, reverse=reverse)
     return F.silu(y.mT), window

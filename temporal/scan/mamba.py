@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tvu.temporal.scan.conv import causal_conv1d
+from tvu.temporal.scan.conv import causal_conv_silu
 from tvu.temporal.scan.selective_scan import selective_scan
 
 
@@ -106,11 +106,11 @@ class Mamba(nn.Module):
         return self.out_proj(y), state
 
     def _advance(self, x: Tensor, state: MambaState | None) -> tuple[Tensor, MambaState]:
-        inner, gate = self.in_proj(x).transpose(1, 2).chunk(2, dim=1)  # [B, d_inner, L] each
+        inner, gate = self.in_proj(x).chunk(2, dim=-1)  # [B, L, d_inner] each
         conv, ssm = (None, None) if state is None else state
-        inner, window = causal_conv1d(inner, self.conv1d.weight[:, 0], self.conv1d.bias, state=conv)
+        inner, window = causal_conv_silu(inner, self.conv1d.weight[:, 0], self.conv1d.bias, state=conv)
         parameters = (self.x_proj, self.dt_proj, self.A_log, self.D)
-        y, ssm = scan_direction(F.silu(inner), gate, *parameters, initial_state=ssm)
+        y, ssm = scan_direction(inner.mT, gate.mT, *parameters, initial_state=ssm)
         return y.transpose(1, 2), MambaState(window, ssm)
 
 
@@ -152,7 +152,7 @@ def padding(x: Tensor, lengths: Tensor) -> Tensor:
 
 
 def short_convolution(config: MambaConfig) -> nn.Conv1d:
-    """Holds the weights of the short convolution under their official names; `causal_conv1d` applies them."""
+    """Holds the weights of the short convolution under their official names; `causal_conv_silu` applies them."""
     channels = config.d_inner
     return nn.Conv1d(channels, channels, config.d_conv, groups=channels, bias=config.conv_bias)
 

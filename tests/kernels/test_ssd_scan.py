@@ -113,13 +113,55 @@ def test_nothing_overflows_where_the_state_forgets_at_once():
     assert_near(y, ssd_bidirectional_plain(**exact(given)), 3e-5)  # differences of sums as large as 1000
 
 
-def test_gradients_come_from_the_plain_twin():
-    given = operands(length=3)
-    given["x"].requires_grad_()
-    y, state = ssd_scan(**given)
-    both = ssd_bidirectional(**given)
-    (y.sum() + state.sum() + both.sum()).backward()
-    assert given["x"].grad.isfinite().all()
+@pytest.mark.parametrize("which", ["forward", "backward", "both", "both, itself once"])
+def test_gradients_are_those_of_the_recurrence(which):
+    from tvu.kernels.ssd_scan import _with_gradients
+    from tvu.kernels.ssd_scan_triton import Tiling
+
+    given = operands(batch=2, length=21, heads=4, width=5, groups=2, states=3)
+    initial = None if "both" in which else torch.randn(2, 4, 5, 3, device=DEVICE)
+    lengths = torch.tensor([21, 13], device=DEVICE)
+    given["z"][1, 13:] = torch.nan  # padding has no gradient, whatever stands there
+    leaves = {name: x.clone().requires_grad_() for name, x in given.items() if name != "steps"}
+    bias = given["steps"].bias.clone().requires_grad_()
+    watched = [*leaves.values(), bias, *([] if initial is None else [initial.requires_grad_()])]
+    tiling = Tiling(chunk=16, block=16, heads=3, state_block=16, warps=4, stages=1)
+    y, states = _with_gradients(
+        *leaves.values(), StepSizes(bias, True, (0.02, 2.0)), initial, lengths, tiling=tiling,
+        forward=which != "backward", backward=which != "forward", itself_twice=which == "both",
+    )  # fmt: skip
+    directions = torch.randn_like(y), 0 if initial is None else torch.randn_like(states[0])
+    got = torch.autograd.grad((y * directions[0]).sum() + (states[0] * directions[1]).sum(), watched)
+
+    wide = [leaf.detach().double().requires_grad_() for leaf in watched]
+    named = dict(zip(leaves, wide, strict=False)) | {"steps": StepSizes(wide[7], True, (0.02, 2.0))}
+    if initial is None:
+        right = (ssd_bidirectional_plain(**named, lengths=lengths, itself_twice=which == "both") * directions[0]).sum()
+    else:
+        right_y, state = ssd_scan_plain(**named, initial_state=wide[8], lengths=lengths, reverse=which == "backward")
+        right = (right_y * directions[0]).sum() + (state * directions[1]).sum()
+    for ours, expected in zip(got, torch.autograd.grad(right, wide), strict=True):
+        assert_near(ours, expected, 3e-5)  # some are differences of sums over all tokens
+
+
+def test_gradients_of_decays_do_not_drown_where_the_state_forgets_at_once():
+    from tvu.kernels.ssd_scan import _with_gradients
+    from tvu.kernels.ssd_scan_triton import Tiling
+
+    given = operands(batch=1, length=40, heads=2, width=16, groups=1, states=16, dtype=torch.float16)
+    A = torch.tensor([-4.0, -8.0], device=DEVICE, requires_grad=True)  # with steps of 1 half a token is left at most
+    given |= {"dt": torch.ones_like(given["dt"]), "A": A, "D": None, "z": None, "steps": StepSizes()}
+    tiling = Tiling(chunk=16, block=16, heads=2, state_block=16, warps=4, stages=1)
+    y, _ = _with_gradients(
+        **given, initial_state=None, lengths=None, forward=True, backward=True, itself_twice=True, tiling=tiling
+    )
+    direction = torch.randn_like(y)
+    (got,) = torch.autograd.grad(y, A, direction)
+    right_A = A.detach().double().requires_grad_()
+    right = ssd_bidirectional_plain(**exact(given) | {"A": right_A})
+    (expected,) = torch.autograd.grad(right, right_A, direction.double())
+    # what readers and writers exchange is rounded to 2^-11; with what tokens tell themselves in it, all would be noise
+    torch.testing.assert_close(got.double(), expected, rtol=0, atol=0.1 * expected.abs().max().item())
 
 
 @pytest.mark.gpu
