@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tvu.kernels.slot_pool import slot_pool
 from tvu.temporal.reduction.means import frame_mask, without_padding
 from tvu.temporal.types import VisualTokens
 
@@ -63,10 +64,8 @@ class SlotSampler(nn.Module):
         return slot_attention(flat.features.squeeze(2), self.slots, flat.lengths)
 
     def forward(self, tokens: VisualTokens) -> VisualTokens:
-        attention = self.attention(tokens)
-        x = without_padding(tokens.features, tokens.lengths).flatten(1, 2)
-        slots = attention.transpose(1, 2) @ x.to(attention.dtype)
-        return gathered(tokens, slots.to(x.dtype), attention)
+        slots, by_frame, sources = slot_pool(tokens.features, self.slots, tokens.sources, tokens.lengths)
+        return gathered(tokens, slots, by_frame, sources)
 
 
 class CrossAttentionSampler(nn.Module):
@@ -86,21 +85,20 @@ class CrossAttentionSampler(nn.Module):
         x = without_padding(flat.features, flat.lengths).squeeze(2)
         query = self.query.expand(x.shape[0], -1, -1)
         slots, attention = self.attention(query, x, x, key_padding_mask=~_attended(flat.lengths, x.shape[1]))
-        return gathered(tokens, slots, attention.transpose(1, 2))
+        attention = attention.detach()  # [B, K, T * N]
+        by_frame = attention.unflatten(2, tokens.features.shape[1:3]).sum(dim=3).transpose(1, 2)
+        sources = without_padding(tokens.sources, tokens.lengths).flatten(1, 2)
+        return gathered(tokens, slots, by_frame, (attention.double() @ sources.double()).float())
 
 
-def gathered(tokens: VisualTokens, slots: Tensor, attention: Tensor) -> VisualTokens:
-    """Slots `[B, K, C]` with the time and place of what they gathered by `attention [B, T * N, K]`."""
-    attention = attention.detach()
-    _, frames, cells, _ = tokens.features.shape
-    by_frame = attention.unflatten(1, (frames, cells)).sum(dim=2)
-    sources = without_padding(tokens.sources, tokens.lengths).flatten(1, 2)
+def gathered(tokens: VisualTokens, slots: Tensor, by_frame: Tensor, sources: Tensor) -> VisualTokens:
+    """Slots `[B, K, C]`, whose attention lies in frames as `by_frame [B, T, K]` says, and sources `[B, K, 3]`."""
     lengths = (tokens.lengths > 0) * slots.shape[1]
     return VisualTokens(
         features=without_padding(slots.unsqueeze(2), lengths),
         spans=attended_span(by_frame, without_padding(tokens.spans, tokens.lengths)),
         grid=(1, 1),
-        sources=(attention.transpose(1, 2).double() @ sources.double()).float().unsqueeze(2),
+        sources=sources.float().unsqueeze(2),
         lengths=lengths,
     )
 
