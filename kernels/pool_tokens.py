@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from tvu.kernels.dispatch import runs_on_triton
+from tvu.kernels.frame_similarity import frame_similarity_plain
 
 
 def pool_tokens(x: Tensor, lengths: Tensor | None = None, *, frames: int = 1, cells: int = 1, every: int = 1) -> Tensor:
@@ -48,6 +49,29 @@ def pool_tokens_plain(
     total = wide.reshape(*groups, channels)[:, ::every].sum((2, 4, 6))
     count = torch.nn.functional.pad(real, padding).reshape(groups)[:, ::every].sum((2, 4, 6))
     return (total / count.clamp(min=1)[..., None]).to(x.dtype)
+
+
+def pool_and_compare(x: Tensor, *, frames: int = 1, cells: int = 1) -> tuple[Tensor, Tensor, Tensor]:
+    """Pooled tokens, and what tells which of the unpooled ones changed, from one read.
+
+    x: `[B, T, H, W, C]`, floating. Returns `pool_tokens(x, frames=frames, cells=cells)`, which gives a gradient; and,
+    both `[B, T, H, W]` float32 (float64 for float64) without one, the cosine of each token to the same place of the
+    previous frame as in `frame_similarity`, and its Euclidean norm.
+    Raises ValueError unless frames and cells are positive.
+    """
+    _check(x, frames, cells, 1)
+    if runs_on_triton(x):
+        from tvu.kernels.pool_tokens_triton import PoolAndCompare
+
+        return PoolAndCompare.apply(x, frames, cells)
+    return pool_and_compare_plain(x, frames=frames, cells=cells)
+
+
+def pool_and_compare_plain(x: Tensor, *, frames: int = 1, cells: int = 1) -> tuple[Tensor, Tensor, Tensor]:
+    """The specification of `pool_and_compare`."""
+    similarity = frame_similarity_plain(x.flatten(2, 3)).unflatten(2, x.shape[2:4])
+    norms = x.detach().to(similarity.dtype).norm(dim=-1)
+    return pool_tokens_plain(x, frames=frames, cells=cells), similarity, norms
 
 
 def _check(x: Tensor, frames: int, cells: int, every: int) -> None:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tvu.kernels.pool_tokens import pool_tokens, pool_tokens_plain
+from tvu.kernels.pool_tokens import pool_and_compare, pool_and_compare_plain, pool_tokens, pool_tokens_plain
 
 triton = pytest.importorskip("triton", reason="Triton has wheels for Linux only")
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -40,6 +40,31 @@ def test_gradients_are_those_of_its_twin(shape, frames, cells, every):
     plain = pool_tokens_plain(x, lengths, frames=frames, cells=cells, every=every)
     (expected,) = torch.autograd.grad((plain * weight).sum(), x)
     torch.testing.assert_close(ours, expected, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize(("shape", "frames", "cells"), [(shape, k, p) for shape, k, p, _ in SIZES])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_what_changed_is_told_from_the_same_read(shape, frames, cells, dtype):
+    from tvu.kernels.pool_tokens_triton import PoolAndCompare
+
+    x = torch.randn(shape, dtype=dtype, device=DEVICE, requires_grad=True)
+    pooled, similarity, norms = PoolAndCompare.apply(x, frames, cells)
+    right = pool_and_compare_plain(x.double(), frames=frames, cells=cells)
+    torch.testing.assert_close(pooled.double(), right[0], rtol=torch.finfo(dtype).eps, atol=1e-6)  # as above
+    for ours, expected in ((similarity, right[1]), (norms, right[2])):
+        torch.testing.assert_close(ours.double(), expected, rtol=1e-6, atol=2e-6)  # float32 sums over C
+    direction = torch.randn_like(pooled)
+    (got,) = torch.autograd.grad(pooled, x, direction)
+    (expected,) = torch.autograd.grad(right[0], x, direction.double())
+    torch.testing.assert_close(got, expected, rtol=2 * torch.finfo(dtype).eps, atol=1e-6)
+
+
+def test_a_group_is_compared_to_the_frame_before_it():
+    x = torch.randn(1, 5, 2, 2, 3)
+    x[0, 2] = 4 * x[0, 1]
+    similarity = pool_and_compare(x, frames=2)[1]
+    torch.testing.assert_close(similarity[0, 2], torch.ones(2, 2))
+    assert (similarity[0, 0] == -1).all()
 
 
 def test_padding_is_not_read():

@@ -1,41 +1,23 @@
 import pytest
 import torch
 
-from tvu.kernels.slowfast_tokens import slowfast_tokens, slowfast_tokens_plain
-
-pytest.importorskip("triton", reason="Triton has wheels for Linux only")
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-SIZES = [
-    # shape of x [B, T, H, W, C], slow frames, cells
-    ((1, 5, 4, 4, 32), (0, 2, 4), 2),
-    ((2, 3, 5, 7, 19), (0, 0, 2), 3),
-    ((1, 1, 1, 1, 130), (), 2),
-]
+from tvu.kernels.slowfast_tokens import slowfast_tokens
 
 
-@pytest.mark.parametrize(("shape", "slow", "cells"), SIZES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
-def test_the_kernel_equals_its_twin(shape, slow, cells, dtype):
-    from tvu.kernels.slowfast_tokens_triton import SlowFastTokens
-
-    x = torch.randn(shape, dtype=dtype, device=DEVICE)
-    expected = slowfast_tokens_plain(x.double(), slow, cells=cells)
+@pytest.mark.parametrize(("shape", "slow", "cells"), [((2, 3, 5, 7, 19), (0, 0, 2), 3), ((1, 1, 1, 1, 13), (), 2)])
+def test_fast_tokens_are_means_of_frames_and_slow_ones_of_what_a_cell_has(shape, slow, cells, dtype):
+    x = torch.randn(shape, dtype=dtype)
+    tokens = slowfast_tokens(x, slow, cells=cells)
+    rows, columns = -(-shape[2] // cells), -(-shape[3] // cells)
+    expected = [x[:, t].double().mean((1, 2)) for t in range(shape[1])]
+    for frame in slow:
+        for i in range(rows):
+            for j in range(columns):
+                cell = x[:, frame, i * cells : (i + 1) * cells, j * cells : (j + 1) * cells]
+                expected.append(cell.double().mean((1, 2)))
     # one rounding of the mean to the output's dtype
-    torch.testing.assert_close(
-        SlowFastTokens.apply(x, slow, cells).double(), expected, rtol=torch.finfo(dtype).eps, atol=1e-6
-    )
-
-
-@pytest.mark.parametrize(("shape", "slow", "cells"), SIZES)
-def test_gradients_are_those_of_its_twin(shape, slow, cells):
-    from tvu.kernels.slowfast_tokens_triton import SlowFastTokens
-
-    x = torch.randn(shape, device=DEVICE, requires_grad=True)
-    y = SlowFastTokens.apply(x, slow, cells)
-    weight = torch.randn_like(y)
-    (ours,) = torch.autograd.grad((y * weight).sum(), x)
-    (expected,) = torch.autograd.grad((slowfast_tokens_plain(x, slow, cells=cells) * weight).sum(), x)
-    torch.testing.assert_close(ours, expected, rtol=1e-6, atol=1e-7)
+    torch.testing.assert_close(tokens.double(), torch.stack(expected, 1), rtol=torch.finfo(dtype).eps, atol=1e-6)
 
 
 def test_the_published_layout_has_356_tokens_fast_ones_first():
