@@ -1,6 +1,8 @@
 """Which twin runs: Triton for CUDA tensors, plain PyTorch for everything else."""
 
 import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 import torch
@@ -13,10 +15,26 @@ def has_triton() -> bool:
     return importlib.util.find_spec("triton") is not None
 
 
+_plain_only = False
+
+
+@contextmanager
+def plain_twins() -> Iterator[None]:
+    """Inside, no kernel runs: what benchmarks compare with."""
+    global _plain_only
+    before, _plain_only = _plain_only, True
+    try:
+        yield
+    finally:
+        _plain_only = before
+
+
 def runs_on_triton(*tensors: Tensor) -> bool:
     """Whether kernels may take these: all on the current CUDA device, where a launch goes whatever it points to, and in
     float32 or below (no kernel computes in float64).
     """
+    if _plain_only:
+        return False
     fit = has_triton() and all(x.is_cuda and x.dtype in (torch.float32, torch.bfloat16, torch.float16) for x in tensors)
     return fit and {x.device.index for x in tensors} == {torch.cuda.current_device()}
 
