@@ -33,8 +33,8 @@ END_SECONDS = 0.5  # for a process to end by itself
 class LocalEngine:
     """So many processes at once; None: one for each CUDA device, or without any for each usable core.
 
-    Each gets its share of the cores, unless cores_each says how many, and a device of its own. patience: seconds for a video before its process is ended;
-    None: `BASE_SECONDS` and `SECONDS_EACH` for each of its own.
+    Each gets a device of its own, and its share of the cores unless `cores_each` says how many.
+    patience: seconds for a video before its process is ended; None: `BASE_SECONDS`, and `SECONDS_EACH` of its own.
     """
 
     workers: int | None = None
