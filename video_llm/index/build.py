@@ -74,6 +74,15 @@ class Indexer:
         A file that cannot be read is an outcome, not an error. Raises WeightsError, and OutputError where the index
         cannot be written.
         """
+        try:
+            with self.cache.held_open():
+                yield from self._run(addresses)
+        except sqlite3.Error as error:
+            raise OutputError(
+                f"the index cannot be opened: {error}", hint="tvu index verify mends what it can"
+            ) from error
+
+    def _run(self, addresses: Iterable[str]) -> Iterator[Outcome]:
         known = {_place(item): item for item in self.ledger.items(space_of(self.scout))}
         whole = self._whole(known.values())
         waiting: list[_Found] = []
@@ -142,12 +151,9 @@ class Indexer:
         """Those of the items whose shards are there."""
         items = list(items)
         numbers = {item.id for item in items}
-        lost: set[int] = set()
-        is_there: dict[str, bool] = {}
-        for kind in (SHOTS, WORDS):
-            for each in self.ledger.columns(kind, numbers) if numbers else ():
-                if not is_there.setdefault(each.shard, self.shards.has(each.shard)):
-                    lost.add(each.item)
+        columns = [each for kind in (SHOTS, WORDS) for each in self.ledger.columns(kind, numbers)] if items else []
+        missing = self.shards.missing(each.shard for each in columns)
+        lost = {each.item for each in columns if each.shard in missing}
         return {_place(item) for item in items if item.id not in lost}
 
     def _record(self, found: Sequence[_Found]) -> None:
@@ -178,15 +184,14 @@ class Indexer:
 
     def _merge(self, kind: str) -> None:
         while True:
-            columns = [c for c in self.ledger.columns_in(space_of(self.scout), kind) if self.shards.has(c.shard)]
-            names = to_merge(columns)
+            sizes = self.ledger.sizes(space_of(self.scout), kind)
             moved: list[tuple[Columns, int]] = []
             parts, total = [], 0
-            for name in names:
+            for name in to_merge(sizes):
                 shard = self.shards.load(name)
                 if shard is None:
-                    continue
-                own = [c for c in columns if c.shard == name]
+                    return  # its videos are indexed again by the next run
+                own = self.ledger.columns_in(kind, name)
                 parts.append(_taken(shard, own))
                 for each in own:
                     moved.append((each, total))
@@ -287,6 +292,6 @@ def without_vectors(cache: FeatureCache) -> list[Path]:
     ledger, shards = IndexLedger(cache), ShardStore(cache.root)
     items = {item.id: item for item in ledger.items()}
     columns = [each for kind in (SHOTS, WORDS) for each in ledger.columns(kind, items)]
-    is_there = {name: shards.has(name) for name in {each.shard for each in columns}}
-    lost = {each.item for each in columns if not is_there[each.shard]}
+    missing = shards.missing(each.shard for each in columns)
+    lost = {each.item for each in columns if each.shard in missing}
     return [items[number].clip.path for number in sorted(lost)]

@@ -101,14 +101,20 @@ class IndexLedger:
             rows = ledger.execute("SELECT item, shard, first, count FROM vectors WHERE kind = ?", (kind,))
             return [Columns(*row) for row in rows if row[0] in wanted]
 
-    def columns_in(self, space: str, kind: str) -> list[Columns]:
-        """Where all vectors of a space are."""
+    def columns_in(self, kind: str, shard: str) -> list[Columns]:
+        """All that is still in use of a shard, in its order."""
+        query = "SELECT item, shard, first, count FROM vectors WHERE kind = ? AND shard = ? ORDER BY first"
+        with self._open() as ledger:
+            return [Columns(*row) for row in ledger.execute(query, (kind, shard))]
+
+    def sizes(self, space: str, kind: str) -> dict[str, int]:
+        """Every shard with vectors of a space, and how many of its columns are in use."""
         query = (
-            "SELECT item, shard, first, count FROM vectors JOIN indexed ON indexed.id = vectors.item"
-            " WHERE kind = ? AND space = ?"
+            "SELECT shard, SUM(count) FROM vectors JOIN indexed ON indexed.id = vectors.item"
+            " WHERE kind = ? AND space = ? GROUP BY shard"
         )
         with self._open() as ledger:
-            return [Columns(*row) for row in ledger.execute(query, (kind, space))]
+            return dict(ledger.execute(query, (kind, space)))
 
     def shards(self) -> set[str]:
         """Names of all shards in use."""
@@ -118,14 +124,15 @@ class IndexLedger:
     def add(
         self, found: Sequence[tuple[Item, Sequence[StoredUnit]]], vectors: Mapping[str, Sequence[tuple[str, int, int]]]
     ) -> None:
-        """Record videos, all or none, in place of what was known of the same content.
+        """Record videos, all or none, in place of what was known of the same content through no more channels.
 
         vectors: for each kind and each video the shard, the first column and how many; none of 0 columns is kept.
         """
         with self._open() as ledger, ledger:
             ledger.execute("BEGIN IMMEDIATE")  # what is read below is still so when it is written
             for place, (item, units) in enumerate(found):
-                _forget(ledger, item, self.has_fts5)
+                if not _make_way(ledger, item, self.has_fts5):
+                    continue
                 number = ledger.execute(f"INSERT INTO indexed ({_ITEM}) VALUES ({_marks(18)})", _row(item)).lastrowid
                 assert number is not None
                 for kind, runs in vectors.items():
@@ -268,11 +275,16 @@ def _has_words(ledger: sqlite3.Connection) -> bool:
     return True
 
 
-def _forget(ledger: sqlite3.Connection, item: Item, has_fts5: bool) -> None:
+def _make_way(ledger: sqlite3.Connection, item: Item, has_fts5: bool) -> bool:
+    """Forget what is known of the same content; False where that was indexed through all channels of `item` and
+    others, by a process that runs beside this one."""
     place = item.content, item.part, item.clip.decoder, item.space
-    query = "SELECT id FROM indexed WHERE content = ? AND part = ? AND decoder = ? AND space = ?"
-    for (number,) in ledger.execute(query, place).fetchall():
+    query = "SELECT id, tried FROM indexed WHERE content = ? AND part = ? AND decoder = ? AND space = ?"
+    for number, tried in ledger.execute(query, place).fetchall():
+        if set(json.loads(tried)) > set(item.tried):
+            return False
         _forget_number(ledger, number, has_fts5)
+    return True
 
 
 def _forget_number(ledger: sqlite3.Connection, item: int, has_fts5: bool) -> None:

@@ -9,7 +9,7 @@ videos do not become ten thousand files.
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,11 +101,12 @@ class ShardStore:
         try:
             return None if entry is None else Shard(**entry.arrays)
         except (TypeError, ValueError):  # of other arrays than ours
+            self.remove(name)
             return None
 
-    def has(self, name: str) -> bool:
-        """Whether there is such a shard; what is in it is not looked at."""
-        return self._cache.folder_of(name).is_dir()
+    def missing(self, names: Iterable[str]) -> set[str]:
+        """Those of the names under which there is no shard that can be loaded."""
+        return {name for name in set(names) if self.load(name) is None}
 
     def add(self, parts: Sequence[Shard]) -> str:
         """Write the columns of `parts`, one after the other, as one shard; returns its name. Raises OSError."""
@@ -129,17 +130,14 @@ class ShardStore:
         return sum(remove_entry(kept.folder) for kept in lost)
 
 
-def to_merge(columns: Sequence[Columns]) -> list[str]:
+def to_merge(sizes: Mapping[str, int]) -> list[str]:
     """Names of shards that should become one: of the smallest size of which there are `FAN`, as many as make a large
     one; empty where there is no such size.
 
-    A shard's size is that of what is still in use of it.
+    sizes: of every shard, the columns that are still in use.
     """
-    sizes: dict[str, int] = {}
-    for each in columns:
-        sizes[each.shard] = sizes.get(each.shard, 0) + each.count
     levels: dict[int, list[str]] = {}
-    for name, size in sizes.items():
+    for name, size in sorted(sizes.items()):
         if size < COLUMNS:
             levels.setdefault(int(np.log(size + 1) / np.log(FAN)), []).append(name)
     for _, names in sorted(levels.items()):

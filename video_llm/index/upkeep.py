@@ -115,7 +115,10 @@ def held(path: Path, *, wait: bool = True) -> Iterator[bool]:
         except BlockingIOError:
             yield False
             return
-        yield True
+        try:
+            yield True
+        finally:
+            fcntl.flock(file, fcntl.LOCK_UN)  # a child that was forked meanwhile has the file open too
 
 
 def _folders(root: Path) -> Iterator[Path]:

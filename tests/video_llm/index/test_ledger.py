@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,14 @@ def test_a_video_that_is_recorded_again_counts_once(tmp_path):
     (item,) = own.ledger.items()
     assert own.ledger.units_with(["one"], [item.id], EVIDENCE, 9) == []
     assert len(own.ledger.units_with(["another"], [item.id], EVIDENCE, 9)) == 1
+
+
+def test_a_run_through_fewer_channels_beside_another_takes_nothing_away(tmp_path):
+    own, less = drawn.indexer(tmp_path), drawn.found("a", text="")
+    own._record([drawn.found("a")])
+    own._record([replace(less, item=replace(less.item, tried=("visual",)))])
+    assert own.ledger.items()[0].tried == EVIDENCE
+    assert drawn.is_whole(tmp_path) == ["a"]
 
 
 def test_a_path_that_is_no_text_is_kept(tmp_path):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tvu.video_llm.index.shards import BLOCK, COLUMNS, FAN, Columns, Shard, ShardStore, to_merge
+from tvu.video_llm.index.shards import BLOCK, COLUMNS, FAN, Shard, ShardStore, to_merge
 
 RNG = np.random.default_rng(0)
 
@@ -45,24 +45,24 @@ def test_a_vector_of_zeros_and_no_vectors_at_all_are_kept(tmp_path):
 def test_a_shard_that_is_gone_or_damaged_is_none(tmp_path):
     store = ShardStore(tmp_path)
     name = store.add([drawn(3)[1]])
-    assert store.has(name)
+    assert store.missing([name, "never"]) == {"never"}
     next(tmp_path.rglob("scales.npy")).write_bytes(b"")
     assert store.load(name) is None
-    assert not store.has(name)
+    assert store.missing([name]) == {name}
 
 
 def test_small_shards_become_one_and_large_ones_stay():
-    small = [Columns(i, f"small {i}", 0, 1) for i in range(FAN)]
-    large = [Columns(i, f"large {i}", 0, COLUMNS) for i in range(20)]
-    assert to_merge(small[1:] + large) == []
-    assert sorted(to_merge(small + large)) == sorted(each.shard for each in small)
+    small = {f"small {i}": 1 for i in range(FAN)}
+    large = {f"large {i}": COLUMNS for i in range(20)}
+    assert to_merge({"small 0": 1} | large) == []
+    assert sorted(to_merge(small | large)) == sorted(small)
 
 
 def test_ten_thousand_videos_are_in_few_shards():
     sizes = {}
     for number in range(10_000):
-        sizes[number] = 10
-        while names := to_merge([Columns(0, name, 0, size) for name, size in sizes.items()]):
+        sizes[str(number)] = 10
+        while names := to_merge(sizes):
             sizes[f"{number} {names[0]}"] = sum(sizes.pop(name) for name in names)
     assert len(sizes) < 40
     assert sum(sizes.values()) == 100_000
