@@ -204,8 +204,9 @@ def build_progress(total: int) -> "Iterator[tuple[Report, Told]]":
         counts[outcome.state] += 1
         seconds += outcome.seconds
         notes.update(dict.fromkeys(f"{outcome.address}: {note}" for note in outcome.notes))
+        name = "" if outcome.address in outcome.error else f" {outcome.address}"
         why = f": {outcome.error}" if outcome.error else f" ({outcome.seconds:.1f} s of video)"
-        return one_line(f"{number}/{total} {outcome.state} {outcome.address}{why}")
+        return one_line(f"{number}/{total} {outcome.state}{name}{why}")
 
     if not sys.stderr.isatty():
         yield (

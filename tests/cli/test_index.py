@@ -64,7 +64,7 @@ def test_a_folder_is_indexed_once_and_found_in(tvu, own_cache, folder):
     built = tvu("index", "build", folder, "--evidence", "visual")
     assert built.returncode == 3  # one file is broken
     lines = built.stderr.splitlines()
-    assert re.fullmatch(r"1/3 failed .*broken\.mp4: .+", lines[0])
+    assert re.fullmatch(r"1/3 failed: .*broken\.mp4 .+", lines[0])
     assert [line.split()[1] for line in lines[1:3]] == ["indexed", "indexed"]
     assert lines[-1] == "2 indexed, 0 known, 1 failed; 0.01 hours of video"
     assert "Traceback" not in built.stderr
