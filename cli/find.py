@@ -35,19 +35,18 @@ def find(
     from tvu.cli.main import one_line
     from tvu.cli.render import grounding_lines
     from tvu.video_llm.batch.sources import videos_in
-    from tvu.video_llm.index.build import Indexer
     from tvu.video_llm.index.find import FindConfig, find_moments_in
-    from tvu.video_llm.index.models import feature_store
 
     addresses = videos_in([folder]).addresses
-    store = feature_store()
     if build:
         with build_progress(len(addresses)) as (report, tell):
             scout, other = models_of(choice, report)
-            index_all(Indexer(scout, store, also=other, decoder=reader), addresses, tell)
+            index_all(scout, other, reader, addresses, tell)
     with options.progress() as report:
         scout, other = models_of(choice, report)
-        found = find_moments_in(addresses, query, other or scout, scout, store, FindConfig(top, reader), report)
+        assert scout.cache is not None  # as it was told to have one
+        config = FindConfig(top, reader)
+        found = find_moments_in(addresses, query, other or scout, scout, scout.cache, config, report)
     for moment in found.moments:
         if as_json:
             print(json.dumps(moment.as_json(), ensure_ascii=False, allow_nan=False))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tvu.video_llm.index.build import Outcome
     from tvu.video_llm.pipeline import Report
     from tvu.video_llm.scout.model import Scout
-    from tvu.video_llm.types import VideoModel
+    from tvu.video_llm.types import Decoder, VideoModel
 
 index = typer.Typer(help="Features of whole folders, for tvu find: build, info, verify, prune.", no_args_is_help=True)
 
@@ -42,14 +42,11 @@ def build(
     reader = options.parse_decoder(decoder)
 
     from tvu.video_llm.batch.sources import videos_in
-    from tvu.video_llm.index.build import Indexer
-    from tvu.video_llm.index.models import feature_store
 
     addresses = videos_in(paths).addresses
-    store = feature_store()
     with build_progress(len(addresses)) as (report, tell):
         scout, other = models_of(choice, report)
-        failed = index_all(Indexer(scout, store, also=other, decoder=reader), addresses, tell)
+        failed = index_all(scout, other, reader, addresses, tell)
     if failed:
         raise typer.Exit(ExitCode.UNREADABLE_INPUT)
 
@@ -181,12 +178,23 @@ def models_of(choice: options.ModelChoice, report: "Report") -> "tuple[Scout, Vi
     return scout, model
 
 
-def index_all(indexer: Any, addresses: "tuple[str, ...]", tell: Told) -> int:
+def index_all(
+    scout: "Scout", other: "VideoModel | None", decoder: "Decoder", addresses: "tuple[str, ...]", tell: Told
+) -> int:
     """Index every address and tell what came of each; returns how many failed."""
+    from tvu.video_llm.index.build import Indexer
+
+    assert scout.cache is not None  # `ModelChoice` gives one unless told otherwise
     failed = 0
-    for number, outcome in enumerate(indexer.run(addresses), 1):
+    for number, outcome in enumerate(Indexer(scout, scout.cache, also=other, decoder=decoder).run(addresses), 1):
         failed += outcome.state == "failed"
         tell(outcome, number)
+    if scout.cache.evicted:
+        print(
+            f"note: the features of {scout.cache.evicted} entries made room for others, and are decoded again for a"
+            " close look; the videos stay searchable. TVU_CACHE_GB=40 would keep more",
+            file=sys.stderr,
+        )
     return failed
 
 

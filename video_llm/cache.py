@@ -58,12 +58,14 @@ class FeatureCache:
     """Entries under `root`, found by a key that names content, sampling and encoder.
 
     config: None asks the environment. Raises OutputError where that makes no sense.
+    trouble: why something was not kept, empty where all was; evicted: how many entries this object made go for others.
     """
 
     def __init__(self, root: Path, config: CacheConfig | None = None) -> None:
         self.root = root
         self.config = config or CacheConfig.from_environment()
         self.trouble = ""
+        self.evicted = 0
         self._ledger = root / LEDGER
 
     def load(self, key: str) -> CacheEntry | None:
@@ -176,7 +178,8 @@ class FeatureCache:
             with held(self.root / ".room.lock", wait=False) as is_ours:
                 if not is_ours:  # another process is at it
                     return
-                _, left = evict(self.root, max_bytes, down_to=ROOM)
+                gone, left = evict(self.root, max_bytes, down_to=ROOM)
+                self.evicted += gone
                 with ledger:  # what others added meanwhile is counted twice at worst
                     told = ("entries", left)
                     if counted is None:

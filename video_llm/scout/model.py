@@ -88,7 +88,7 @@ class Scout:
         self._make_eyes = eyes
         self._weights = weights
         self._least_score = least_score
-        self._cache = cache
+        self.cache = cache
         self._report = report
         self._last: tuple[VideoClip, Seen] | None = None
 
@@ -158,7 +158,7 @@ class Scout:
         )
 
     def _notes(self, seen: Seen) -> tuple[str, ...]:
-        trouble = self._cache.trouble if self._cache else ""
+        trouble = self.cache.trouble if self.cache else ""
         return (*seen.notes, trouble) if trouble else seen.notes
 
     def _score(self, seen: Seen, question: str) -> Iterator[tuple[list[Grounding], ScoreCurve]]:
@@ -187,7 +187,7 @@ class Scout:
         return seen, True
 
     def _examine(self, clip: VideoClip) -> Seen:
-        content = self._cache.content_of(clip.path) if self._cache else ""
+        content = self.cache.content_of(clip.path) if self.cache else ""
         notes: list[str] = []
         wanted = set(self._weights) if clip.has_audio else set(self._weights) - {"speech"}
         require(name for channel in wanted for name in self._weights[channel])
@@ -248,9 +248,9 @@ class Scout:
     def _recall(
         self, clip: VideoClip, content: str, channel: Evidence, build: Callable[[dict[str, NDArray[Any]]], T]
     ) -> T | None:
-        if self._cache is None:
+        if self.cache is None:
             return None
-        entry = self._cache.load(self._key(clip, content, channel))
+        entry = self.cache.load(self._key(clip, content, channel))
         if entry is None:
             return None
         try:
@@ -259,8 +259,8 @@ class Scout:
             return None
 
     def _keep(self, clip: VideoClip, content: str, channel: Evidence, kept: Any) -> None:
-        if self._cache is not None:
-            self._cache.store(self._key(clip, content, channel), CacheEntry(kept.to_arrays(), {}))
+        if self.cache is not None:
+            self.cache.store(self._key(clip, content, channel), CacheEntry(kept.to_arrays(), {}))
 
 
 class Pass:
