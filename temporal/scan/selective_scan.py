@@ -56,8 +56,8 @@ def selective_scan(
     dt = 0 leaves the state as it is. All tensors get gradients, the last state gives them; memory is that of the
     inputs, one chunk with its states, and, if gradients are needed, one state per chunk.
 
-    On a CUDA device the kernel of mamba-ssm is used if that package is installed and the case is one it knows; there
-    the last state gives no gradient. Raises ValueError if shapes disagree, L is 0 or A is complex.
+    On a CUDA device the kernels of `kernels/selective_scan.py` run; where B or C is constant, that of mamba-ssm if the
+    package is installed, whose last state gives no gradient. Raises ValueError if shapes disagree, L is 0 or A is complex.
     """
     _check(u, delta, A, B, C)
     if B.ndim > 2 and C.ndim > 2:

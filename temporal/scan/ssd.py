@@ -55,8 +55,8 @@ def ssd_scan(
     chunk_size: the most tokens that are taken at once.
     passing:    what happens to the state at the borders of chunks (`temporal/scan/collapse.py`).
 
-    Returns y as x, and the final state. On CUDA, where no gradient is wanted, the kernels of `kernels/ssd_scan.py` run;
-    with gradients mamba-ssm's, where they are installed, can and pay.
+    Returns y as x, and the final state. On CUDA the kernels of `kernels/ssd_scan.py` run, with their gradients; for
+    what they cannot take, mamba-ssm's, where they are installed, can and pay.
     Raises ValueError if shapes disagree or there is no token.
     """
     _check_shapes(x, dt, A, B, C, chunk_size)
