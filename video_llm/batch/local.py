@@ -145,6 +145,8 @@ class _Hand:
     def end(self) -> None:
         if self._process is not None:
             self.pipe.close()
+            if self.task is None:  # it waits, and ends by itself
+                self._process.join(END_SECONDS)
             self._process.kill()
             self._process.join()
             self._process = None
@@ -191,6 +193,10 @@ def _serve(pipe: Connection, config: BatchConfig, cores: int, device: int | None
     os.environ |= environment_of(cores)
     if device is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(device)
+    with contextlib.suppress(ImportError):  # a lock between processes would outlive one that is killed, with a warning
+        from tqdm import tqdm
+
+        tqdm.set_lock(threading.RLock())
     worker = Worker(config)
     while True:
         try:
