@@ -1,0 +1,41 @@
+import pytest
+import torch
+
+from tvu.kernels import bench, dispatch
+
+
+def op(ours):
+    return bench.Op(
+        "doubling", lambda frames: (torch.randn(frames),), ours, lambda x: 2 * x, lambda i, o: 0, lambda x: 2 * x
+    )
+
+
+def never_timed(works, rounds=30):
+    raise AssertionError("an operation was timed before it was held against its twin")
+
+
+def test_an_operation_that_differs_from_its_twin_is_not_timed(monkeypatch):
+    monkeypatch.setattr(bench, "_median_seconds", never_timed)
+    with pytest.raises(bench.ParityError, match=r"doubling differs from its twin by 5\.00e-01"):
+        bench._row(op(lambda x: 3 * x), 8, bench.Ceilings(1.0, 1.0), compiled=False)
+
+
+def test_nan_never_passes():
+    with pytest.raises(bench.ParityError):
+        bench.hold_near("nothing", torch.full((3,), torch.nan), torch.ones(3))
+    with pytest.raises(bench.ParityError):
+        bench._hold(op(lambda x: x * torch.nan), (torch.randn(3),))
+
+
+def test_a_twin_in_the_rounding_of_bfloat16_passes():
+    bench._hold(op(lambda x: (2 * x).bfloat16()), (torch.randn(1000),))
+
+
+def test_inside_plain_twins_no_kernel_runs(monkeypatch):
+    monkeypatch.setattr(dispatch, "has_triton", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: None)
+    tensor = type("OnCuda", (), {"is_cuda": True, "dtype": torch.float32, "device": torch.device("cuda")})()
+    assert dispatch.runs_on_triton(tensor)
+    with dispatch.plain_twins():
+        assert not dispatch.runs_on_triton(tensor)
+    assert dispatch.runs_on_triton(tensor)
