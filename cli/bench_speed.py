@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -108,30 +108,62 @@ def temporal(
 
 def kernels(
     frames: Annotated[list[int] | None, typer.Option(help="Frames of the video, a multiple of 4.")] = None,
+    op: Annotated[
+        list[str] | None,
+        typer.Option(help="Only these: names as printed, `storm` and `decoder` for the last two parts."),
+    ] = None,
     compiled: Annotated[bool, typer.Option("--compile/--no-compile", help="Run torch.compile beside.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON Lines.")] = False,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Write the same lines to this file too.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
 ) -> None:
     """Time the fused operations on a CUDA device, each after it was held against its plain twin."""
     from dataclasses import asdict
+    from itertools import chain
 
     from tvu.video_llm.errors import BackendError
+    from tvu.video_llm.export import written_beside
     from tvu.video_llm.runtime import cuda_devices
 
     if not cuda_devices():
         raise BackendError("this machine has no CUDA device to time kernels on", hint="tvu bench temporal needs none")
-    from tvu.kernels import decoder_speed
-    from tvu.kernels.bench import SIZES, measure
+    if out is not None and out.exists() and not force:
+        raise UsageError(f"{out} is there already", hint="--force overwrites it")
+    from tvu.kernels import bench, decoder_speed
+    from tvu.temporal.encoders import storm_speed
 
-    for row in measure(frames or SIZES, compiled=compiled):
-        if as_json:
-            print(json.dumps(asdict(row)), flush=True)
-            continue
-        times = "  ".join(f"{name} {time:.4f}" for name, time in row.milliseconds.items())
-        shares = f"{row.of_ceiling:4.0%} of the read ceiling, {row.ratio:.2f} x the best other"
-        print(f"{row.op:34} {row.shape!s:26} {times} ms  {shares}", flush=True)
-    for step in decoder_speed.measure():
-        if as_json:
-            print(json.dumps(asdict(step)), flush=True)
-        else:
-            told = f"{step.microseconds:9.1f} us  {step.of_ceiling:4.0%} of the read ceiling"
-            print(f"one token of a 7B model: {step.op:36} {told}", flush=True)
+    sizes, wanted = frames or bench.SIZES, tuple(op or ())
+    operations = bench.measure(sizes, compiled=compiled, only=wanted)
+    encoder = storm_speed.measure(sizes) if not wanted or "storm" in wanted else ()
+    decoder = decoder_speed.measure() if not wanted or "decoder" in wanted else ()
+    lines = []
+    row: Any
+    for row in chain(operations, encoder, decoder):
+        lines.append(json.dumps({"part": _PARTS[type(row).__module__.split(".")[-1]], **asdict(row)}))
+        print(lines[-1] if as_json else _told(row), flush=True)
+    if out is not None:
+        with written_beside(out) as beside:
+            beside.write_text("".join(f"{line}\n" for line in lines))
+
+
+_PARTS = {"bench": "operation", "storm_speed": "storm", "decoder_speed": "decoder"}
+
+
+def _told(row: Any) -> str:
+    """One line of `tvu bench kernels`."""
+    part = _PARTS[type(row).__module__.split(".")[-1]]
+    if part == "decoder":
+        told = f"{row.microseconds:9.1f} us  {row.of_ceiling:4.0%} of the read ceiling"
+        return f"one token of a 7B model: {row.op:36} {told}"
+    if part == "storm":
+        eager = "out of memory"
+        if row.eager_seconds is not None:
+            eager = f"{row.eager_seconds * 1e3:.1f} ms, {row.eager_peak_bytes / 2**30:.1f} GiB"
+            eager += f"  {row.eager_seconds / row.seconds:.2f} x"
+        ours = f"{row.seconds * 1e3:.1f} ms, {row.peak_bytes / 2**30:.1f} GiB"
+        return f"STORM, {row.frames} frames, {row.what:20} tvu {ours}  eager {eager}"
+    times = "  ".join(f"{name} {time:.4f}" for name, time in row.milliseconds.items())
+    shares = f"{row.bytes_moved / 1e6:.1f} MB, {row.of_ceiling:4.0%} of the {row.bound} ceiling"
+    ratio = f", {row.ratio:.2f} x the best other" if len(row.milliseconds) > 1 else ""
+    reasons = "".join(f"\n    {name} not run: {why}" for name, why in row.not_run.items())
+    return f"{row.op:34} {row.shape!s:26} {row.dtype} {times} ms  {shares}{ratio}{reasons}"
