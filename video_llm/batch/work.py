@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import sqlite3
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
@@ -83,19 +86,28 @@ class Worker:
         self.config = config
         self._model = model
         self._keeps_errors = keeps_errors
+        self._held = ExitStack()
 
     def rows_of(self, item: Item) -> list[Row]:
         """A row for each query, in their order; where the video cannot be read or the model fails, with the error.
 
         Raises what ends a batch (`ENDING`), MemoryError, and OSError for a full disk.
         """
-        from tvu.weights.store import cache_root
-
-        content = content_of(item.address, FeatureCache(cache_root() / "features"))
+        content = content_of(item.address, self._cache)
         rows = self._answered(item)
         settings = self.config.settings
         keys = [key_of(content, item.address, row.question, settings) if content else "" for row in rows]
         return [row.keyed(key, settings) for row, key in zip(rows, keys, strict=True)]
+
+    @cached_property
+    def _cache(self) -> FeatureCache:
+        """Where contents are remembered; its ledger stays open, or each new file would cost 2 ms."""
+        from tvu.weights.store import cache_root
+
+        cache = FeatureCache(cache_root() / "features")
+        with suppress(sqlite3.Error, OSError):
+            self._held.enter_context(cache.held_open())
+        return cache
 
     def _answered(self, item: Item) -> list[Row]:
         config = self.config
