@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from tvu.video_llm.sentence import SentenceEncoder
 
 
-WHICH = "scout, clip:<open_clip model>/<tag>, or the folder of a saved Video-LLM"
+WHICH = "scout, clip:<open_clip model>/<tag>, hf:<folder or repository>, or the folder of a saved Video-LLM"
+HF = "hf:"  # before the folder or repository of a model of transformers
 OURS = "tvu"  # the model type of our own Video-LLM, and the mark of a folder that holds one
 
 
@@ -33,7 +34,7 @@ def baseline_named(name: str) -> VideoModel | None:
 
 def weights_needed(name: str, evidence: Sequence[Evidence] = EVIDENCE) -> tuple[str, ...]:
     """The weights that the model loads for these channels. Raises UnknownModel."""
-    if baseline_named(name) is not None or folder_named(name) is not None:
+    if name.startswith(HF) or baseline_named(name) is not None or folder_named(name) is not None:
         return ()
     _check(name)
     eyes = ("efficientnet-lite0", "minilm-l6") if name == "scout" else (name, "minilm-l6")
@@ -54,6 +55,12 @@ def weights_of(model: str) -> dict[str, str]:
 
     if baseline_named(model) is not None:
         return {}
+    if model.startswith(HF):
+        from tvu.video_llm.hf.checkpoint import find_folder
+        from tvu.video_llm.hf.config import parse_name
+
+        found = find_folder(parse_name(model)[0])
+        return {"folder": FeatureCache(cache_root() / "features").content_of(found)}
     if (folder := folder_named(model)) is not None:
         return {"folder": FeatureCache(cache_root() / "features").content_of(folder)}
     hashes = {}
@@ -70,20 +77,25 @@ def load_model(
     evidence: Sequence[Evidence] = EVIDENCE,
     min_score: float | None = None,
     use_cache: bool = True,
+    may_fetch: bool = False,
     report: Report = be_silent,
 ) -> VideoModel:
     """`scout`, or `clip:<open_clip model>/<tag>`: scout with the eyes of that model; or the folder of a Video-LLM.
 
     A folder is one that `save_pretrained` of our model and of its processor wrote; `tvu:FOLDER` says the same.
     `baseline:NAME` looks at nothing (`benchmarks/baselines.py`).
+    `hf:SOURCE` is a model of transformers that sees videos, from a folder or from the hub's cache (`hf/load.py`).
     evidence: the channels to use. min_score: spans less likely than this are not told; None leaves it to the model.
     use_cache: read and keep features. report: told how far the work is.
+    may_fetch: fetch files of `hf:` that are not in the hub's cache; without it no network is used.
     Weights of `scout` are looked for when a video needs them. Raises UnknownModel, and WeightsError for a folder whose
     weights are missing or damaged.
     """
     baseline = baseline_named(name)
     if baseline is not None:
         return baseline
+    if name.startswith(HF):
+        return _hf(name, min_score, may_fetch, report)
     folder = folder_named(name)
     if folder is not None:
         return _video_llm(name, folder, min_score, use_cache, report)
@@ -135,7 +147,7 @@ def folder_named(name: str) -> Path | None:
     """
     path = Path(name.removeprefix(f"{OURS}:")).expanduser()
     is_told = name.startswith(f"{OURS}:")
-    if not is_told and (name == "scout" or name.startswith("clip:") or not (path.is_dir() or "/" in name)):
+    if not is_told and (name == "scout" or name.startswith(("clip:", HF)) or not (path.is_dir() or "/" in name)):
         return None
     if not path.is_dir():
         raise UnknownModel(f"{path} is not a folder", hint="-m takes the folder that save_pretrained wrote")
@@ -183,6 +195,17 @@ def _video_llm(name: str, folder: Path, min_score: float | None, use_cache: bool
         reason = re.split(r"\n|\. ", str(error).strip())[0] or type(error).__name__
         raise WeightsError(f"{folder} cannot be loaded: {reason}", hint="save model and processor again") from error
     return video_llm
+
+
+def _hf(name: str, min_score: float | None, may_fetch: bool, report: Report) -> VideoModel:
+    from tvu.video_llm.runtime import brisk_threads
+
+    brisk_threads()
+    from tvu.video_llm.hf.config import HfConfig
+    from tvu.video_llm.hf.load import load_hf
+
+    config = HfConfig() if min_score is None else HfConfig(least_score=min_score)
+    return load_hf(name, config, may_fetch=may_fetch, report=report)
 
 
 def _check(name: str) -> None:

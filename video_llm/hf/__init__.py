@@ -1,0 +1,1 @@
+"""Video-language models of transformers as models of tvu, told the times of our own clock."""
