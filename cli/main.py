@@ -18,9 +18,11 @@ from tvu.cli.find import find
 from tvu.cli.frames import frames
 from tvu.cli.ground import ground
 from tvu.cli.index import index
+from tvu.cli.mcp import mcp
 from tvu.cli.models import models
 from tvu.cli.probe import probe
 from tvu.cli.results import results
+from tvu.cli.serve import serve
 from tvu.temporal.errors import TvuError
 
 P = ParamSpec("P")
@@ -91,7 +93,7 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
-for command in (ask, ground, find, probe, frames, doctor):
+for command in (ask, ground, find, probe, frames, serve, mcp, doctor):
     app.command()(boundary(command))
 for group, name in ((index, "index"), (models, "models"), (bench, "bench"), (results, "results")):
     for info in group.registered_commands:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tvu.temporal.errors import TvuError
 from tvu.video_llm.errors import UnknownModel
 from tvu.video_llm.pipeline import Report, be_silent
+from tvu.video_llm.remote.address import is_remote, parse_remote
 from tvu.video_llm.types import EVIDENCE, Evidence, VideoModel
 from tvu.weights.errors import WeightsError
 
@@ -34,6 +35,8 @@ def baseline_named(name: str) -> VideoModel | None:
 
 def weights_needed(name: str, evidence: Sequence[Evidence] = EVIDENCE) -> tuple[str, ...]:
     """The weights that the model loads for these channels. Raises UnknownModel."""
+    if is_remote(name):
+        return ()
     if name.startswith(HF) or baseline_named(name) is not None or folder_named(name) is not None:
         return ()
     _check(name)
@@ -53,7 +56,7 @@ def weights_of(model: str) -> dict[str, str]:
     from tvu.weights.manifest import entry
     from tvu.weights.store import cache_root, folder_of, read_inventory
 
-    if baseline_named(model) is not None:
+    if baseline_named(model) is not None or is_remote(model):  # what a server's name means today nobody tells
         return {}
     if model.startswith(HF):
         from tvu.video_llm.hf.checkpoint import find_folder
@@ -85,6 +88,7 @@ def load_model(
     A folder is one that `save_pretrained` of our model and of its processor wrote; `tvu:FOLDER` says the same.
     `baseline:NAME` looks at nothing (`benchmarks/baselines.py`).
     `hf:SOURCE` is a model of transformers that sees videos, from a folder or from the hub's cache (`hf/load.py`).
+    `http(s)://host/v1#model` is a model of a server (`remote/address.py`), which chooses its own evidence.
     evidence: the channels to use. min_score: spans less likely than this are not told; None leaves it to the model.
     use_cache: read and keep features. report: told how far the work is.
     may_fetch: fetch files of `hf:` that are not in the hub's cache; without it no network is used.
@@ -94,6 +98,10 @@ def load_model(
     baseline = baseline_named(name)
     if baseline is not None:
         return baseline
+    if is_remote(name):
+        from tvu.video_llm.remote.model import Remote
+
+        return Remote(name, parse_remote(name), min_score)
     if name.startswith(HF):
         return _hf(name, min_score, may_fetch, report)
     folder = folder_named(name)
@@ -145,6 +153,8 @@ def folder_named(name: str) -> Path | None:
 
     Raises UnknownModel for a folder, or what looks like one, that holds no Video-LLM of ours.
     """
+    if is_remote(name):
+        return None
     path = Path(name.removeprefix(f"{OURS}:")).expanduser()
     is_told = name.startswith(f"{OURS}:")
     if not is_told and (name == "scout" or name.startswith(("clip:", HF)) or not (path.is_dir() or "/" in name)):
