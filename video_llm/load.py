@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tvu.temporal.errors import TvuError
 from tvu.video_llm.errors import UnknownModel
 from tvu.video_llm.pipeline import Report, be_silent
+from tvu.video_llm.published.load import files_of, load_published, published_named
 from tvu.video_llm.remote.address import is_remote, parse_remote
 from tvu.video_llm.types import EVIDENCE, Evidence, VideoModel
 from tvu.weights.errors import WeightsError
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
     from tvu.video_llm.sentence import SentenceEncoder
 
 
-WHICH = "scout, clip:<open_clip model>/<tag>, hf:<folder or repository>, or the folder of a saved Video-LLM"
+WHICH = (
+    "scout, clip:<open_clip model>/<tag>, hf:<folder or repository>, lita-13b:FOLDER, vtg-llm-7b:FOLDER, "
+    "videochat-t-7b:FOLDER, or the folder of a saved Video-LLM"
+)
 HF = "hf:"  # before the folder or repository of a model of transformers
 OURS = "tvu"  # the model type of our own Video-LLM, and the mark of a folder that holds one
 
@@ -35,9 +39,9 @@ def baseline_named(name: str) -> VideoModel | None:
 
 def weights_needed(name: str, evidence: Sequence[Evidence] = EVIDENCE) -> tuple[str, ...]:
     """The weights that the model loads for these channels. Raises UnknownModel."""
-    if is_remote(name):
+    if is_remote(name) or name.startswith(HF):
         return ()
-    if name.startswith(HF) or baseline_named(name) is not None or folder_named(name) is not None:
+    if baseline_named(name) is not None or published_named(name) is not None or folder_named(name) is not None:
         return ()
     _check(name)
     eyes = ("efficientnet-lite0", "minilm-l6") if name == "scout" else (name, "minilm-l6")
@@ -48,7 +52,8 @@ def weights_needed(name: str, evidence: Sequence[Evidence] = EVIDENCE) -> tuple[
 def weights_of(model: str) -> dict[str, str]:
     """A hash of the files of each of a model's weights, by name, `not here` where they are missing; none of baselines.
 
-    Raises UnknownModel, and VideoError for a folder that cannot be read.
+    Raises UnknownModel, VideoError for a folder that cannot be read, and WeightsError for a published one that is not
+    there.
     """
     import hashlib
 
@@ -64,7 +69,9 @@ def weights_of(model: str) -> dict[str, str]:
 
         found = find_folder(parse_name(model)[0])
         return {"folder": FeatureCache(cache_root() / "features").content_of(found)}
-    if (folder := folder_named(model)) is not None:
+    published = published_named(model)
+    folder = files_of(published) if published else folder_named(model)
+    if folder is not None:
         return {"folder": FeatureCache(cache_root() / "features").content_of(folder)}
     hashes = {}
     for name in weights_needed(model):
@@ -86,9 +93,10 @@ def load_model(
     """`scout`, or `clip:<open_clip model>/<tag>`: scout with the eyes of that model; or the folder of a Video-LLM.
 
     A folder is one that `save_pretrained` of our model and of its processor wrote; `tvu:FOLDER` says the same.
-    `baseline:NAME` looks at nothing (`benchmarks/baselines.py`).
-    `hf:SOURCE` is a model of transformers that sees videos, from a folder or from the hub's cache (`hf/load.py`).
+    `baseline:NAME` looks at nothing (`benchmarks/baselines.py`). `lita-13b:FOLDER`, `vtg-llm-7b:FOLDER` and
+    `videochat-t-7b:FOLDER` are published models from their authors' files (`published/`).
     `http(s)://host/v1#model` is a model of a server (`remote/address.py`), which chooses its own evidence.
+    `hf:SOURCE` is a model of transformers that sees videos, from a folder or from the hub's cache (`hf/load.py`).
     evidence: the channels to use. min_score: spans less likely than this are not told; None leaves it to the model.
     use_cache: read and keep features. report: told how far the work is.
     may_fetch: fetch files of `hf:` that are not in the hub's cache; without it no network is used.
@@ -102,6 +110,9 @@ def load_model(
         from tvu.video_llm.remote.model import Remote
 
         return Remote(name, parse_remote(name), min_score)
+    published = published_named(name)
+    if published is not None:
+        return load_published(name, published, min_score=min_score, report=report)
     if name.startswith(HF):
         return _hf(name, min_score, may_fetch, report)
     folder = folder_named(name)

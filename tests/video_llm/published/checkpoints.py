@@ -1,0 +1,199 @@
+"""Folders like the published ones: every name of the official files, numbers that are random, and few of them."""
+
+import json
+import struct
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+LETTERS = "▁abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,?!'\":;-<>/[]()"
+WORDS = ("▁A", "▁man", "ma", "an", "man", "▁m", "▁ma", "se", "seconds", "on", "ond", "onds", "sec", "▁at", "at")
+NUMBERS = torch.Generator().manual_seed(0)
+
+
+def numbers(*shape: int, scale: float = 0.2) -> Tensor:
+    return (torch.randn(shape, generator=NUMBERS) * scale).half()
+
+
+def norm(width: int) -> Tensor:
+    return (1 + 0.1 * torch.randn(width, generator=NUMBERS)).half()
+
+
+# --- vocabularies ---
+
+
+def pieces() -> list[tuple[str, float, int]]:
+    """A Llama's vocabulary in small: marks, bytes, words in the order of their merging, letters."""
+    marks = [("<unk>", 0.0, 2), ("<s>", 0.0, 3), ("</s>", 0.0, 3)]
+    codes = [(f"<0x{byte:02X}>", 0.0, 6) for byte in range(256)]
+    words = sorted(WORDS, key=len)
+    told = [(word, -float(place), 1) for place, word in enumerate(words)]
+    return marks + codes + told + [(letter, -1000.0 - place, 1) for place, letter in enumerate(LETTERS)]
+
+
+def _varint(value: int) -> bytes:
+    out = b""
+    while value > 0x7F:
+        out, value = out + bytes([value & 0x7F | 0x80]), value >> 7
+    return out + bytes([value])
+
+
+def _field(number: int, data: bytes) -> bytes:
+    return _varint(number << 3 | 2) + _varint(len(data)) + data
+
+
+def write_vocabulary(path: Path, kind: int = 2) -> int:
+    """A `tokenizer.model`; returns how many pieces it has."""
+    data = b""
+    for text, score, number in pieces():
+        entry = _field(1, text.encode()) + _varint(2 << 3 | 5) + struct.pack("<f", score)
+        data += _field(1, entry + _varint(3 << 3) + _varint(number))
+    path.write_bytes(data + _field(2, _varint(3 << 3) + _varint(kind)))
+    return len(pieces())
+
+
+# --- language models ---
+
+
+def llama(vocab: int, width: int, layers: int, heads: int, inner: int, groups: int | None = None) -> dict[str, Tensor]:
+    head = width // heads
+    keys = (groups or heads) * head
+    state = {
+        "model.embed_tokens.weight": numbers(vocab, width, scale=1.0),
+        "model.norm.weight": norm(width),
+        "lm_head.weight": numbers(vocab, width),
+    }
+    for layer in range(layers):
+        shapes = {
+            "self_attn.q_proj": (width, width),
+            "self_attn.k_proj": (keys, width),
+            "self_attn.v_proj": (keys, width),
+            "self_attn.o_proj": (width, width),
+            "mlp.gate_proj": (inner, width),
+            "mlp.up_proj": (inner, width),
+            "mlp.down_proj": (width, inner),
+        }
+        state |= {f"model.layers.{layer}.{name}.weight": numbers(*shape) for name, shape in shapes.items()}
+        state |= {f"model.layers.{layer}.{at}_layernorm.weight": norm(width) for at in ("input", "post_attention")}
+    return state
+
+
+def clip_vision(width: int, layers: int, inner: int, side: int, patch: int) -> dict[str, Tensor]:
+    state = {
+        "embeddings.class_embedding": numbers(width),
+        "embeddings.patch_embedding.weight": numbers(width, 3, patch, patch),
+        "embeddings.position_embedding.weight": numbers((side // patch) ** 2 + 1, width),
+        "embeddings.position_ids": torch.arange((side // patch) ** 2 + 1)[None],
+    }
+    for name in ("pre_layrnorm", "post_layernorm"):
+        state |= {f"{name}.weight": norm(width), f"{name}.bias": numbers(width)}
+    for layer in range(layers):
+        at = f"encoder.layers.{layer}."
+        for name, (rows, columns) in {
+            **{f"self_attn.{each}_proj": (width, width) for each in ("k", "v", "q", "out")},
+            "mlp.fc1": (inner, width),
+            "mlp.fc2": (width, inner),
+        }.items():
+            state |= {f"{at}{name}.weight": numbers(rows, columns), f"{at}{name}.bias": numbers(rows)}
+        for name in ("layer_norm1", "layer_norm2"):
+            state |= {f"{at}{name}.weight": norm(width), f"{at}{name}.bias": numbers(width)}
+    return {f"vision_model.{name}": value for name, value in state.items()}
+
+
+# --- files ---
+
+
+def write_json(path: Path, told: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(told), "utf-8")
+
+
+def write_shards(folder: Path, state: Mapping[str, Tensor], shards: int, *, pickled: bool = True) -> None:
+    """Shards and their index, as transformers writes them."""
+    suffix, stem = (".bin", "pytorch_model") if pickled else (".safetensors", "model")
+    names = sorted(state)
+    places: dict[str, str] = {}
+    for number in range(shards):
+        file = f"{stem}-{number + 1:05d}-of-{shards:05d}{suffix}"
+        part = {name: state[name].clone() for name in names[number::shards]}
+        if pickled:
+            torch.save(part, folder / file)
+        else:
+            save_file(part, folder / file)
+        places |= dict.fromkeys(part, file)
+    total = sum(tensor.nbytes for tensor in state.values())
+    write_json(folder / f"{stem}{suffix}.index.json", {"metadata": {"total_size": total}, "weight_map": places})
+
+
+# --- LITA ---
+
+CLIP = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "image_size": 56,
+    "patch_size": 14,
+}
+
+
+def lita_state(vocab: int, width: int = 64) -> dict[str, Tensor]:
+    state = llama(vocab, width, layers=2, heads=4, inner=96)
+    state["model.mm_projector.weight"] = numbers(width, CLIP["hidden_size"])
+    state["model.mm_projector.bias"] = numbers(width)
+    for layer in range(2):  # a table that releases of that time stored
+        state[f"model.layers.{layer}.self_attn.rotary_emb.inv_freq"] = torch.ones(8)
+    return state
+
+
+def write_lita(
+    folder: Path, *, tower: str = "folder", drop: Sequence[str] = (), replace: Mapping[str, Tensor] | None = None
+) -> Path:
+    """tower: where the vision tower is: `folder`, `checkpoint` or `nowhere`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    base = write_vocabulary(folder / "tokenizer.model")
+    vocab = base + 100
+    write_json(
+        folder / "config.json",
+        {
+            "architectures": ["LitaLlamaForCausalLM"],
+            "model_type": "lita",
+            "hidden_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "intermediate_size": 96,
+            "rms_norm_eps": 1e-6,
+            "max_position_embeddings": 640,
+            "mm_hidden_size": 32,
+            "mm_vision_select_layer": -2,
+            "mm_vision_select_feature": "patch",
+            "mm_vision_tower": "/nowhere/clip-vit-large-patch14",
+            "mm_use_im_start_end": False,
+            "mm_use_im_patch_token": False,
+            "image_aspect_ratio": "square",
+            "input_type": "video",
+            "video_arch": "temporal_spatial_pool",
+            "num_frames": 100,
+            "num_time_tokens": 100,
+            "time_token_ids": list(range(base, vocab)),
+            "pad_token_id": 0,
+            "vocab_size": vocab,
+        },
+    )
+    write_json(folder / "added_tokens.json", {f"<t{i}>": base + i for i in range(100)})
+    state = lita_state(vocab)
+    vision = clip_vision(32, 3, 64, 56, 14)
+    if tower == "folder":
+        own = folder / "clip-vit-large-patch14"
+        own.mkdir(exist_ok=True)
+        write_json(own / "config.json", {"model_type": "clip", "vision_config": CLIP})
+        text = {"text_model.embeddings.token_embedding.weight": numbers(4, 8), "logit_scale": torch.ones(())}
+        torch.save(vision | text, own / "pytorch_model.bin")
+    elif tower == "checkpoint":
+        state |= {f"model.vision_tower.vision_tower.{name}": value for name, value in vision.items()}
+    state = {name: value for name, value in state.items() if name not in drop} | dict(replace or {})
+    write_shards(folder, state, 3)
+    return folder
