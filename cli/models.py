@@ -63,13 +63,23 @@ def pull(
 
 @models.command()
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Weights, as `tvu models list` calls them.")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="A model, as -m takes it, or weights, as `tvu models list` calls them."),
+    ],
     json_: AsJson = False,
 ) -> None:
-    """Where weights come from, their licence and files; every byte that is here is held against its hash."""
+    """The card of a model; or where weights come from, their licence and files, each held against its hash."""
+    from tvu.video_llm.cards import card_of
     from tvu.weights.manifest import entry
     from tvu.weights.store import folder_of, read_inventory, require_whole, state_of
 
+    card = card_of(name)
+    if card is not None:
+        from dataclasses import asdict
+
+        print(json.dumps(asdict(card), indent=1) if json_ else "\n".join(card.lines()))
+        return
     weights = entry(name)
     state, wrong = state_of(weights, every_byte=True)
     inventory = read_inventory(folder_of(weights))
