@@ -217,3 +217,24 @@ class OpenClipEncoder:
         with torch.inference_mode():
             found = self._model.encode_text(self._tokenizer(list(texts)).to(self._device), normalize=True)
         return found.float().cpu().numpy()
+
+
+class ClipEnsemble:
+    """Several CLIP models as one: unit vectors of pictures and sentences whose cosines are the mean of theirs."""
+
+    def __init__(self, encoders: Sequence[OpenClipEncoder]) -> None:
+        if not encoders:
+            raise ValueError("an ensemble has at least one model")
+        self._encoders = tuple(encoders)
+        self.name = "+".join(encoder.name for encoder in encoders)
+
+    def features(self, pixels: Pixels) -> NDArray[np.float32]:
+        """uint8 `[T, 3, H, W]` to float32 `[T, C]` of length 1, C the widths of all models together."""
+        return self._joined([encoder.features(pixels) for encoder in self._encoders])
+
+    def embed_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Sentences to float32 `[n, C]` of length 1."""
+        return self._joined([encoder.embed_text(texts) for encoder in self._encoders])
+
+    def _joined(self, parts: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        return np.concatenate(parts, axis=1) / np.float32(np.sqrt(len(parts)))

@@ -44,7 +44,7 @@ def weights_needed(name: str, evidence: Sequence[Evidence] = EVIDENCE) -> tuple[
     if baseline_named(name) is not None or published_named(name) is not None or folder_named(name) is not None:
         return ()
     _check(name)
-    eyes = ("efficientnet-lite0", "minilm-l6") if name == "scout" else (name, "minilm-l6")
+    eyes = ("efficientnet-lite0", "minilm-l6") if name == "scout" else (*_clip_names(name), "minilm-l6")
     needed = {"visual": eyes, "speech": ("whisper-tiny.en", "minilm-l6"), "screen-text": ("minilm-l6",)}
     return tuple(dict.fromkeys(w for channel in evidence for w in needed[channel]))
 
@@ -90,7 +90,8 @@ def load_model(
     may_fetch: bool = False,
     report: Report = be_silent,
 ) -> VideoModel:
-    """`scout`, or `clip:<open_clip model>/<tag>`: scout with the eyes of that model; or the folder of a Video-LLM.
+    """`scout`, or `clip:<open_clip model>/<tag>`: scout with the eyes of that model, or of several with `+` between them;
+    or the folder of a Video-LLM.
 
     A folder is one that `save_pretrained` of our model and of its processor wrote; `tvu:FOLDER` says the same.
     `baseline:NAME` looks at nothing (`benchmarks/baselines.py`). `lita-13b:FOLDER`, `vtg-llm-7b:FOLDER` and
@@ -151,11 +152,12 @@ def _lite_eyes(sentences: "SentenceEncoder") -> "Eyes":
 
 
 def _clip_eyes(name: str, sentences: "SentenceEncoder") -> "Eyes":
-    from tvu.video_llm.encode import OpenClipEncoder
+    from tvu.video_llm.encode import ClipEnsemble, OpenClipEncoder
     from tvu.video_llm.scout.model import Eyes
     from tvu.video_llm.scout.visual import ClipScorer
 
-    encoder = OpenClipEncoder(name)
+    encoders = [OpenClipEncoder(each) for each in _clip_names(name)]
+    encoder = encoders[0] if len(encoders) == 1 else ClipEnsemble(encoders)
     return Eyes(encoder, ClipScorer(encoder))
 
 
@@ -229,6 +231,11 @@ def _hf(name: str, min_score: float | None, may_fetch: bool, report: Report) -> 
     return load_hf(name, config, may_fetch=may_fetch, report=report)
 
 
+def _clip_names(name: str) -> list[str]:
+    """The models of `clip:A/tag+B/tag`, each as `clip:A/tag`."""
+    return [f"clip:{each}" for each in name.removeprefix("clip:").split("+")]
+
+
 def _check(name: str) -> None:
-    if name != "scout" and not (name.startswith("clip:") and "/" in name):
+    if name != "scout" and not (name.startswith("clip:") and all("/" in each for each in _clip_names(name))):
         raise UnknownModel(f"no model is called {name!r}", hint=WHICH)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tvu.video_llm.encode import Lite0Encoder, Lite0Torch, OpenClipEncoder, Pixels, squashed
+from tvu.video_llm.encode import ClipEnsemble, Lite0Encoder, Lite0Torch, OpenClipEncoder, Pixels, squashed
 from tvu.weights.errors import WeightsError
 from tvu.weights.fetch import pull
 from tvu.weights.load import located
@@ -152,6 +152,26 @@ def test_an_open_clip_model_of_the_user_gives_open_clips_own_numbers(tiny_clip: 
     np.testing.assert_allclose(encoder.embed_text(texts), expected_text, atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(encoder.features(pixels), axis=1), 1, atol=1e-5)
     assert encoder.features(pixels[:0]).shape == (0, 16)
+
+
+def test_cosines_of_an_ensemble_are_the_mean_of_those_of_its_models(tiny_clip: Path, cache: Path):
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    pull("clip:tvu-tiny/mine", local=tiny_clip, offline=True)
+    other = tiny_clip / "other"
+    other.mkdir()
+    tensors = load_file(tiny_clip / "open_clip_model.safetensors")
+    torch.manual_seed(1)
+    changed = {k: v + 0.05 * torch.randn_like(v) if v.is_floating_point() else v for k, v in tensors.items()}
+    save_file(changed, other / "open_clip_model.safetensors")
+    pull("clip:tvu-tiny/other", local=other, offline=True)
+    encoders = [OpenClipEncoder(f"clip:tvu-tiny/{tag}", device="cpu") for tag in ("mine", "other")]
+    both, pixels, texts = ClipEnsemble(encoders), frames(5, 48, 64), ["a train", "a man plays the guitar"]
+    cosines = [each.features(pixels) @ each.embed_text(texts).T for each in (*encoders, both)]
+    assert np.abs(cosines[0] - cosines[1]).max() > 0.01
+    np.testing.assert_allclose(cosines[2], (cosines[0] + cosines[1]) / 2, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(both.features(pixels), axis=1), 1, atol=1e-5)
 
 
 def test_a_pickled_checkpoint_becomes_safetensors(tiny_clip: Path, cache: Path, tmp_path: Path):

@@ -126,3 +126,10 @@ def test_weights_are_named_by_what_is_in_them(tmp_path, monkeypatch):
     monkeypatch.setenv("TVU_CACHE", str(tmp_path))
     assert weights_of("baseline:random") == {}
     assert set(weights_of("scout").values()) == {"not here"}
+
+
+def test_an_ensemble_of_clip_models_needs_the_weights_of_each() -> None:
+    names = ("clip:ViT-B-32/a", "clip:ViT-L-14/b", "minilm-l6")
+    assert weights_needed("clip:ViT-B-32/a+ViT-L-14/b", ("visual",)) == names
+    with pytest.raises(UnknownModel):
+        weights_needed("clip:ViT-B-32/a+", ("visual",))
