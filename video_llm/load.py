@@ -90,8 +90,8 @@ def load_model(
     may_fetch: bool = False,
     report: Report = be_silent,
 ) -> VideoModel:
-    """`scout`, or `clip:<open_clip model>/<tag>`: scout with the eyes of that model, or of several with `+` between them;
-    or the folder of a Video-LLM.
+    """`scout`, or `clip:<open_clip model>/<tag>`: scout with the eyes of that model, or of several with `+` between; or
+    the folder of a Video-LLM.
 
     A folder is one that `save_pretrained` of our model and of its processor wrote; `tvu:FOLDER` says the same.
     `baseline:NAME` looks at nothing (`benchmarks/baselines.py`). `lita-13b:FOLDER`, `vtg-llm-7b:FOLDER` and
