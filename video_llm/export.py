@@ -1,9 +1,11 @@
 """Outputs appear whole or not at all."""
 
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any
 
 from tvu.video_llm.errors import OutputError
 
@@ -33,3 +35,13 @@ def write_text(out: Path, text: str) -> None:
     """`text` as UTF-8 into `out`. Raises OutputError."""
     with written_beside(out) as beside:
         beside.write_text(text, "utf-8")
+
+
+def hold(file: IO[Any], path: Path) -> None:
+    """Keep other processes from writing to the open file until it is closed. Raises OutputError where one does."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise OutputError(f"another process works on {path}", hint="wait for it, or name another output") from error
+    except OSError:
+        pass  # a file system without locks: nothing to be held against

@@ -6,7 +6,6 @@ of a second later, or when the run ends, so a power cut loses little more. Every
 """
 
 import contextlib
-import fcntl
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tvu.video_llm.errors import OutputError, OutputExists
-from tvu.video_llm.export import written_beside
+from tvu.video_llm.export import hold, written_beside
 from tvu.video_llm.results.read import rows_in
 from tvu.video_llm.results.rows import Row
 
@@ -102,7 +101,7 @@ def opened(path: Path, settings: str, *, force: bool = False) -> Iterator[Ledger
             f"{path} cannot be written: {error.strerror or error}", hint="is there permission?"
         ) from error
     with file:
-        _take(file, path)
+        hold(file, path)
         if force:
             file.truncate(0)
         ledger = Ledger(path, file, settings)
@@ -147,12 +146,3 @@ def due(
         for query, key in keys.items()
         if (row := rows.get((video, query))) is None or row.key != key or not key or (retry_errors and row.error)
     )
-
-
-def _take(file: BinaryIO, path: Path) -> None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise OutputError(f"another process writes to {path}", hint="wait for it, or name another output") from error
-    except OSError:
-        pass  # a file system without locks: nothing to be held against

@@ -4,20 +4,18 @@ A line is on the disk before the next item is asked, so a kill loses at most the
 `summary.txt` appear whole or not at all.
 """
 
-import fcntl
 import json
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import IO
 
 from tvu.video_llm.benchmarks.json_files import read_json
 from tvu.video_llm.benchmarks.render import summary_json, summary_text
 from tvu.video_llm.benchmarks.types import Json, Record, Summary
 from tvu.video_llm.errors import BenchmarkError, OutputError, OutputExists
-from tvu.video_llm.export import write_text, written_beside
+from tvu.video_llm.export import hold, write_text, written_beside
 
 LOCK, ITEMS = "lock.json", "items.jsonl"
 
@@ -114,7 +112,7 @@ def opened(path: Path, lock: Lock, data: Path) -> Iterator[RunFolder]:
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
     with file:
-        _take(file, path)
+        hold(file, path)
         if os.fstat(file.fileno()).st_size == 0:
             if (path / ITEMS).exists():
                 raise OutputExists(f"{path} has items and no {LOCK}", hint="name another folder with -o")
@@ -171,15 +169,6 @@ def _lock_file(path: Path) -> dict[str, Json]:
     if not isinstance(told, dict):
         raise BenchmarkError(f"{path / LOCK} is no lock of a run")
     return told
-
-
-def _take(file: IO[str], path: Path) -> None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise OutputError(f"another process works on {path}", hint="wait for it, or name another folder") from error
-    except OSError:
-        pass  # a file system without locks: nothing to be held against
 
 
 def _line(record: Record) -> bytes:
