@@ -64,10 +64,9 @@ def weights_of(model: str) -> dict[str, str]:
     if baseline_named(model) is not None or is_remote(model):  # what a server's name means today nobody tells
         return {}
     if model.startswith(HF):
-        from tvu.video_llm.hf.checkpoint import find_folder
-        from tvu.video_llm.hf.config import parse_name
+        from tvu.video_llm.hf.checkpoint import find_folder, source_of
 
-        found = find_folder(parse_name(model)[0])
+        found = find_folder(source_of(model))
         return {"folder": FeatureCache(cache_root() / "features").content_of(found)}
     published = published_named(model)
     folder = files_of(published) if published else folder_named(model)
@@ -221,8 +220,10 @@ def _video_llm(name: str, folder: Path, min_score: float | None, use_cache: bool
 
 
 def _hf(name: str, min_score: float | None, may_fetch: bool, report: Report) -> VideoModel:
+    from tvu.video_llm.hf.checkpoint import find_folder, read_folder, source_of
     from tvu.video_llm.runtime import brisk_threads
 
+    read_folder(find_folder(source_of(name), may_fetch=may_fetch))  # what is no model is told before torch is imported
     brisk_threads()
     from tvu.video_llm.hf.config import HfConfig
     from tvu.video_llm.hf.load import load_hf

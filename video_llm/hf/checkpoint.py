@@ -37,6 +37,11 @@ class Checkpoint:
         return sum(n * (dtype_bytes if dtype in FLOATS else BYTES.get(dtype, 1)) for dtype, n in self.counts.items())
 
 
+def source_of(name: str) -> str:
+    """The folder or repository in `hf:SOURCE` or `hf:SOURCE?OPTIONS`."""
+    return name.removeprefix("hf:").partition("?")[0]
+
+
 def find_folder(source: str, *, may_fetch: bool = False) -> Path:
     """The folder of `source`: a folder itself, or a repository `OWNER/NAME` or `OWNER/NAME@REVISION` of the hub.
 

@@ -7,10 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
 
 from tvu.video_llm.errors import BackendError
-from tvu.video_llm.generation.language import Prefix
+from tvu.video_llm.generation.language import LanguageModel, Prefix
 from tvu.video_llm.generation.transformers_decoder import TransformersDecoder, cache_argument
+from tvu.video_llm.hf.shared_video import SharedVideoDecoder, layers_of
 
 
 class TextSide:
@@ -46,20 +48,27 @@ class TextSide:
         return self._model.get_input_embeddings()
 
     def __call__(self, *, position_ids: Tensor, logits_to_keep: int = 1, **inputs: Any) -> Any:
-        """position_ids: int64 `[1, n]`, places in the sequence."""
+        """position_ids: int64 `[R, n]`, places in the sequence."""
         positions = position_ids + self.offset
-        positions = positions.expand(self.axes, 1, -1) if self.axes > 1 else positions
+        positions = positions.expand(self.axes, -1, -1) if self.axes > 1 else positions
         kept = {"logits_to_keep": logits_to_keep} if self._keeps else {}
         return self._model(**inputs, position_ids=positions, **kept)
 
 
 class VideoReader:
-    """Reads what comes before any text of ours, vision tower included, into the memory of a `TransformersDecoder`."""
+    """Reads what comes before any text of ours, vision tower included, into the memory of `decoder`.
+
+    decoder: `SharedVideoDecoder`; for models whose memory is more than keys and values (sliding windows, recurrences)
+             `TransformersDecoder`, which copies it for every row.
+    """
 
     def __init__(self, model: Any) -> None:
         self._model = model
         self.text_side = TextSide(model)
-        self.decoder = TransformersDecoder(self.text_side)
+        layers = DynamicCache(config=self.text_side.config).layers
+        self._is_plain = all(type(layer) is DynamicLayer for layer in layers)
+        self.decoder: LanguageModel
+        self.decoder = SharedVideoDecoder(self.text_side) if self._is_plain else TransformersDecoder(self.text_side)
 
     @torch.inference_mode()
     def read(self, ids: Tensor, inputs: Mapping[str, Any], positions: Tensor | None) -> tuple[Prefix, int, int]:
@@ -91,7 +100,8 @@ class VideoReader:
             hint = "are its config and its processor of the same model?"
             raise BackendError(f"{type(model).__name__} does not take this video: {reason}", hint=hint) from error
         offset, axes = self._following(len(ids), positions)
-        return Prefix(len(ids), logits.to(device, torch.float32), memory), offset, axes
+        kept = layers_of(memory) if self._is_plain else memory
+        return Prefix(len(ids), logits.to(device, torch.float32), kept), offset, axes
 
     def _following(self, length: int, positions: Tensor | None) -> tuple[int, int]:
         if positions is not None:

@@ -232,6 +232,49 @@ def _smolvlm() -> tuple[Any, Any]:
     return hf.SmolVLMForConditionalGeneration(config), processor
 
 
+def _video_llama_3() -> tuple[Any, Any]:
+    tokenizer = tokenizer_of(QWEN, LLAVA_TEMPLATE.replace("<video>", "<|video_pad|>"))
+    config = hf.VideoLlama3Config(
+        vision_config={**{k: v for k, v in CLIP.items() if k != "projection_dim"}, "patch_size": PATCH},
+        text_config=_text(tokenizer),
+        image_token_id=tokenizer.convert_tokens_to_ids("<|image_pad|>"),
+        video_token_id=tokenizer.convert_tokens_to_ids("<|video_pad|>"),
+    )
+    shared = {"patch_size": PATCH, "size": {"shortest_edge": 256, "longest_edge": 1024}}
+    processor = hf.VideoLlama3Processor(
+        hf.VideoLlama3ImageProcessor(**shared),
+        tokenizer,
+        hf.VideoLlama3VideoProcessor(**shared),
+        chat_template=tokenizer.chat_template,
+    )
+    return hf.VideoLlama3ForConditionalGeneration(config), processor
+
+
+def _glm4v() -> tuple[Any, Any]:
+    kinds = ("image", "video")
+    named: dict[str, str | None] = {f"<|{kind}|>": f"{kind}_token" for kind in kinds}
+    named |= {f"<|{edge}_of_{kind}|>": None for kind in kinds for edge in ("begin", "end")}
+    template = LLAVA_TEMPLATE.replace("<video>\n", "<|begin_of_video|><|video|><|end_of_video|>")
+    tokenizer = tokenizer_of(named, template)
+    vision = {
+        "depth": 2, "hidden_size": 16, "num_heads": 2, "intermediate_size": 32, "out_hidden_size": 32,
+        "image_size": 32, "patch_size": PATCH,
+    }  # fmt: skip
+    rope = {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 10000.0}
+    config = hf.Glm4vConfig(
+        vision_config=vision,
+        text_config=_text(tokenizer, "glm4v_text", rope_parameters=rope),
+        **{f"{kind}_token_id": tokenizer.convert_tokens_to_ids(f"<|{kind}|>") for kind in kinds},
+        **{f"{k}_start_token_id": tokenizer.convert_tokens_to_ids(f"<|begin_of_{k}|>") for k in kinds},
+        **{f"{k}_end_token_id": tokenizer.convert_tokens_to_ids(f"<|end_of_{k}|>") for k in kinds},
+    )
+    shared = {"patch_size": PATCH, "size": {"shortest_edge": 256, "longest_edge": 4096}}
+    processor = hf.Glm4vProcessor(
+        hf.Glm4vImageProcessor(**shared), tokenizer, hf.Glm4vVideoProcessor(**shared), chat_template=template
+    )
+    return hf.Glm4vForConditionalGeneration(config), processor
+
+
 FAMILIES: dict[str, Callable[[], tuple[Any, Any]]] = {
     "qwen2_vl": lambda: _qwen("qwen2_vl"),
     "qwen2_5_vl": lambda: _qwen("qwen2_5_vl"),
@@ -241,6 +284,8 @@ FAMILIES: dict[str, Callable[[], tuple[Any, Any]]] = {
     "video_llava": _video_llava,
     "internvl": _internvl,
     "smolvlm": _smolvlm,
+    "video_llama_3": _video_llama_3,
+    "glm4v": _glm4v,  # one that `hf/families.py` does not know
 }
 
 
