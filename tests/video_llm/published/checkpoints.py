@@ -197,3 +197,124 @@ def write_lita(
     state = {name: value for name, value in state.items() if name not in drop} | dict(replace or {})
     write_shards(folder, state, 3)
     return folder
+
+
+# --- towers of VTG-LLM and VideoChat-T ---
+
+
+def blocks(prefix: str, width: int, depth: int, inner: int) -> dict[str, Tensor]:
+    """Blocks of BEiT."""
+    state = {}
+    for block in range(depth):
+        at = f"{prefix}blocks.{block}."
+        for name in ("norm1", "norm2"):
+            state |= {f"{at}{name}.weight": norm(width), f"{at}{name}.bias": numbers(width)}
+        state |= {f"{at}attn.{name}": numbers(width) for name in ("q_bias", "v_bias")}
+        state[f"{at}attn.qkv.weight"] = numbers(3 * width, width)
+        for name, (rows, columns) in {
+            "attn.proj": (width, width),
+            "mlp.fc1": (inner, width),
+            "mlp.fc2": (width, inner),
+        }.items():
+            state |= {f"{at}{name}.weight": numbers(rows, columns), f"{at}{name}.bias": numbers(rows)}
+    return state
+
+
+def eva(width: int = 176, depth: int = 2, inner: int = 64, patch: int = 14, grid: int = 2) -> dict[str, Tensor]:
+    return {
+        "visual_encoder.cls_token": numbers(1, 1, width),
+        "visual_encoder.pos_embed": numbers(1, 1 + grid * grid, width),
+        "visual_encoder.patch_embed.proj.weight": numbers(width, 3, patch, patch),
+        "visual_encoder.patch_embed.proj.bias": numbers(width),
+        **blocks("visual_encoder.", width, depth, inner),
+    }
+
+
+def qformer(width: int, tower_width: int, *, layers: int = 4, inner: int = 64, words: int = 0) -> dict[str, Tensor]:
+    """Names after `Qformer.` or `qformer.`; even layers look at the tower."""
+    at = "bert.embeddings."
+    state = {f"{at}LayerNorm.weight": norm(width), f"{at}LayerNorm.bias": numbers(width)}
+    if words:
+        state[f"{at}word_embeddings.weight"] = numbers(words, width)
+        state[f"{at}position_embeddings.weight"] = numbers(512, width)
+        state[f"{at}position_ids"] = torch.arange(512)[None]
+    for layer in range(layers):
+        at = f"bert.encoder.layer.{layer}."
+        linear: dict[str, tuple[int, int]] = {}
+        for kind, seen in (("attention", width), ("crossattention", tower_width)):
+            if kind == "attention" or layer % 2 == 0:
+                linear |= {f"{kind}.self.query": (width, width), f"{kind}.output.dense": (width, width)}
+                linear |= {f"{kind}.self.{name}": (width, seen) for name in ("key", "value")}
+        for end in ("_query", "") if words else ("_query",):
+            linear |= {f"intermediate{end}.dense": (inner, width), f"output{end}.dense": (width, inner)}
+        for name, (rows, columns) in linear.items():
+            state |= {f"{at}{name}.weight": numbers(rows, columns), f"{at}{name}.bias": numbers(rows)}
+            if "output" in name:
+                beside = f"{at}{name.removesuffix('dense')}LayerNorm"
+                state |= {f"{beside}.weight": norm(width), f"{beside}.bias": numbers(width)}
+    return state
+
+
+def adapters(base: Mapping[str, Tensor], names: Sequence[str], rank: int) -> dict[str, Tensor]:
+    """An adapter for every matrix whose name ends in one of `names`, under the names that peft gives it."""
+    state = {}
+    for name, weight in base.items():
+        module = name.removesuffix(".weight")
+        if module.endswith(tuple(names)):
+            at = f"base_model.model.{module}"
+            state[f"{at}.lora_A.default.weight"] = numbers(rank, weight.shape[1]).float()
+            state[f"{at}.lora_B.default.weight"] = numbers(weight.shape[0], rank).float()
+    return state
+
+
+# --- VTG-LLM ---
+
+ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
+
+
+def vtg_llm_state(vocab: int, *, base_layer: bool = True, frames: int = 12) -> dict[str, Tensor]:
+    width, channels = 64, 128
+    base = llama(vocab, width, layers=2, heads=4, inner=96)
+    state = adapters(base, ATTENTION, rank=4)
+    for name, value in base.items():
+        named = (
+            name.replace(".weight", ".base_layer.weight") if base_layer and name.split(".")[-2] in ATTENTION else name
+        )
+        state[f"base_model.model.{named}"] = value
+    state = {f"llama_model.{name}": value for name, value in state.items()}
+    seconds = torch.zeros(8192, channels)
+    seconds[[0, 1, 3, 6]] = torch.randn(4, channels, generator=NUMBERS)
+    state |= eva()
+    state |= {"ln_vision.weight": norm(176).float(), "ln_vision.bias": numbers(176).float()}
+    state |= {"query_tokens": numbers(1, 8, channels).float()}
+    state |= {f"Qformer.{name}": value for name, value in qformer(channels, 176).items()}
+    state |= {
+        "video_frame_position_embedding.weight": numbers(frames, channels).float(),
+        "video_time_position_embedding": seconds,
+        "sampler.slots": numbers(channels, 16).float(),
+        "llama_proj.weight": numbers(width, channels).float(),
+        "llama_proj.bias": numbers(width).float(),
+    }
+    return state
+
+
+def write_vtg_llm(
+    folder: Path,
+    *,
+    base_layer: bool = True,
+    pad: bool = False,
+    drop: Sequence[str] = (),
+    replace: Mapping[str, Tensor] | None = None,
+) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    words = folder / "llama-2-7b-chat-hf"
+    words.mkdir(exist_ok=True)
+    base = write_vocabulary(words / "tokenizer.model")
+    told = {"model_type": "llama", "num_attention_heads": 4, "rms_norm_eps": 1e-5, "max_position_embeddings": 900}
+    write_json(words / "config.json", told)
+    state = vtg_llm_state(base + 12 + pad, base_layer=base_layer)
+    state = {name: value for name, value in state.items() if name not in drop} | dict(replace or {})
+    optimizer = {"state": {0: {"step": torch.tensor(3.0)}}, "param_groups": [{"lr": 3e-5, "params": [0]}]}
+    whole = {"model": state, "optimizer": optimizer, "config": {"run": {"lr": 3e-5}}, "scaler": {}, "epoch": 9}
+    torch.save(whole, folder / "vtgllm.pth")
+    return folder
