@@ -50,6 +50,13 @@ def read_json(path: Path) -> dict[str, Any]:
     return told
 
 
+def own_config(folder: Path, origin: str) -> dict[str, Any]:
+    """The `config.json` of `folder` itself: folders inside it have others, of parts. Raises WeightsError."""
+    if not (folder / "config.json").is_file():
+        raise WeightsError(f"{folder} has no config.json", hint=f"it comes from {origin}")
+    return read_json(folder / "config.json")
+
+
 def has_shards(folder: Path) -> bool:
     """Whether `folder` itself holds the weights of a model of transformers, in one file or in several."""
     return any((folder / name).is_file() for name in (*INDEXES, *SINGLES))

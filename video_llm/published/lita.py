@@ -31,7 +31,7 @@ from tvu.video_llm.models.transformers_towers import ClipTower
 from tvu.video_llm.official_prompts import LITA_SYSTEM, LITA_TRAINING_SYSTEM, lita_event_questions
 from tvu.video_llm.pipeline import Report, be_silent
 from tvu.video_llm.published.differences import Difference
-from tvu.video_llm.published.files import find_folder, has_shards, need_file, read_json, read_shards
+from tvu.video_llm.published.files import find_folder, has_shards, own_config, read_json, read_shards
 from tvu.video_llm.published.keys import KeyReport, Loading, LoadReport, require_complete
 from tvu.video_llm.published.language import empty_language_model
 from tvu.video_llm.published.memory import PublishedConfig, plan_memory, put
@@ -236,7 +236,7 @@ def load_lita(
 ) -> Lita:
     """LITA from the folder of its files. Raises WeightsError where they are not whole, or not LITA's."""
     config = config or PublishedConfig()
-    told = read_json(need_file(folder, "config.json", origin=ORIGIN))
+    told = own_config(folder, ORIGIN)
     try:
         lita = LitaConfig.of(told)
     except ValueError as error:

@@ -84,11 +84,16 @@ def load_published(
 
     from tvu.video_llm.published.lita import load_lita
     from tvu.video_llm.published.memory import PublishedConfig
+    from tvu.video_llm.published.videochat_t import load_videochat_t
     from tvu.video_llm.published.vtg_llm import load_vtg_llm
 
     logging.disable_progress_bar()  # stderr is ours, and is for who watches `report`
     logging.set_verbosity_error()
-    loaders: dict[str, Callable[..., PublishedModel]] = {"lita-13b": load_lita, "vtg-llm-7b": load_vtg_llm}
+    loaders: dict[str, Callable[..., PublishedModel]] = {
+        "lita-13b": load_lita,
+        "vtg-llm-7b": load_vtg_llm,
+        "videochat-t-7b": load_videochat_t,
+    }
     chosen = config or PublishedConfig()
     if told.official:
         chosen = replace(chosen, official=True)

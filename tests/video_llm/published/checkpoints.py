@@ -318,3 +318,94 @@ def write_vtg_llm(
     whole = {"model": state, "optimizer": optimizer, "config": {"run": {"lr": 3e-5}}, "scaler": {}, "epoch": 9}
     torch.save(whole, folder / "vtgllm.pth")
     return folder
+
+
+# --- VideoChat-T ---
+
+EVERY_LINEAR = (*ATTENTION, "gate_proj", "up_proj", "down_proj", "lm_head")
+BERT_WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *LETTERS.lower(), *(f"##{x}" for x in LETTERS.lower()))
+TAPE = {"merge_len": 4, "clips": 2, "channels": 128, "hidden": 16}
+
+
+def tape(width: int, *, merge_len: int = 4, clips: int = 2, channels: int = 128, hidden: int = 16) -> dict[str, Tensor]:
+    """TAPE under `temp_adap.`."""
+    shapes: dict[str, tuple[int, ...]] = {
+        "linear_input": (hidden, channels),
+        "linear_output": (width, hidden),
+        "fc.0": (hidden, hidden, clips + 1),
+    }
+    norms = ["fc.1.layer_norm"]
+    for name, kernel in (("DwConv1", 9), ("DwConv2", 9), ("UpConv1", 5), ("UpConv0", 5)):
+        shapes |= {f"{name}.0": (hidden, 1, kernel), f"{name}.1": (hidden, hidden, 1)}
+        norms.append(f"{name}.2.layer_norm")
+    state = {}
+    for name, shape in shapes.items():
+        state |= {f"temp_adap.{name}.weight": numbers(*shape).float()}
+        state |= {f"temp_adap.{name}.bias": numbers(shape[0]).float()}
+    for name in norms:
+        state |= {f"temp_adap.{name}.weight": norm(hidden).float(), f"temp_adap.{name}.bias": numbers(hidden).float()}
+    return state
+
+
+def umt(width: int = 128, depth: int = 2, inner: int = 64, patch: int = 16) -> dict[str, Tensor]:
+    return {
+        "vision_encoder.encoder.patch_embed.proj.weight": numbers(width, 3, 1, patch, patch),
+        "vision_encoder.encoder.patch_embed.proj.bias": numbers(width),
+        **blocks("vision_encoder.encoder.", width, depth, inner),
+        "vision_layernorm.weight": norm(width),
+        "vision_layernorm.bias": numbers(width),
+    }
+
+
+def write_videochat_t(
+    folder: Path, *, drop: Sequence[str] = (), replace: Mapping[str, Tensor] | None = None, wrapped: bool = False
+) -> Path:
+    """drop, replace: of `timesuite.pth`. wrapped: under `model`, as training writes it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    channels, width, rows = 128, 64, len(BERT_WORDS) + 1  # and [DEC]
+    vision = {"name": "vit_l14", "img_size": 32, "num_frames": 8, "return_index": -2, "ckpt_num_frame": 4}
+    model = {"num_frames": 16, "clip_frames": 8, "token_merge_len": 4, "extra_num_query_token": 24}
+    write_json(folder / "config.json", {"model": {**model, "qformer_text_input": True, "vision_encoder": vision}})
+    bert = folder / "bert-base-uncased"
+    bert.mkdir(exist_ok=True)
+    (bert / "vocab.txt").write_text("\n".join(BERT_WORDS) + "\n", "utf-8")
+
+    mistral = folder / "Mistral-7B-Instruct-v0.2"
+    mistral.mkdir(exist_ok=True)
+    vocab = write_vocabulary(mistral / "tokenizer.model")
+    base = llama(vocab, width, layers=2, heads=4, inner=96, groups=2)
+    told = {"model_type": "mistral", "num_attention_heads": 4, "num_key_value_heads": 2, "rope_theta": 1e6}
+    told |= {"sliding_window": None, "max_position_embeddings": 1400, "rms_norm_eps": 1e-5, "vocab_size": vocab}
+    write_json(mistral / "config.json", told)
+    write_shards(mistral, base, 2, pickled=False)
+
+    queries = {f"qformer.{name}": value for name, value in qformer(channels, 128, words=rows).items()}
+    torch.save({"model": umt() | queries | {"query_tokens": numbers(1, 8, channels)}}, folder / "umt_l16_qformer.pth")
+    stage_3 = {
+        **umt(),
+        **{f"qformer.{name}": value for name, value in qformer(channels, 128, words=rows).items()},
+        "query_tokens": numbers(1, 8, channels),
+        "extra_query_tokens": numbers(1, 24, channels),
+        "mistral_proj.weight": numbers(width, channels),
+        "mistral_proj.bias": numbers(width),
+        **{f"mistral_model.{name}": value for name, value in adapters(base, ATTENTION, rank=4).items()},
+    }
+    torch.save(stage_3, folder / "videochat2_mistral_7b_stage3.pth")
+    last = {
+        **{
+            f"qformer.{name}": value.float()
+            for name, value in qformer(channels, 128, words=rows).items()
+            if "ids" not in name
+        },
+        "query_tokens": numbers(1, 8, channels).float(),
+        "extra_query_tokens": numbers(1, 24, channels).float(),
+        "clip_proj.weight": numbers(channels, channels).float(),
+        "clip_proj.bias": numbers(channels).float(),
+        "merge_proj.weight": numbers(width, 4 * channels).float(),
+        "merge_proj.bias": numbers(width).float(),
+        **tape(width),
+        **{f"mistral_model.{name}": value for name, value in adapters(base, EVERY_LINEAR, rank=4).items()},
+    }
+    last = {name: value for name, value in last.items() if name not in drop} | dict(replace or {})
+    torch.save({"model": last, "epoch": 1} if wrapped else last, folder / "timesuite.pth")
+    return folder
