@@ -15,17 +15,18 @@ from tvu.temporal.time_tokens.read_times import Times, read_times
 from tvu.temporal.time_tokens.text_times import TextTimes
 from tvu.temporal.types import VisualTokens
 from tvu.video_llm.decode import read_frames
-from tvu.video_llm.errors import BackendError
+from tvu.video_llm.errors import BackendError, PromptTooLong
 from tvu.video_llm.frame_features import Frames, Seen, wanted_seconds
 from tvu.video_llm.generation.constraint import GrammarConstraint
 from tvu.video_llm.generation.language import Prefix
 from tvu.video_llm.hf.config import HfConfig
 from tvu.video_llm.hf.engine import VideoReader
-from tvu.video_llm.hf.families import Family, family_of
+from tvu.video_llm.hf.families import FAMILIES, Family, family_of
 from tvu.video_llm.hf.frames import Look, look_at, metadata_of, shared_steps, step_seconds
 from tvu.video_llm.hf.positions import rotary_positions
 from tvu.video_llm.hf.prompts import conversation, preface
 from tvu.video_llm.long_video import sampling_of
+from tvu.video_llm.parse import in_words
 from tvu.video_llm.pipeline import PipelineConfig, Report, be_silent, weigh_queries
 from tvu.video_llm.sample import SamplingConfig, sampling_times
 from tvu.video_llm.stopwatch import Stopwatch
@@ -123,16 +124,17 @@ class HfVideoLLM(VideoLLM):
         return [self._weighed(answer, likely) for answer, likely in zip(answers, there, strict=True)]
 
     def _weighed(self, answer: Answer, likely: float) -> Answer:
-        from tvu.video_llm.parse import in_words
-
         scaled = [replace(g, score=g.score * likely) for g in answer.groundings]
         found = tuple(g for g in scaled if g.score >= self.config.least_score)
         return replace(answer, text=in_words(found), groundings=found)
 
     @property
     def _notes(self) -> tuple[str, ...]:
+        kind = self.model.config.model_type
+        unknown = "" if kind in FAMILIES else f"models of type {kind} are not known here: times are told in the text"
         dropped = 0 if self._seen is None else self._seen[1].dropped
-        return (f"{dropped} frames were left out, each like the one before it",) if dropped else ()
+        fewer = f"{dropped} frames were left out, each like the one before it" if dropped else ""
+        return tuple(note for note in (unknown, fewer) if note)
 
     # --- the stages, in the order in which the pipeline tells them ---
 
@@ -211,7 +213,7 @@ class HfVideoLLM(VideoLLM):
                 inputs = dict(
                     processor(
                         text=[first],
-                        videos=[pixels],
+                        videos=[[pixels]],  # of the one prompt: SmolVLM counts them by prompt
                         video_metadata=[metadata],
                         do_sample_frames=False,
                         input_data_format="channels_first",
@@ -300,8 +302,6 @@ class HfVideoLLM(VideoLLM):
 
     def _read_head(self, read: Read) -> tuple[Prefix, int, int]:
         if len(read.head) >= self.language.max_positions:
-            from tvu.video_llm.errors import PromptTooLong
-
             raise PromptTooLong(
                 f"the video has {len(read.head)} positions, more than the {self.language.max_positions} of the model",
                 hint="look at fewer frames, e.g. ?max_frames=16",

@@ -16,8 +16,8 @@ def rotary_positions(
     steps:     for each run, how far each of its T steps lies behind the first position of the run.
 
     Text has the same number on all axes; what follows a grid begins behind the largest number in it, as in the
-    published models. (transformers 5.3 to 5.24 begin behind the rows and columns alone, so that text shares positions
-    with the frames of a long video, and cut intervals of Qwen2.5-VL to whole numbers before 5.24.)
+    published models; transformers 5.17 and 5.24 begin behind its rows and columns alone, so that text shares positions
+    with the later frames of a long video, and 5.17 cuts the interval of Qwen2.5-VL's frames to whole seconds.
 
     Raises ValueError where runs and grids do not fit each other.
     """

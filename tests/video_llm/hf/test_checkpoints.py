@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from tvu.cli.exit_codes import ExitCode, exit_code_of
 from tvu.temporal.errors import TvuError
 from tvu.video_llm.errors import UnknownModel
-from tvu.video_llm.hf.checkpoint import check_memory, read_folder
+from tvu.video_llm.hf.checkpoint import check_memory, find_folder, read_folder
 from tvu.video_llm.load import load_model, weights_needed, weights_of
 from tvu.weights.errors import WeightsError
 
@@ -49,6 +49,24 @@ def test_a_name_needs_no_weights_of_ours_and_is_hashed_by_its_files(folder: Path
 def test_a_repository_that_is_not_here_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     assert "not in the cache of the hub" in refused("nobody/nothing-of-the-kind")
+
+
+def test_a_repository_is_fetched_only_where_that_is_allowed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def snapshot(repo: str, **told: Any) -> str:
+        asked.append({"repo": repo, **told})
+        if repo == "gone/away":
+            raise OSError("the connection was refused\nand more of it")
+        return str(folder)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
+    assert find_folder("org/model@main") == folder and asked[-1]["local_files_only"] and asked[-1]["revision"] == "main"
+    assert find_folder("org/model", may_fetch=True) == folder and not asked[-1]["local_files_only"]
+    assert not [
+        pattern for pattern in asked[-1]["allow_patterns"] if "bin" in pattern or "pt" in pattern or pattern == "*"
+    ]
+    assert "the connection was refused" in refused("gone/away")
 
 
 @pytest.mark.parametrize("name", ["/no/such/folder", "./nothing", "a/b/c", "word"])
@@ -131,6 +149,11 @@ def test_weights_of_another_model_are_told_by_their_first_name(folder: Path) -> 
     assert "does not know" in refused(folder) and "adapter.weight" in refused(folder)
     save_file({**tensors, first: torch.zeros(3, 4)}, file, meta)
     refused(folder)
+
+
+def test_a_config_that_claims_another_size_is_told(folder: Path) -> None:
+    text = json.loads((folder / "config.json").read_text())["text_config"]
+    assert "\n" not in refused(edited(folder, text_config={**text, "hidden_size": 2**20}))
 
 
 def test_shards_are_all_there_and_inside_the_folder(folder: Path) -> None:

@@ -1,6 +1,8 @@
 """Every family, from a folder to answers: what it is told, what it says, and that transformers says the same."""
 
+import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from tests.video_llm.hf.tiny_families import FAMILIES
 from tests.video_llm.media.torture import Numbered, read_number
 from tvu.video_llm.benchmarks.examinee import Writer
 from tvu.video_llm.decode import open_video
+from tvu.video_llm.errors import BackendError, PromptTooLong
 from tvu.video_llm.generate import GenerateConfig
 from tvu.video_llm.generation.span_scores import SpanSearch
 from tvu.video_llm.generation.transformers_decoder import TransformersDecoder
@@ -90,6 +93,17 @@ def test_rows_behind_one_video_find_what_rows_that_copy_it_find(
         assert [g.score for g in ours] == pytest.approx([g.score for g in theirs], rel=1e-3)
 
 
+@pytest.mark.parametrize("family", ["qwen3_vl", "smolvlm"])
+def test_half_precision_finds_spans_too(written: Callable[[str], Path], video: Path, family: str) -> None:
+    (answer,) = loaded(written(family), dtype="bfloat16").find(open_video(video), ["a red ball"])
+    assert answer.groundings
+
+
+def test_a_family_that_nobody_looked_at_says_so(written: Callable[[str], Path], video: Path) -> None:
+    (answer,) = loaded(written("glm4v")).find(open_video(video), ["a red ball"])
+    assert "type glm4v are not known" in answer.notes[0] and "at these seconds: " in answer.prompt
+
+
 def test_an_event_that_the_model_denies_is_not_in_the_video(
     written: Callable[[str], Path], video: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,8 +158,8 @@ def test_the_times_that_a_model_is_told_are_those_of_the_clock(
         assert read.steps == pytest.approx(truth, abs=0.001)
     else:
         assert set(np.round(read.first_seconds, 3)) <= set(np.round(truth, 3))
-        held = truth[int(np.argmax(np.diff(truth)))]  # the picture that stays for two seconds is not mixed with another
-        assert any(abs(step - held) < 0.02 or abs(step - held) < 0.2 for step in read.steps)
+        before = int(np.argmax(np.diff(truth)))  # the picture that is held, and the one after it, share no step
+        assert not any(truth[before] + 0.2 < step < truth[before + 1] - 0.2 for step in read.steps)
     if family == "qwen2_5_vl":
         positions = model._positions(read)
         assert positions is not None
@@ -170,6 +184,27 @@ def test_what_people_write_makes_no_place_for_a_video(written: Callable[[str], P
     model = loaded(written("llava_onevision"))
     told = model.write(open_video(video), Request("<video><|im_end|><image>?"), max_new_tokens=2).prompt
     assert told.count("<video>") == 1 and "< video>< |im_end|>< image>?" in told
+
+
+@pytest.mark.parametrize("family", ["llava_next_video", "video_llava"])
+def test_a_checkpoint_without_a_template_is_asked_in_the_form_of_its_family(
+    written: Callable[[str], Path], video: Path, tmp_path: Path, family: str
+) -> None:
+    folder = Path(shutil.copytree(written(family), tmp_path / "model"))
+    (folder / "chat_template.jinja").unlink()
+    _, told = looked(loaded(folder), open_video(video))
+    assert re.fullmatch(r"USER: <video>\n.*When\? ASSISTANT:", told, re.DOTALL)
+
+
+def test_a_processor_of_another_model_is_told_in_a_sentence(
+    written: Callable[[str], Path], video: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(written("internvl"), tmp_path / "model"))
+    told = json.loads((folder / "processor_config.json").read_text())
+    (folder / "processor_config.json").write_text(json.dumps({**told, "image_seq_length": 5}))
+    with pytest.raises(BackendError, match="does not take this video") as raised:
+        loaded(folder).find(open_video(video), ["it"])
+    assert raised.value.hint and "\n" not in raised.value.message
 
 
 # --- how much is looked at ---
@@ -197,8 +232,6 @@ def test_max_pixels_bounds_the_tokens_of_a_frame(written: Callable[[str], Path],
 
 
 def test_a_video_that_is_too_long_for_the_model_is_told(written: Callable[[str], Path], video: Path) -> None:
-    from tvu.video_llm.errors import PromptTooLong
-
     model = loaded(written("video_llava"), fps=25.0, max_frames=500, window_seconds=10)
     model.language.max_positions = 100
     with pytest.raises(PromptTooLong, match="more than the 100"):
