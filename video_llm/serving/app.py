@@ -152,7 +152,7 @@ class _Pages:
         self, desks: dict[str, Desk], config: ServeConfig, scratch: Path, threads: Executor, gate: Gate
     ) -> None:
         self._desks, self._config, self._scratch, self._threads, self._gate = desks, config, scratch, threads, gate
-        self._intake = Intake(config, threads)
+        self._intake = Intake(config, threads, scratch)
         self._started = int(time.time())
 
     async def health(self) -> Response:
@@ -210,9 +210,9 @@ class _Pages:
             async with self._intake.received(request) as body:
                 asked = read(body, self._config)
                 desk = self._desk(asked.model)
-                door = named_video(asked.video, self._config.doors, self._scratch)
-                loop = asyncio.get_running_loop()
-                video = await loop.run_in_executor(self._threads, stack.enter_context, door)
+                named = partial(named_video, asked.video, self._config.doors, self._scratch, stack)
+                video = await asyncio.get_running_loop().run_in_executor(self._threads, named)
+                del named
                 asked = replace(asked, video="")  # the bytes of a video are on the disk now, and may be forgotten
             yield asked, video, desk
 

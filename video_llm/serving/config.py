@@ -34,7 +34,8 @@ class ServeConfig:
     doors:           which videos may be named.
     token:           what a request has to bear; empty: nothing.
     max_queue:       requests that may wait for a model; one more is told to come back (429).
-    body_bytes:      of one request, the video inside it included. held_bytes: of all that are being read at once.
+    body_bytes:      of one request, the video inside it included. held_bytes: of all that are being read at once, which
+                     are on the disk where they are large.
     body_seconds:    for a client to send all of its request after the first line. head_seconds: for that.
     answer_seconds:  that a request may wait and be worked on.
     grace_seconds:   after SIGTERM, for the requests that were accepted before it.

@@ -59,7 +59,7 @@ def server_of(model: VideoModel, doors: Doors, scratch: Path) -> MCPServer:
         """What `work` makes of a video, when the model has time for it. Raises ToolError."""
         try:
             with ExitStack() as stack:
-                named = stack.enter_context(named_video(video, doors, scratch))
+                named = named_video(video, doors, scratch, stack)
                 return await asyncio.wrap_future(desk.submit(lambda model: _told(model, named, work)))
         except Refusal as refusal:
             raise ToolError(refusal.message) from refusal

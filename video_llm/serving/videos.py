@@ -11,9 +11,10 @@ import re
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 from urllib.parse import unquote, urlsplit
 
 from tvu.video_llm.serving.config import Doors
@@ -36,32 +37,31 @@ class NamedVideo:
     hidden: dict[str, str] = field(default_factory=dict)
 
 
-@contextmanager
-def named_video(name: str, doors: Doors, scratch: Path) -> Iterator[NamedVideo]:
-    """The video that `name` means; what came inside the request, or was fetched, is a file in `scratch` until the end.
+def named_video(name: str, doors: Doors, scratch: Path, stack: ExitStack) -> NamedVideo:
+    """The video that `name` means.
 
-    Raises Refusal: 400 for a name that means nothing, 403 for one that is not allowed, 404, 413, and 502 or 504 where
-    it cannot be fetched.
+    What came inside the request, or was fetched, is a file in `scratch` until `stack` is closed; nothing else of it is
+    held. Raises Refusal: 400 for a name that means nothing, 403 for one that is not allowed, 404, 413, and 502 or 504
+    where it cannot be fetched.
     """
-    if "\0" in name or len(name) < 1:
+    if "\0" in name or not name:
         raise Refusal(400, "bad_video", "the video has no name that a file could have")
     scheme = name[:5].lower()
     if scheme == "data:":
         told, _, fragment = name.rpartition("#t=") if "#t=" in name[-64:] else (name, "", "")
-        with _kept(_decoded(told, doors.video_bytes), scratch) as file:
-            shown = told[: min(64, told.find(",") if "," in told else 64)]
-            yield NamedVideo(_address(file, fragment), shown, {str(file): "the video"})
-    elif scheme == "file:":
-        yield _from_url(name, doors)
-    elif re.match(r"https?://", name, re.IGNORECASE):
-        with _fetched(name, doors, scratch) as file:
-            fragment = urlsplit(name).fragment
-            address = _address(file, fragment.removeprefix("t=") if fragment.startswith("t=") else "")
-            yield NamedVideo(address, name, {str(file): "the video"})
-    elif _SCHEME.match(name):
+        file = _kept(_decoded(told, doors.video_bytes), scratch, stack)
+        shown = told[: min(64, told.find(",") if "," in told else 64)]
+        return NamedVideo(_address(file, fragment), shown, {str(file): "the video"})
+    if scheme == "file:":
+        return _from_url(name, doors)
+    if re.match(r"https?://", name, re.IGNORECASE):
+        file = _fetched(name, doors, scratch, stack)
+        fragment = urlsplit(name).fragment
+        address = _address(file, fragment.removeprefix("t=") if fragment.startswith("t=") else "")
+        return NamedVideo(address, name, {str(file): "the video"})
+    if _SCHEME.match(name):
         raise Refusal(403, "scheme_not_allowed", "a video is a path, or a file: or data: URL")
-    else:
-        yield _from_path(name, name, doors)
+    return _from_path(name, name, doors)
 
 
 def _from_url(url: str, doors: Doors) -> NamedVideo:
@@ -137,31 +137,24 @@ def _decoded(url: str, most: int) -> bytes:
     return content
 
 
-@contextmanager
-def _kept(content: bytes, scratch: Path) -> Iterator[Path]:
-    with _new_file(scratch) as (fd, file):
-        with open(fd, "wb", closefd=False) as out:
-            out.write(content)
-        del content
-        yield file
+def _kept(content: bytes, scratch: Path, stack: ExitStack) -> Path:
+    with _new_file(scratch, stack) as out:
+        out.write(content)
+    return Path(out.name)
 
 
 @contextmanager
-def _new_file(scratch: Path) -> Iterator[tuple[int, Path]]:
-    """A fresh file that is gone afterwards. Raises Refusal where the disk is full."""
+def _new_file(scratch: Path, stack: ExitStack) -> Iterator[IO[bytes]]:
+    """A file to write into, which is gone when the stack is closed. Raises Refusal where the disk is full."""
     try:
-        fd, name = tempfile.mkstemp(dir=scratch)
+        with tempfile.NamedTemporaryFile(dir=scratch, delete=False) as out:
+            stack.callback(Path(out.name).unlink, missing_ok=True)
+            yield out
     except OSError as error:
         raise Refusal(507, "no_space", "there is no room for the video") from error
-    try:
-        yield fd, Path(name)
-    finally:
-        os.close(fd)
-        Path(name).unlink(missing_ok=True)
 
 
-@contextmanager
-def _fetched(url: str, doors: Doors, scratch: Path) -> Iterator[Path]:
+def _fetched(url: str, doors: Doors, scratch: Path, stack: ExitStack) -> Path:
     """A video of an allowed host. Redirects are not followed: they could lead to a host that is not."""
     try:
         host = urlsplit(url).netloc.lower()
@@ -172,24 +165,21 @@ def _fetched(url: str, doors: Doors, scratch: Path) -> Iterator[Path]:
     import httpx
 
     deadline = time.monotonic() + doors.fetch_seconds
-    with _new_file(scratch) as (fd, file):
-        try:
-            with (
-                open(fd, "wb", closefd=False) as out,
-                httpx.stream("GET", url, timeout=10.0, follow_redirects=False, trust_env=False) as answer,
-            ):
-                if answer.status_code != 200:
-                    raise Refusal(502, "video_not_fetched", f"{host} answers {answer.status_code}, not the video")
-                size = 0
-                for chunk in answer.iter_bytes():
-                    size += len(chunk)
-                    if size > doors.video_bytes:
-                        raise Refusal(413, "video_too_large", f"a video has at most {doors.video_bytes} bytes")
-                    if time.monotonic() > deadline:
-                        raise Refusal(504, "video_not_fetched", f"{host} takes too long")
-                    out.write(chunk)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise Refusal(
-                502, "video_not_fetched", f"{host} does not send the video: {type(error).__name__}"
-            ) from error
-        yield file
+    try:
+        with (
+            _new_file(scratch, stack) as out,
+            httpx.stream("GET", url, timeout=10.0, follow_redirects=False, trust_env=False) as answer,
+        ):
+            if answer.status_code != 200:
+                raise Refusal(502, "video_not_fetched", f"{host} answers {answer.status_code}, not the video")
+            size = 0
+            for chunk in answer.iter_bytes():
+                size += len(chunk)
+                if size > doors.video_bytes:
+                    raise Refusal(413, "video_too_large", f"a video has at most {doors.video_bytes} bytes")
+                if time.monotonic() > deadline:
+                    raise Refusal(504, "video_not_fetched", f"{host} takes too long")
+                out.write(chunk)
+            return Path(out.name)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise Refusal(502, "video_not_fetched", f"{host} does not send the video: {type(error).__name__}") from error
