@@ -19,7 +19,10 @@ class HfConfig(VideoLLMConfig):
     max_pixels:      of a picture, height times width; larger ones are decoded smaller. Families that need pictures of
                      one size resize what they get.
     dropped:         the share of the frames to leave out before the vision tower, those most like the frame before
-                     them (`temporal/reduction/changed.py`); in [0, 1). The times of those that stay are told as ever.
+                     them (`temporal/reduction/changed.py`); in [0, 1). The times of those that stay are told as ever,
+                     so every family allows it; all were trained on frames evenly apart, and how much one loses with
+                     others is not known here. Within a frame no family takes fewer tokens than its tower makes; the
+                     processor of VideoLLaMA 3 leaves out patches that did not change by itself.
     window_seconds:  the longest stretch that is seen at once; None: as many as the frames last at the family's rate.
     max_memory_gib:  what the weights may take; None: what is free on the device. See `checkpoint.check_memory`.
     device_map:      as accelerate takes it, e.g. `auto` for several GPUs; None: the first GPU, or the CPU.

@@ -258,9 +258,11 @@ class HfVideoLLM(VideoLLM):
 
     def _after_video(self, text: str) -> Tensor:
         """The ids int64 `[n]` of what follows the video, as they are behind a visual token."""
-        mark = self.tokenizer.convert_ids_to_tokens(self._visual_ids[0])
+        visual = self._visual_ids[0]
         behind = text.split(self.hf_processor.video_token, 1)[1]
-        return torch.tensor(self.tokenizer(f"{mark}{behind}", add_special_tokens=False).input_ids[1:], dtype=torch.long)
+        marked = f"{self.tokenizer.convert_ids_to_tokens(visual)}{behind}"
+        ids = self.tokenizer(marked, add_special_tokens=False).input_ids
+        return torch.tensor(ids[ids.index(visual) + 1 :], dtype=torch.long)  # sentencepiece may put a blank before all
 
     @property
     def _visual_ids(self) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 import transformers as hf
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 SIDE, PATCH = 16, 8
 VISION_MARKS = ("<|im_start|>", "<|im_end|>")
@@ -23,6 +23,11 @@ CHATML = (
 )
 QWEN_TEMPLATE = CHATML.replace("VIDEO", "<|vision_start|><|video_pad|><|vision_end|>")
 LLAVA_TEMPLATE = CHATML.replace("VIDEO", "<video>\n")
+VICUNA_TEMPLATE = (
+    "{% for message in messages %}{{ message['role'].upper() + ': ' }}{% for part in message['content'] %}"
+    "{% if part['type'] == 'video' %}{{ '<video>\n' }}{% else %}{{ part['text'] + ' ' }}{% endif %}{% endfor %}"
+    "{% endfor %}{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"
+)
 SIZES: dict[str, Any] = {
     "hidden_size": 32,
     "num_hidden_layers": 2,
@@ -60,6 +65,21 @@ def tokenizer_of(marks: dict[str, str | None], template: str, bos: bool = False)
         extra_special_tokens=named,
         chat_template=template,
     )
+
+
+def sentencepiece_like() -> Any:
+    """As Llama's: a blank before the text, bytes for what has no piece, and a token that the tokenizer puts first."""
+    pieces = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁", *map(chr, range(33, 127))]
+    model = models.BPE({piece: n for n, piece in enumerate(pieces)}, [], unk_token="<unk>", byte_fallback=True)
+    tokenizer = Tokenizer(model)
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    strip = decoders.Strip(" ", 1, 0)
+    tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), strip])
+    tokenizer.add_special_tokens([AddedToken(mark, special=True) for mark in ("<s>", "</s>", "<image>", "<video>")])
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    named = {"image_token": "<image>", "video_token": "<video>"}
+    ends = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "</s>"}
+    return hf.PreTrainedTokenizerFast(tokenizer_object=tokenizer, **ends, extra_special_tokens=named)
 
 
 def _text(tokenizer: Any, model_type: str = "qwen2", **fields: Any) -> dict[str, Any]:
@@ -134,7 +154,7 @@ def _llava_onevision() -> tuple[Any, Any]:
 
 
 def _llava_next_video() -> tuple[Any, Any]:
-    tokenizer = tokenizer_of({"<image>": "image_token", "<video>": "video_token"}, LLAVA_TEMPLATE)
+    tokenizer = sentencepiece_like()
     config = hf.LlavaNextVideoConfig(
         vision_config={"model_type": "clip_vision_model", **CLIP},
         text_config=_text(tokenizer, "llama"),
@@ -147,7 +167,7 @@ def _llava_next_video() -> tuple[Any, Any]:
         hf.LlavaNextVideoVideoProcessor(**shared),
         hf.LlavaNextImageProcessor(**shared, image_grid_pinpoints=[[SIDE, SIDE]]),
         tokenizer,
-        chat_template=LLAVA_TEMPLATE,
+        chat_template=VICUNA_TEMPLATE,
         patch_size=CLIP["patch_size"],
         vision_feature_select_strategy="default",
         num_additional_image_tokens=1,
