@@ -130,17 +130,27 @@ def put(module: nn.Module, plan: MemoryPlan, config: PublishedConfig, *, may_spl
     """`module` on the device of the config; one that may be split is spread by accelerate where no GPU holds it all."""
     if not (may_split and config.runs_on.type == "cuda" and (plan.needs_several or config.offload)):
         return module.to(config.runs_on)
-    from accelerate import dispatch_model, infer_auto_device_map
+    from accelerate import dispatch_model
+
+    return dispatch_model(module, device_map=device_map(module, plan, config))
+
+
+def device_map(module: nn.Module, plan: MemoryPlan, config: PublishedConfig) -> dict[str, int | str]:
+    """Which part of a language model lies where: the first GPU also holds all that sees. No layer is cut."""
+    from accelerate import infer_auto_device_map
 
     others = sum(size for name, size in plan.parts.items() if name != "language model")
     room: dict[int | str, int | str] = {
-        gpu: max(0, int(free / WORKING) - (others if gpu == 0 else 0)) for gpu, free in plan.per_device.items()
+        gpu: max(0, int(min(free, plan.limit_bytes) / WORKING) - (others if gpu == 0 else 0))
+        for gpu, free in plan.per_device.items()
     }
     if config.offload:
         room["cpu"] = _free_on_cpu()
     layers = ["LlamaDecoderLayer", "MistralDecoderLayer"]  # whose residual stream must not cross devices
-    spread = infer_auto_device_map(module, max_memory=room, no_split_module_classes=layers, dtype=plan.dtype)
-    return dispatch_model(module, device_map=spread)
+    found: dict[str, int | str] = infer_auto_device_map(
+        module, max_memory=room, no_split_module_classes=layers, dtype=plan.dtype
+    )
+    return found
 
 
 def _free_by_gpu() -> dict[int, int]:

@@ -48,7 +48,7 @@ def read_pieces(path: Path) -> list[Piece]:
 
 
 def llama_tokenizer(
-    folder: Path, added: Sequence[AddedToken | str] = (), *, legacy: bool | None = None
+    folder: Path, added: Sequence[AddedToken] = (), *, legacy: bool | None = None
 ) -> PreTrainedTokenizerFast:
     """The tokenizer in `folder` (`tokenizer.model`, or else `tokenizer.json`) with `added` after its pieces.
 
