@@ -82,7 +82,7 @@ class HfVideoLLM(VideoLLM):
 
     config: HfConfig
 
-    def __init__(  # the parts that VideoLLM builds are those of its own kind of model
+    def __init__(  # without that of VideoLLM, which builds the parts of our own kind of model
         self,
         name: str,
         model: Any,
@@ -116,12 +116,11 @@ class HfVideoLLM(VideoLLM):
 
     def find(self, clip: VideoClip, queries: Sequence[str]) -> list[Answer]:
         """As `VideoLLM.find`; the score of a span counts how likely the event is there at all, also in a short clip."""
-        answers = super().find(clip, queries)
-        if not queries or sampling_of(clip, self) is not None:  # windows were weighed one by one
-            return answers
+        if not queries or sampling_of(clip, self) is not None:  # windows are weighed one by one
+            return super().find(clip, queries)
         config = PipelineConfig(clip.span.start_seconds, clip.span.end_seconds, decoder=clip.decoder)
-        there = weigh_queries(clip.path, queries, self, config)
-        return [self._weighed(answer, likely) for answer, likely in zip(answers, there, strict=True)]
+        there = weigh_queries(clip.path, queries, self, config)  # first, so that its time is told with the answers
+        return [self._weighed(a, likely) for a, likely in zip(super().find(clip, queries), there, strict=True)]
 
     def _weighed(self, answer: Answer, likely: float) -> Answer:
         scaled = [replace(g, score=g.score * likely) for g in answer.groundings]
