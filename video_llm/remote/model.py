@@ -33,10 +33,14 @@ EXTRAS = ("response_format", "logprobs")  # what a server may not know, and is t
 
 @dataclass(frozen=True)
 class Card:
-    """What a server tells of its model. is_ours: it is a `tvu serve`, which takes files of `video_bytes` at most."""
+    """What a server tells of its model.
+
+    is_ours: it is a `tvu serve`, which takes files of `video_bytes` at most. writes: it writes free text.
+    """
 
     model: str
     is_ours: bool = False
+    writes: bool = True
     video_bytes: int | None = None
     max_queries: int = 100
 
@@ -121,6 +125,8 @@ class Remote:
         none, and looks as its model does whatever `sampling` says.
         """
         started = time.perf_counter()
+        if not self.card.writes:
+            raise UnknownModel(f"{self.card.model} finds moments, and writes nothing", hint="ask a Video-LLM")
         if self.card.is_ours and request.prefill:
             raise BackendError("a server of tvu goes on from no beginning", hint="ask without a prefill")
         given = replace(sampling, max_side=self.config.side) if sampling else sampling_of(self.config)
@@ -137,10 +143,13 @@ class Remote:
         text = reply.written.text
         if request.prefill and text.startswith(request.prefill):
             text = text[len(request.prefill) :]
+        notes = self._notes(reply)
+        if self.card.is_ours and sampling is not None:
+            notes = ("the model looked at frames of its own choice", *notes)
         took = time.perf_counter() - started
         told = request.user if not request.system else f"{request.system}\n{request.user}"
         timing = Timing(generate_s=took, total_s=took)
-        return Answer(request.user, text, (), self.name, timing, self._notes(reply), prompt=told, frame_seconds=times)
+        return Answer(request.user, text, (), self.name, timing, notes, prompt=told, frame_seconds=times)
 
     # --- a server of tvu ---
 
@@ -257,7 +266,8 @@ class Remote:
             if any(each.get("owned_by") == "tvu" for each in cards.values()):
                 raise UnknownModel(f"the server at {self.config.host} has no model {name!r}", hint=f"there is {known}")
             return Card(name)
-        return Card(name, True, int(ours.get("video_bytes", 0)) or None, max(1, int(ours.get("max_queries", 100))))
+        most = int(ours.get("video_bytes", 0)) or None
+        return Card(name, True, ours.get("writes") is True, most, max(1, int(ours.get("max_queries", 100))))
 
     def _chat(self, messages: list[dict[str, Any]], max_tokens: int | None, more: dict[str, Any]) -> _Reply:
         """A chat completion; what the server does not know of `more` is left away, now and from then on."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -117,12 +118,11 @@ def serve(models: Sequence[VideoModel], config: ServeConfig, started: Callable[[
     return server.stopped_by
 
 
-def _listen(config: ServeConfig) -> Any:
-    import socket
-
+def _listen(config: ServeConfig) -> socket.socket:
     family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
     try:
-        listener = socket.socket(family, socket.SOCK_STREAM)
+        # The protocol is named as asyncio looks for it: without, head and body of an answer wait 40 ms for each other.
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((config.host, config.port))
         listener.listen(1024)

@@ -5,6 +5,8 @@ import json
 import re
 import shutil
 import socket
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +19,13 @@ import pytest
 from tests.video_llm.media.drawing import draw_video
 from tests.video_llm.serving.running import Running, asked, running
 from tests.video_llm.tiny_video_llm import tiny_parts
+from tvu.video_llm.decode import open_video
+from tvu.video_llm.load import load_model
+from tvu.video_llm.remote.model import Remote
 from tvu.video_llm.remote.moments import MOMENTS_SCHEMA
+from tvu.video_llm.serving.config import ServeConfig
+from tvu.video_llm.serving.server import _listen
+from tvu.video_llm.types import Request
 
 SAMPLES = Path(__file__).parents[3] / "samples"
 SCHEMA = {"type": "json_schema", "json_schema": {"name": "moments", "schema": MOMENTS_SCHEMA}}
@@ -219,6 +227,43 @@ def test_slow_clients_are_hung_up_on(server):
     assert told.startswith(b"HTTP/1.1 408 ") and b"too_slow" in told and time.monotonic() - started < 4
 
 
+def test_who_begins_a_request_and_does_not_go_on_is_hung_up_on():
+    script = "from tvu.video_llm.load import load_model\nfrom tvu.video_llm.serving.server import serve\n"
+    script += "from tvu.video_llm.serving.config import ServeConfig\nimport functools\n"
+    script += "serve([load_model('baseline:whole')], ServeConfig(port=0, head_seconds=0.3), "
+    script += "functools.partial(print, flush=True))"
+    command = [sys.executable, "-P", "-c", script]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        port = int(process.stdout.readline().strip().rpartition(":")[2])
+        started = time.monotonic()
+        for beginning in (b"", b"GET /health HTTP/1.1\r\nHost: loc"):
+            with socket.create_connection(("127.0.0.1", port), timeout=5) as slow:
+                slow.sendall(beginning)
+                assert _read_all(slow) == b""
+        assert time.monotonic() - started < 4
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+            for _ in range(3):
+                assert client.get("/health").status_code == 200
+                time.sleep(0.4)  # a connection that is kept for the next request is none that hesitates
+        process.terminate()
+        assert process.wait(5) == 0
+
+
+def test_head_and_body_of_an_answer_do_not_wait_for_each_other():
+    with _listen(ServeConfig(port=0)) as listener:
+        assert listener.proto == socket.IPPROTO_TCP  # asyncio turns Nagle's algorithm off for these alone
+
+
+def test_a_playlist_inside_a_request_opens_no_file(client, videos):
+    file = videos / "a.mp4"
+    lists = [f"ffconcat version 1.0\nfile '{file}'\n", f"#EXTM3U\n#EXTINF:2,\nfile://{file}\n#EXT-X-ENDLIST\n"]
+    for content in lists:
+        url = f"data:video/mp4;base64,{base64.b64encode(content.encode()).decode()}"
+        response = client.post("/v1/moments", json={"video": url, "queries": ["x"]})
+        assert error_of(response) == (400, "video_unreadable")
+
+
 def test_a_token_is_asked_for(videos, tmp_path):
     token = tmp_path / "token"
     token.write_text("s3cret-token\n")
@@ -357,6 +402,10 @@ def test_a_saved_video_llm_writes_and_counts_its_words(videos, tmp_path):
         assert "Be brief." not in told["choices"][0]["message"]["content"]
         spans = client.post("/v1/chat/completions", json=asked("a.mp4", response_format=SCHEMA)).json()
         assert "moments" in json.loads(spans["choices"][0]["message"]["content"])
+        model, clip = load_model(f"{server.url}/v1"), open_video(videos / "a.mp4")
+        assert isinstance(model, Remote) and model.card.writes
+        written = model.write(clip, Request("What happens?", "Be brief."), max_new_tokens=8)
+        assert written.text == told["choices"][0]["message"]["content"] and model.spent.read > 0
 
 
 def test_every_request_is_one_line_of_the_log(server: Running, client):
