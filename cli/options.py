@@ -134,7 +134,12 @@ class ModelChoice:
 
         self.fetch()
         return load_model(
-            self.name, evidence=self.evidence, min_score=self.min_score, use_cache=self.use_cache, report=report
+            self.name,
+            evidence=self.evidence,
+            min_score=self.min_score,
+            use_cache=self.use_cache,
+            may_fetch=self.pull and not self.offline,
+            report=report,
         )
 
 
