@@ -319,7 +319,7 @@ class PublishedModel(ABC):
         self, question: str, text: str, groundings: tuple[Grounding, ...], sight: Sight, prompt: Prompt
     ) -> Answer:
         apart = sight.furthest_apart
-        far = f"{self.name} saw a frame every {apart:.0f} s at most: ask about a part of the video for closer times"
+        far = f"{self.name} saw frames up to {apart:.0f} s apart: ask about a part of the video for closer times"
         return Answer(
             question,
             text,

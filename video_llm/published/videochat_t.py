@@ -64,7 +64,7 @@ from tvu.weights.errors import WeightsError
 
 NAME = "videochat-t-7b"
 ORIGIN = "huggingface.co/Lanxingxuan/TimeSuite (MIT)"
-STAGE_3_ORIGIN = "huggingface.co/OpenGVLab/VideoChat2_stage3_Mistral_7B (MIT)"
+STAGE_3_ORIGIN = "VideoChat2 with Mistral, github.com/OpenGVLab/Ask-Anything (MIT)"
 MISTRAL_ORIGIN = "huggingface.co/mistralai/Mistral-7B-Instruct-v0.2 (Apache-2.0), in a folder whose name holds mistral"
 BERT_ORIGIN = "huggingface.co/google-bert/bert-base-uncased (Apache-2.0)"
 UMT, STAGE_3, TIMESUITE = "umt_l16_qformer.pth", "videochat2_mistral_7b_stage3.pth", "timesuite.pth"

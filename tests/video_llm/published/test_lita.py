@@ -144,7 +144,7 @@ def test_every_difference_is_told(ours: Lita) -> None:
 @pytest.mark.parametrize("name", ["lita-13b", "lita-13b+official"])
 def test_it_answers_through_the_library(folder: Path, clip: VideoClip, name: str, monkeypatch) -> None:
     whole = f"{name}:{folder}"
-    assert weights_needed(whole) == ()
+    assert weights_needed(whole) == () and set(weights_of(whole)) == {"folder"}
     model = load_model(whole)
     model.config = BRIEF if name == "lita-13b" else OFFICIAL  # type: ignore[attr-defined]
     part = open_video(clip.path, start=1.0, end=3.0)
