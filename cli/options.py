@@ -30,7 +30,13 @@ Video = Annotated[
     str, typer.Argument(help="A video file, a folder of pictures, or a part of one: 'file.mp4#t=12.5,40'.")
 ]
 Model = Annotated[
-    str, typer.Option("-m", "--model", help="scout, clip:<open_clip model>/<tag>, or the folder of a saved Video-LLM.")
+    str,
+    typer.Option(
+        "-m",
+        "--model",
+        help="scout, clip:<open_clip model>/<tag>, hf:<folder or repository>, http(s)://host/v1#model, or the folder of "
+        "a saved Video-LLM; the README tells more.",
+    ),
 ]
 Start = Annotated[float | None, typer.Option("--start", parser=parse_seconds, metavar="T", help="Look from here on.")]
 End = Annotated[float | None, typer.Option("--end", parser=parse_seconds, metavar="T", help="Look up to here.")]
@@ -127,6 +133,10 @@ class ModelChoice:
 
             for weights in needed:
                 pull(weights, offline=self.offline)
+            if self.name.startswith("hf:"):
+                from tvu.video_llm.hf.checkpoint import find_folder, source_of
+
+                find_folder(source_of(self.name), may_fetch=not self.offline)
 
     def load(self, report: "Report") -> "VideoModel":
         """The model, its missing weights fetched first where `--pull` says so. Raises UnknownModel or WeightsError."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 WHICH = (
     "scout, clip:<open_clip model>/<tag>, hf:<folder or repository>, lita-13b:FOLDER, vtg-llm-7b:FOLDER, "
-    "videochat-t-7b:FOLDER, or the folder of a saved Video-LLM"
+    "videochat-t-7b:FOLDER, http(s)://host/v1#model, or the folder of a saved Video-LLM"
 )
 HF = "hf:"  # before the folder or repository of a model of transformers
 OURS = "tvu"  # the model type of our own Video-LLM, and the mark of a folder that holds one
@@ -69,7 +69,7 @@ def weights_of(model: str) -> dict[str, str]:
         found = find_folder(source_of(model))
         return {"folder": FeatureCache(cache_root() / "features").content_of(found)}
     published = published_named(model)
-    folder = files_of(published) if published else folder_named(model)
+    folder = files_of(published) if published else _hf_folder(model) or folder_named(model)
     if folder is not None:
         return {"folder": FeatureCache(cache_root() / "features").content_of(folder)}
     hashes = {}
@@ -217,6 +217,14 @@ def _video_llm(name: str, folder: Path, min_score: float | None, use_cache: bool
         reason = re.split(r"\n|\. ", str(error).strip())[0] or type(error).__name__
         raise WeightsError(f"{folder} cannot be loaded: {reason}", hint="save model and processor again") from error
     return video_llm
+
+
+def _hf_folder(name: str) -> Path | None:
+    if not name.startswith(HF):
+        return None
+    from tvu.video_llm.hf.checkpoint import find_folder, source_of
+
+    return find_folder(source_of(name))
 
 
 def _hf(name: str, min_score: float | None, may_fetch: bool, report: Report) -> VideoModel:
