@@ -102,7 +102,7 @@ class Lita(PublishedModel):
             "frames",
             "frame round(i (n - 1) / 99) of n",
             "on the screen at i L / 99 s, which is the time of token i",
-            "half a frame apart at most at a constant rate; at a variable one an index is no time",
+            "a frame apart at most at a constant rate; at a variable one an index is no time",
         ),
         Difference(
             "length L of the video",
@@ -114,7 +114,7 @@ class Lita(PublishedModel):
             "resizing",
             "stored size to 224 in one step",
             "shrunk while it is decoded, then to 224",
-            "several times faster",
+            "fewer pixels leave the decoder",
         ),
         Difference("system prompt", "a curious human", "a curious user", "the words that it was trained with"),
         Difference("projector", "before tokens are averaged", "after", "equal but for rounding, 72 times less work"),

@@ -163,10 +163,12 @@ class VideoChatT(PublishedModel):
             "frames",
             "half a segment and i segments of the n - 1 first frames",
             "on the screen in the middle of 128 equal times",
-            "alike at a constant rate; at a variable one an index is no time",
+            "a frame apart at most at a constant rate; at a variable one an index is no time",
         ),
         Difference("times of frames", "index over mean rate", "by the clock", "the model is told when frames are"),
-        Difference("resizing", "stored size to 224 in one step", "shrunk while it is decoded", "several times faster"),
+        Difference(
+            "resizing", "stored size to 224 in one step", "shrunk while it is decoded", "fewer pixels leave the decoder"
+        ),
         Difference("mean and deviation of pixels", "CLIP's", "ImageNet's", "as it was trained"),
         Difference("message of the times", "in a turn of its own", "in the turn of the video", "as it was trained"),
         Difference("system prompt", "answer in detail", "none", "as it was trained"),

@@ -129,7 +129,10 @@ class VtgLlm(PublishedModel):
         ),
         Difference("times of frames", "index over mean rate", "by the clock", "the model is told when frames are"),
         Difference(
-            "resizing", "stored size to a square in one step", "shrunk while it is decoded", "several times faster"
+            "resizing",
+            "stored size to a square in one step",
+            "shrunk while it is decoded",
+            "fewer pixels leave the decoder",
         ),
         Difference("system prompt", "answer in detail", "one blank", "as it was trained"),
         Difference("blanks before the task", "two", "one", "as it was trained"),

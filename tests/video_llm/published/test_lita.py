@@ -136,6 +136,11 @@ def test_official_and_ours_read_an_answer_differently(ours: Lita, theirs: Lita) 
     assert (span.start_seconds, span.end_seconds) == (22 * 206.86 / 99, 29 * 206.86 / 99)
 
 
+def test_at_a_constant_rate_both_see_nearly_the_same(ours: Lita, theirs: Lita, clip: VideoClip) -> None:
+    apart = ours._look(clip, None).seconds - theirs._look(clip, None).seconds
+    assert np.abs(apart).max() < 1.01 / clip.fps
+
+
 def test_every_difference_is_told(ours: Lita) -> None:
     names = [each.what for each in ours.differences()]
     assert len(names) == len(set(names)) >= 10 and all(each.official and each.ours for each in ours.differences())

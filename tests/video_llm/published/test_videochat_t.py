@@ -148,6 +148,11 @@ def test_official_answers_are_read_as_published(ours: VideoChatT, theirs: VideoC
     assert read("1..5 - 2 seconds")[1] is None
 
 
+def test_at_a_constant_rate_both_see_nearly_the_same(ours: VideoChatT, theirs: VideoChatT, clip: VideoClip) -> None:
+    apart = ours._look(clip, None).seconds - theirs._look(clip, None).seconds
+    assert np.abs(apart).max() < 1.01 / clip.fps
+
+
 def test_every_difference_is_told(ours: VideoChatT) -> None:
     names = [each.what for each in ours.differences()]
     assert len(names) == len(set(names)) >= 8

@@ -98,6 +98,7 @@ def test_a_clip_becomes_slots(ours: VtgLlm, theirs: VtgLlm, clip: VideoClip) -> 
 
 def test_frames_and_times_are_by_index_or_by_the_clock(ours: VtgLlm, theirs: VtgLlm, clip: VideoClip) -> None:
     assert np.allclose(theirs._look(clip, None).told_seconds, np.arange(0, 150, 12.5).astype(int) / clip.fps)
+    assert np.array_equal(theirs._look(clip, None).seconds, ours._look(clip, None).seconds)  # at a constant rate
     part = open_video(clip.path, start=2.0, end=5.0)
     sight = ours._look(part, None)
     assert (sight.seconds >= 1.9).all() and np.allclose(sight.told_seconds, np.maximum(sight.seconds - 2.0, 0))
