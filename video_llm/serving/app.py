@@ -196,8 +196,7 @@ class _Pages:
             if not asked.streams:
                 return JSONResponse((await self._result(job, request)).as_json())
             # The video has to live as long as the stream, which begins after this function has ended.
-            events = self._events(job, asked, stack.pop_all())
-            return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
+            return _Stream(self._events(job, asked), job, stack.pop_all())
 
     @contextlib.asynccontextmanager
     async def _asked(
@@ -250,19 +249,33 @@ class _Pages:
             traceback.print_exception(error, file=sys.stderr)
             raise Refusal(500, "failed", f"the model failed: {type(error).__name__}") from error
 
-    async def _events(self, job: "Future[Reply]", asked: AskedChat, stack: AsyncExitStack) -> AsyncIterator[str]:
-        async with stack:
-            answer = asyncio.ensure_future(self._finished(job))
+    async def _events(self, job: "Future[Reply]", asked: AskedChat) -> AsyncIterator[str]:
+        answer = asyncio.ensure_future(self._finished(job))
+        try:
+            while not (await asyncio.wait((answer,), timeout=BEAT_SECONDS))[0]:
+                yield ": working\n\n"  # or whatever stands between would take the silence for an end
+            for piece in answer.result().pieces(asked.tells_usage):
+                yield piece
+        except Refusal as refusal:  # the status was sent long ago
+            yield event_of(refusal.as_json())
+            yield "data: [DONE]\n\n"
+        finally:
+            answer.cancel()
+
+
+class _Stream(StreamingResponse):
+    """A stream of events about a job; when it ends, or nobody listens, the job is given up and the stack closed."""
+
+    def __init__(self, events: AsyncIterator[str], job: "Future[Reply]", stack: AsyncExitStack) -> None:
+        super().__init__(events, media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
+        self._job, self._stack = job, stack
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with self._stack:
             try:
-                while not (await asyncio.wait((answer,), timeout=BEAT_SECONDS))[0]:
-                    yield ": working\n\n"  # or whatever stands between would take the silence for an end
-                for piece in answer.result().pieces(asked.tells_usage):
-                    yield piece
-            except Refusal as refusal:  # the status was sent long ago
-                yield event_of(refusal.as_json())
-                yield "data: [DONE]\n\n"
+                await super().__call__(scope, receive, send)
             finally:
-                answer.cancel()
+                self._job.cancel()
 
 
 async def _until_gone(request: Request) -> None:

@@ -414,3 +414,18 @@ def test_every_request_is_one_line_of_the_log(server: Running, client):
     lines = server.log.read_text().splitlines()[1:]
     pattern = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d 127\.0\.0\.1 [A-Z]+ /\S* \d{3} \d+\.\dms"
     assert len(lines) >= 2 and all(re.fullmatch(pattern, line) for line in lines)
+
+
+def test_who_hangs_up_gives_up_the_place_and_leaves_no_file(videos, tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    body = asked(data_url(SAMPLES / "postcard.mp4"), stream=True)
+    with running(videos, "-m", "baseline:decode") as server, server.client() as client:
+        for _ in range(8):
+            with client.stream("POST", "/v1/chat/completions", json=body) as stream:
+                assert stream.status_code == 200
+        deadline = time.monotonic() + 5
+        while client.get("/ready").json()["requests"]["baseline:decode"] and time.monotonic() < deadline:
+            time.sleep(0.02)
+        (scratch,) = tmp_path.glob("tvu-serve-*")
+        assert client.get("/ready").json()["requests"] == {"baseline:decode": 0} and not list(scratch.iterdir())
+        assert server.stop() == 0 and not list(tmp_path.glob("tvu-serve-*"))
