@@ -124,9 +124,16 @@ class ModelChoice:
     use_cache: bool = True
 
     def fetch(self) -> None:
-        """Fetch missing weights where `--pull` says so. Raises UnknownModel or WeightsError."""
-        from tvu.video_llm.load import weights_needed
+        """Fetch missing weights where `--pull` says so.
 
+        Raises UnknownModel or WeightsError, and UsageError for a model of another machine where `--offline` is told.
+        """
+        from tvu.video_llm.load import weights_needed
+        from tvu.video_llm.remote.address import is_remote, parse_remote
+
+        if self.offline and is_remote(self.name) and not parse_remote(self.name).is_loopback:
+            host = parse_remote(self.name).host
+            raise UsageError(f"{host} is another machine, and --offline uses no network", hint="leave --offline away")
         needed = weights_needed(self.name, self.evidence)
         if self.pull:
             from tvu.weights.fetch import pull

@@ -10,6 +10,7 @@ import pytest
 
 from tests.video_llm.serving.running import running
 from tvu.cli.exit_codes import UsageError
+from tvu.cli.options import ModelChoice
 from tvu.cli.serve import read_token
 
 SAMPLES = Path(__file__).parent.parent.parent / "samples"
@@ -66,6 +67,12 @@ def test_scout_of_a_server_answers_as_scout(tvu, folder, weights_cache):
     here = tvu("ask", video, question, "--evidence", "visual", "--json")
     assert there.returncode == 0, there.stderr
     assert _rows(there.stdout)[0]["groundings"] == _rows(here.stdout)[0]["groundings"]
+
+
+def test_offline_asks_no_other_machine():
+    with pytest.raises(UsageError, match="another machine"):
+        ModelChoice("http://example.org/v1#m", (), offline=True).fetch()
+    ModelChoice("http://127.0.0.1:9/v1#m", (), offline=True).fetch()
 
 
 def test_a_server_that_asks_for_a_token_gets_it_from_the_environment(tvu, folder, tmp_path):
