@@ -53,6 +53,12 @@ def test_help_imports_nothing_heavy():
     assert run.stderr.strip() == "[]"
 
 
+def test_a_question_to_scout_waits_for_no_torch():
+    modules = "tvu.video_llm.pipeline, tvu.video_llm.load, tvu.video_llm.batch.local, tvu.video_llm.scout.model"
+    script = f"import sys, {modules}; print(sorted({{'torch', 'transformers', 'ray'}} & set(sys.modules)))"
+    assert subprocess.check_output([sys.executable, "-P", "-c", script], text=True).strip() == "[]"
+
+
 def test_the_wheel_holds_every_module(tmp_path):
     pip = [sys.executable, "-P", "-m", "pip", "--disable-pip-version-check", "-q"]
     subprocess.run([*pip, "wheel", "--no-deps", "-w", tmp_path, ROOT], check=True)

@@ -12,7 +12,6 @@ from tvu.temporal.time_tokens.text_times import TextTimes
 from tvu.temporal.timecode import format_timecode, parse_timecode
 from tvu.temporal.types import Span
 from tvu.video_llm.generation.text_stream import TextStream
-from tvu.video_llm.models.parts import build_codec
 from tvu.video_llm.types import Generation, Grounding
 
 if TYPE_CHECKING:
@@ -51,6 +50,8 @@ class _Time(NamedTuple):
 
 def _written_times_of(generation: Generation, duration: float, processor: "TvuProcessor") -> list[_Time]:
     """Every number and every time of the codec in the text, in order; those after the end of the part are its end."""
+    from tvu.video_llm.models.parts import build_codec  # brings torch, which a question to `scout` never needs
+
     codec, stream = build_codec(processor.codec), TextStream(processor.tokenizer)
     edges = [0]
     for token in generation.token_ids:
