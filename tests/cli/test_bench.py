@@ -132,8 +132,8 @@ def test_an_interrupted_run_says_what_is_kept(many, tmp_path):
 
 def test_shards_are_merged_and_runs_compared(tvu, choices, tmp_path):
     args = ("bench", "mvbench", "--data", choices, "-m", "baseline:random")
-    for i in range(3):
-        assert tvu(*args, "--shard", f"{i}/3", cwd=tmp_path).returncode == 0
+    for i in range(2):
+        assert tvu(*args, "--shard", f"{i}/2", cwd=tmp_path).returncode == 0
     root = tmp_path / "tvu-runs" / "mvbench"
     merged = tvu("bench", "merge", *sorted(root.iterdir()), "-o", tmp_path / "merged", "--json")
     whole = tvu(*args, "--json", cwd=tmp_path)

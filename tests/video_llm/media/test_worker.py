@@ -112,13 +112,16 @@ def test_an_abandoned_iterator_leaves_no_process(video: Path) -> None:
 
 
 def test_the_nursery_is_started_once_and_again_when_it_died(video: Path, tmp_path: Path) -> None:
-    open_video(video)
-    (nursery,) = children_of(os.getpid())
-    open_video(draw_video(tmp_path / "a.mp4", num_frames=3, size=(64, 48)))
-    assert children_of(os.getpid()) == [nursery]
-    os.kill(nursery, signal.SIGKILL)
-    open_video(draw_video(tmp_path / "b.mp4", num_frames=3, size=(64, 48)))
-    assert nursery not in children_of(os.getpid())
+    def nursery_after(path: Path) -> int:
+        open_video(path)
+        server = child.NURSERY._server
+        assert server is not None and server.pid in children_of(os.getpid())
+        return server.pid
+
+    first = nursery_after(draw_video(tmp_path / "a.mp4", num_frames=3, size=(64, 48)))
+    assert nursery_after(draw_video(tmp_path / "b.mp4", num_frames=3, size=(64, 48))) == first
+    os.kill(first, signal.SIGKILL)
+    assert nursery_after(draw_video(tmp_path / "c.mp4", num_frames=3, size=(64, 48))) != first
 
 
 def test_readers_run_beside_each_other(video: Path) -> None:
