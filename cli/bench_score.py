@@ -23,8 +23,10 @@ def score(
     entry = known(name)
     if not entry.score:
         raise UsageError(f"{name} is scored by running it", hint=f"tvu bench {name} --data DIR")
+    import gc
     from dataclasses import replace
 
+    gc.disable()  # half a million numbers, none of them in a circle
     from tvu.video_llm.benchmarks.render import summary_json, summary_text
 
     summary = entry.scored(predictions, truth)

@@ -37,24 +37,37 @@ def best_iou(predicted: Times, truths: Sequence[Times]) -> float:
     return max((span_iou(predicted, truth) for truth in truths), default=0.0)
 
 
+def best_ious(
+    predictions: Sequence[Sequence[Times]], truths: Sequence[Sequence[Times]], first: int = 1
+) -> list[float | None]:
+    """Of each query `best_iou` of the best of its `first` spans, in the order listed; None for a query without.
+
+    predictions, truths: of each query its spans. Raises ValueError for sides of two lengths.
+    """
+    return [
+        max(best_iou(span, true) for span in told[:first]) if told else None
+        for told, true in zip(predictions, truths, strict=True)
+    ]
+
+
 def recall_at(
     predictions: Sequence[Sequence[Times]], truths: Sequence[Sequence[Times]], least: float, first: int = 1
 ) -> float:
     """R@n at an IoU: the share of queries of which one of the `first` spans listed has an IoU of `least` or more.
 
-    predictions, truths: of each query its spans; a query without predictions is missed at any IoU, also at 0. Spans
-    count in the order listed, whatever their scores. Raises ValueError without queries, or for sides of two lengths.
+    A query without predictions is missed at any IoU, also at 0. Raises ValueError as `best_ious`, and without queries.
     """
-    reached = [
-        any(best_iou(span, true) >= least for span in told[:first])
-        for told, true in zip(predictions, truths, strict=True)
-    ]
-    return _mean(reached)
+    return share_of(best_ious(predictions, truths, first), least)
+
+
+def share_of(ious: Sequence[float | None], least: float) -> float:
+    """The share of `best_ious` that reach an IoU. Raises ValueError without any."""
+    return _mean([iou is not None and iou >= least for iou in ious])
 
 
 def mean_iou(predictions: Sequence[Sequence[Times]], truths: Sequence[Sequence[Times]]) -> float:
     """`best_iou` of the first span of each query, averaged; 0 for a query without. Raises ValueError as `recall_at`."""
-    return _mean([best_iou(told[0], true) if told else 0.0 for told, true in zip(predictions, truths, strict=True)])
+    return _mean([iou or 0.0 for iou in best_ious(predictions, truths)])
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -5,7 +5,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import NamedTuple
 
-from tvu.temporal.metrics import auroc, best_iou, expected_calibration_error, mean_iou, recall_at, wilson_interval
+from tvu.temporal.metrics import (
+    auroc,
+    best_iou,
+    best_ious,
+    expected_calibration_error,
+    mean_iou,
+    share_of,
+    wilson_interval,
+)
 from tvu.video_llm.benchmarks.types import Item, Json, Record, Table
 
 THRESHOLDS = (0.3, 0.5, 0.7)
@@ -65,8 +73,9 @@ def recalls(asked: Sequence[Asked], firsts: Sequence[int] = (1, 5)) -> Numbers:
     told, true = [each.told for each in present], [each.true for each in present]
     numbers: Numbers = {}
     for first in firsts:
+        ious = best_ious(told, true, first)
         for least in THRESHOLDS:
-            numbers[f"R{first}@{least}"] = 100 * recall_at(told, true, least, first) if present else None
+            numbers[f"R{first}@{least}"] = 100 * share_of(ious, least) if present else None
     return {**numbers, "mIoU": 100 * mean_iou(told, true) if present else None}
 
 
