@@ -57,7 +57,8 @@ def selective_scan(
     inputs, one chunk with its states, and, if gradients are needed, one state per chunk.
 
     On a CUDA device the kernels of `kernels/selective_scan.py` run; where B or C is constant, that of mamba-ssm if the
-    package is installed, whose last state gives no gradient. Raises ValueError if shapes disagree, L is 0 or A is complex.
+    package is installed, whose last state gives no gradient.
+    Raises ValueError if shapes disagree, L is 0 or A is complex.
     """
     _check(u, delta, A, B, C)
     if B.ndim > 2 and C.ndim > 2:
