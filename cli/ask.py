@@ -22,6 +22,7 @@ def ask(
     top: options.Top = None,
     min_score: options.MinScore = None,
     evidence: options.EvidenceList = "",
+    max_vram: options.MaxVram = None,
     as_json: options.AsJson = False,
     clip_dir: Annotated[
         Path | None, typer.Option("--clip", metavar="DIR", help="Cut every span into this folder, to the frame.")
@@ -45,6 +46,7 @@ def ask(
         raise UsageError("--timeline draws one question", hint="ask one question at a time")
     options.check_outputs([timeline], force)
     channels, reader = options.parse_evidence(evidence), options.parse_decoder(decoder)
+    options.limit_memory(max_vram)
     choice = options.ModelChoice(model, channels, min_score, pull, offline, not no_cache)
 
     from tvu.cli.render import answer_json, answer_text

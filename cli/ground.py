@@ -52,6 +52,7 @@ def ground(
     top: options.Top = None,
     min_score: options.MinScore = None,
     evidence: options.EvidenceList = "",
+    max_vram: options.MaxVram = None,
     start: options.Start = None,
     end: options.End = None,
     workers: Annotated[
@@ -96,6 +97,7 @@ def ground(
     engine_name = _engine_named(engine, address)
     index, count = options.parse_shard(shard)
     channels, reader = options.parse_evidence(evidence), options.parse_decoder(decoder)
+    options.limit_memory(max_vram)
     options.check_outputs([report], force)
     choice = options.ModelChoice(model, channels, min_score, pull, offline, not no_cache)
 

@@ -50,6 +50,12 @@ EvidenceList = Annotated[
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print JSON: one document, or one line each for several questions.")
 ]
+MaxVram = Annotated[
+    str | None,
+    typer.Option(
+        "--max-vram", metavar="SIZE", help="Refuse weights that need more memory, as 24GB (hf:, published models)."
+    ),
+]
 Pull = Annotated[bool, typer.Option("--pull", help="Fetch missing weights first.")]
 Offline = Annotated[bool, typer.Option("--offline", envvar="TVU_OFFLINE", help="Never use the network.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite outputs that exist.")]
@@ -66,6 +72,22 @@ def parse_evidence(text: str) -> "tuple[Evidence, ...]":
     if unknown:
         raise UsageError(f"unknown evidence {', '.join(unknown)}", hint=f"choose from {', '.join(EVIDENCE)}")
     return tuple(e for e in EVIDENCE if e in wanted)
+
+
+def limit_memory(size: str | None) -> None:
+    """Keep models that are loaded from now on, here and in processes begun here, to `size`. Raises UsageError."""
+    if size is None:
+        return
+    import os
+
+    from tvu.video_llm.runtime import MAX_VRAM, bytes_in
+    from tvu.weights.errors import WeightsError
+
+    try:
+        bytes_in(size)
+    except WeightsError as error:
+        raise UsageError(error.message, hint="--max-vram 24GB, for example") from error
+    os.environ[MAX_VRAM] = size
 
 
 def parse_decoder(text: str) -> "Decoder":

@@ -5,10 +5,12 @@ for long.
 """
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tvu.video_llm.errors import BackendError
+from tvu.weights.errors import WeightsError
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -37,6 +39,24 @@ def _quota_cores(cgroup: Path) -> int | None:
         except (OSError, ValueError):  # no such file, or the word "max"
             continue
     return None
+
+
+MAX_VRAM = "TVU_MAX_VRAM"  # how much memory the weights of a model may take, as `--max-vram` has it
+
+
+def memory_limit() -> int | None:
+    """Bytes that `TVU_MAX_VRAM` allows a model, of a CPU too; None where it says nothing. Raises WeightsError."""
+    told = os.environ.get(MAX_VRAM)
+    return bytes_in(told) if told else None
+
+
+def bytes_in(text: str) -> int:
+    """`24GB`, `24 GiB`, `800M` or a plain number of bytes. Raises WeightsError for anything else."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*", text.lower())
+    if not match:
+        raise WeightsError(f"{text!r} is no amount of memory", hint=f"{MAX_VRAM}=24GB, for example")
+    number, unit, binary = match.groups()
+    return int(float(number) * (1024 if binary else 1000) ** " kmgt".index(unit or " "))
 
 
 def quiet_threads() -> None:

@@ -11,11 +11,12 @@ from transformers.utils import logging
 
 from tvu.temporal.errors import TvuError
 from tvu.video_llm.errors import BackendError, UnknownModel
-from tvu.video_llm.hf.checkpoint import Checkpoint, check_memory, find_folder, read_folder
+from tvu.video_llm.hf.checkpoint import GIB, Checkpoint, check_memory, find_folder, read_folder
 from tvu.video_llm.hf.config import HfConfig, parse_name
 from tvu.video_llm.hf.families import FAMILIES
 from tvu.video_llm.hf.model import HfVideoLLM
 from tvu.video_llm.pipeline import Report, be_silent
+from tvu.video_llm.runtime import memory_limit
 from tvu.weights.errors import WeightsError
 
 LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
@@ -121,12 +122,14 @@ def _dtype_of(config: HfConfig) -> torch.dtype:
 
 def _check_memory(checkpoint: Checkpoint, config: HfConfig, dtype: torch.dtype) -> None:
     needed = checkpoint.weight_bytes(dtype.itemsize)
+    allowed = memory_limit()
+    limit = config.max_memory_gib or (allowed / GIB if allowed else None)
     if torch.cuda.is_available():
         count = torch.cuda.device_count() if config.device_map else 1
         free = sum(torch.cuda.mem_get_info(number)[0] for number in range(count))
-        check_memory(needed, free, "GPU", config.max_memory_gib)
+        check_memory(needed, free, "GPU", limit)
     else:
-        check_memory(needed, _free_memory(), "CPU", config.max_memory_gib)
+        check_memory(needed, _free_memory(), "CPU", limit)
 
 
 def _free_memory() -> int | None:

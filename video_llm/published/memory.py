@@ -10,11 +10,11 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from tvu.video_llm.runtime import MAX_VRAM, memory_limit
 from tvu.weights.errors import WeightsError
 
 Precision = Literal["auto", "bf16", "fp16", "fp32"]
 DTYPES: Mapping[str, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
-MAX_VRAM = "TVU_MAX_VRAM"
 WORKING = 1.1  # of what is kept, for what a forward pass holds on the way: a tower's frames, a prompt's layers
 
 
@@ -57,15 +57,6 @@ class PublishedConfig:
         if self.precision != "auto":
             return DTYPES[self.precision]
         return torch.float32 if self.runs_on.type == "cpu" else published
-
-
-def bytes_in(text: str) -> int:
-    """`24GB`, `24 GiB`, `800M` or a plain number of bytes. Raises WeightsError for anything else."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*", text.lower())
-    if not match:
-        raise WeightsError(f"{text!r} is no amount of memory", hint=f"{MAX_VRAM}=24GB, for example")
-    number, unit, binary = match.groups()
-    return int(float(number) * (1024 if binary else 1000) ** " kmgt".index(unit or " "))
 
 
 @dataclass(frozen=True)
@@ -113,8 +104,7 @@ def plan_memory(
     positions = language.max_position_embeddings if language.max_position_embeddings < 8192 else 4096
     cache = 2 * language.num_hidden_layers * language.num_key_value_heads * width * positions * size
     free = _free_by_gpu() if config.runs_on.type == "cuda" else {}
-    told = os.environ.get(MAX_VRAM)
-    limit = config.max_vram_bytes or (bytes_in(told) if told else None)
+    limit = config.max_vram_bytes or memory_limit()
     available = sum(free.values()) if free else _free_on_cpu()
     if config.offload and free:
         available += _free_on_cpu()

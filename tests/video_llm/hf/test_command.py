@@ -4,7 +4,11 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import Tvu
+from tests.video_llm.hf.tiny_families import FAMILIES
+from tvu.cli.main import app
 from tvu.video_llm.benchmarks.mini_mvbench import write_mvbench
 
 
@@ -14,6 +18,27 @@ def test_a_folder_is_asked_by_the_command(tvu: Tvu, written: Callable[[str], Pat
     assert told.returncode in (0, 1), told.stderr  # of random weights, which may name a time
     document = json.loads(told.stdout)
     assert document["model"] == model and document["question"] == "When does it happen?"
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_answers_by_the_command(
+    family: str, written: Callable[[str], Path], video: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = (
+        f"hf:{written(family)}?least_presence=0&max_frames=4"  # in this process: starting one takes longer than it does
+    )
+    with pytest.raises(SystemExit) as ended:
+        app(["ground", str(video), "-q", "a red ball", "-m", model, "--json", "--no-cache"])
+    assert ended.value.code == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["model"] == model and document["groundings"]
+
+
+def test_a_model_that_needs_more_than_it_may_is_refused(tvu: Tvu, written: Callable[[str], Path], video: Path) -> None:
+    asked = ("ask", video, "When?", "-m", f"hf:{written('qwen3_vl')}", "--max-vram")
+    told = tvu(*asked, "10kB")
+    assert told.returncode == 4 and "the weights take" in told.stderr
+    assert tvu(*asked, "much").returncode == 2
 
 
 def test_a_folder_grounds_by_the_command(tvu: Tvu, written: Callable[[str], Path], video: Path) -> None:

@@ -5,7 +5,8 @@ import torch
 
 from tests.video_llm.published.checkpoints import llama
 from tvu.video_llm.published.language import empty_language_model
-from tvu.video_llm.published.memory import WORKING, MemoryPlan, PublishedConfig, bytes_in, device_map, plan_memory
+from tvu.video_llm.published.memory import WORKING, MemoryPlan, PublishedConfig, device_map, plan_memory
+from tvu.video_llm.runtime import bytes_in
 from tvu.weights.errors import WeightsError
 
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken
 
 from tests.video_llm.published.checkpoints import LETTERS, pieces, write_vocabulary
-from tvu.video_llm.published.memory import bytes_in
 from tvu.video_llm.published.words import ids_of, llama_tokenizer, read_pieces
+from tvu.video_llm.runtime import bytes_in
 from tvu.weights.errors import WeightsError
 
 MARK = AddedToken("<x>", normalized=False)
