@@ -41,7 +41,7 @@ CARDS = (
         "nothing by us; EfficientNet-Lite0 on ImageNet-1k, MiniLM on sentence pairs, Whisper on speech of the web",
         "Apache-2.0 and MIT: `tvu models list`",
         "about 1.1 GB, of which 0.84 are the networks",
-        "11.4 s for the first question about 60 s of 720p with sound, 1.3 s for the second, on 2 CPU cores",
+        "5 to 11 s for the first question about 60 s of 720p with sound, 0.7 s for the second, on 2 CPU cores",
         "development videos: R@1 at IoU 0.5 73.8 % of six clips, 66.2 % of eight; AUROC of `not there` 82",
         "spans of shots, words and lines of text, by the file's clock; a score is a calibrated probability",
         "all of it, on two cores; real voices were not measured",
