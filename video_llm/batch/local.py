@@ -66,7 +66,8 @@ class LocalEngine:
 
     def _some_done(self, crew: Sequence["_Hand"], waiting: deque["_Task"], config: BatchConfig) -> Iterator[Done]:
         busy = {hand.pipe: hand for hand in crew if hand.task is not None}
-        ready = wait(list(busy), timeout=LOOK_SECONDS)
+        left = min(hand.deadline for hand in busy.values()) - time.monotonic()
+        ready = wait(list(busy), timeout=min(LOOK_SECONDS, max(0.0, left)))
         for pipe, hand in busy.items():
             task = hand.task
             assert task is not None
