@@ -1,0 +1,1 @@
+"""Our own small Video-LLM: what it sees, how it is put together, how it answers."""
