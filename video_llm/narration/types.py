@@ -1,4 +1,4 @@
-"""What aligning a text to a video is about: lines as a file gave them, what each signal says of them, and the outcome."""
+"""What aligning a text to a video is about: lines of a file, what each signal says of them, and the outcome."""
 
 import math
 from collections.abc import Mapping
