@@ -8,6 +8,7 @@ from tvu.video_llm.errors import (
     OutputExists,
     QueriesError,
     ResultsError,
+    ScriptError,
     UnknownFormat,
     UnknownModel,
     VideoError,
@@ -37,7 +38,7 @@ def exit_code_of(error: TvuError) -> ExitCode:
     match error:
         case UsageError() | OutputExists() | UnknownModel() | UnknownFormat():
             return ExitCode.WRONG_USAGE
-        case VideoError() | BenchmarkError() | ResultsError() | QueriesError():
+        case VideoError() | BenchmarkError() | ResultsError() | QueriesError() | ScriptError():
             return ExitCode.UNREADABLE_INPUT
         case WeightsError():
             return ExitCode.WEIGHTS_MISSING

@@ -15,6 +15,10 @@ class QueriesError(TvuError):
     """A file of queries is missing or not in its format; exit code 3."""
 
 
+class ScriptError(TvuError):
+    """A text to be aligned is missing, is no text, or is not in its format; exit code 3."""
+
+
 class ResultsError(TvuError):
     """A file of results, or of labels made of them, cannot be read or is not in its format; exit code 3."""
 
