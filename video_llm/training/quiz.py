@@ -1,0 +1,306 @@
+"""Questions with short answers, and wrong answers beside: what multiple choices are made of."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import permutations
+
+from tvu.temporal.types import Span
+from tvu.video_llm.questions import NO, YES
+from tvu.video_llm.training.phrasings import Phrasings, as_typed, filled, one_of, sentence, shuffled
+from tvu.video_llm.training.scenes import Event, Wording
+from tvu.video_llm.training.story import Story, are_worded_alike
+
+Words = Mapping[str, Phrasings]
+
+FAMILIES = {
+    "direction": ("to the left", "to the right", "up", "down"),
+    "color": ("red", "blue", "green", "yellow", "orange", "purple", "pink", "brown", "black", "white", "gray"),
+    "speed": ("fast", "slowly"),
+    "place": ("on the left", "on the right", "at the top", "at the bottom", "in the middle"),
+}
+"""Values of a fact that an event may have, for wrong answers; those that other events of the scene have come first."""
+
+PARTS = ("at the beginning", "in the middle", "at the end", "throughout the entire video")
+_LONG_SHARE = 0.8
+
+
+@dataclass(frozen=True)
+class Quiz:
+    """A question, its answer, wrong answers (the hardest first), and where the video answers it."""
+
+    question: str
+    answer: str
+    wrong: tuple[str, ...]
+    spans: tuple[Span, ...]
+
+    def __post_init__(self) -> None:
+        if self.answer in self.wrong:
+            raise ValueError(f"{self.answer!r} cannot be right and wrong")
+
+
+Maker = Callable[[Story, Words], Quiz | None]
+
+
+def what_happens(story: Story, words: Words) -> Quiz | None:
+    """Which of several statements is true: something that happens, against what does not."""
+    absents = story.absents(4)
+    if not (absents and story.events):
+        return None
+    event = one_of(story.rng, story.events)
+    wording = story.words(event)
+    wrong = tuple(sentence(each.statement) for each in absents)
+    return _quiz(_put(story, words["which_true"]), sentence(wording.statement), wrong, story.spans(wording))
+
+
+def what_does_not(story: Story, words: Words) -> Quiz | None:
+    """Which of several statements is false."""
+    absent = story.any_absent()
+    if absent is None or len(story.events) < 2:
+        return None
+    wrong = dict.fromkeys(sentence(story.words(event).statement) for event in story.shuffled_events)
+    if len(wrong) < 2:
+        return None
+    return _quiz(_put(story, words["which_false"]), sentence(absent.statement), tuple(wrong)[:4], ())
+
+
+def existence(story: Story, words: Words) -> Quiz | None:
+    """Whether something happens."""
+    is_there = story.rng.random() < 0.5
+    wording = story.words(one_of(story.rng, story.events)) if is_there and story.events else story.any_absent()
+    if wording is None:
+        return None
+    spans = story.spans(wording)
+    question = _put(story, words["presence"], wording)
+    return Quiz(question, YES if spans else NO, (NO if spans else YES, "Not sure"), spans)
+
+
+def counting(story: Story, words: Words) -> Quiz | None:
+    """How many times something happens, none among it."""
+    wording = _counted(story)
+    if wording is None:
+        return None
+    spans = story.spans(wording)
+    count = len(spans)
+    if count != len(story.with_words(wording)):  # several at the same time: one could count either way
+        return None
+    near = sorted(shuffled(story.rng, range(count + 5)), key=lambda number: abs(number - count))[1:5]
+    return _quiz(_put(story, words["counting"], wording), str(count), tuple(map(str, near)), spans)
+
+
+def localisation(story: Story, words: Words) -> Quiz | None:
+    """At the beginning, in the middle, at the end, or throughout."""
+    for event in story.shuffled_events:
+        part = part_of(event.span, story.scene.seconds)
+        if part is not None and story.is_once(event):
+            wrong = tuple(shuffled(story.rng, [each for each in PARTS if each != part]))
+            return Quiz(_put(story, words["localise"], story.words(event)), part, wrong, (event.span,))
+    return None
+
+
+def part_of(span: Span, seconds: float) -> str | None:
+    """Which of `PARTS` a span is in; None where one could argue."""
+    start, end = span.start_seconds / seconds, span.end_seconds / seconds
+    if end - start >= _LONG_SHARE:
+        return PARTS[3]
+    if end <= 0.4:
+        return PARTS[0]
+    if start >= 0.6:
+        return PARTS[2]
+    return PARTS[1] if start >= 0.25 and end <= 0.75 else None
+
+
+def which_first(story: Story, words: Words) -> Quiz | None:
+    """Which of two events comes first, or last."""
+    pair = story.in_turn(2)
+    if not pair:
+        return None
+    is_last = story.rng.random() < 0.35
+    told = [story.words(event).statement for event in pair]
+    answer, wrong = (told[1], told[0]) if is_last else (told[0], told[1])
+    first, second = shuffled(story.rng, told)
+    form = words["which_last" if is_last else "which_first"].draw(story.rng)
+    question = as_typed(story.rng, form.format(first=first, second=second))
+    return _quiz(question, sentence(answer), (sentence(wrong),), (pair[is_last].span,))
+
+
+def what_is_next(story: Story, words: Words) -> Quiz | None:
+    """What happens right after something."""
+    return _neighbour(story, words["after"], story.next_of)
+
+
+def what_was_before(story: Story, words: Words) -> Quiz | None:
+    """What happens right before something."""
+    return _neighbour(story, words["before"], story.previous_of)
+
+
+def what_is_first(story: Story, words: Words) -> Quiz | None:
+    """How the video begins, or ends."""
+    is_last = story.rng.random() < 0.5
+    event = story.last() if is_last else story.first()
+    if event is None or len(story.events) < 2:
+        return None
+    return _about(story, _put(story, words["last_event" if is_last else "first_event"]), event)
+
+
+def sequence(story: Story, words: Words) -> Quiz | None:
+    """The order of three events."""
+    events = story.in_turn(3)
+    if not events:
+        return None
+    told = [story.words(event).statement for event in events]
+    mixed = shuffled(story.rng, list(permutations(told)))
+    right, *wrong = [_then(told), *[_then(each) for each in mixed if list(each) != told]]
+    listed = "; ".join(shuffled(story.rng, told))
+    question = as_typed(story.rng, words["in_order"].draw(story.rng).format(list=listed))
+    return _quiz(question, right, tuple(wrong[:4]), tuple(event.span for event in events))
+
+
+def who(story: Story, words: Words) -> Quiz | None:
+    """Who or what does something."""
+    for event in story.shuffled_events:
+        wording = story.words(event)
+        deed = predicate(wording)
+        doers = [(e, w) for e in story.events for w in e.wordings if predicate(w) == deed]
+        if any(e is not event and w.subject != wording.subject for e, w in doers):
+            continue
+        own = {each.subject for each in event.wordings}
+        near = [each.subject for each in story.scene.absent if predicate(each) == deed]
+        others = [e.wordings[0].subject for e in story.shuffled_events if not are_worded_alike(e, event)]
+        wrong = [each for each in dict.fromkeys([*shuffled(story.rng, near), *others]) if each not in own]
+        if wrong:
+            question = as_typed(story.rng, words["who"].draw(story.rng).format(predicate=deed))
+            return _quiz(question, sentence(wording.subject), tuple(map(sentence, wrong[:4])), story.spans(wording))
+    return None
+
+
+def doing(story: Story, words: Words) -> Quiz | None:
+    """What somebody or something does, where that is one thing only."""
+    for event in story.shuffled_events:
+        wording = story.words(event)
+        if wording.base == "be" or any(e is not event for e in _of_subject(story, wording.subject)):
+            continue
+        own = {predicate(each) for each in event.wordings}
+        near = [predicate(w) for w in story.scene.absent if w.subject == wording.subject and w.base != "be"]
+        far = [predicate(w) for e in story.shuffled_events for w in e.wordings[:1] if w.base != "be"]
+        wrong = [each for each in dict.fromkeys([*shuffled(story.rng, near), *far]) if each not in own]
+        if wrong:
+            question = as_typed(story.rng, words["doing"].draw(story.rng).format(subject=wording.subject))
+            told = [sentence(f"it {each}") for each in (predicate(wording), *wrong[:4])]
+            return _quiz(question, told[0], tuple(told[1:]), (event.span,))
+    return None
+
+
+def scene_change(story: Story, words: Words) -> Quiz | None:
+    """From what to what the picture changes, where two things are merely shown, one after the other."""
+    shown = [event for event in story.events if event.wordings[0].base == "be"]
+    if len(shown) != 2 or are_worded_alike(*shown):
+        return None
+    a, b = shown
+    if abs(b.span.start_seconds - a.span.end_seconds) > 2.0:
+        return None
+    first, second = (event.wordings[0].subject for event in shown)
+    others = [w.subject for w in story.scene.absent if w.base == "be" and w.subject not in (first, second)]
+    others = shuffled(story.rng, list(dict.fromkeys(others)))
+    wrong = [(second, first), *[(first, each) for each in others[:1]], *[(each, second) for each in others[1:2]]]
+    told = [sentence(f"from {x} to {y}") for x, y in [(first, second), *wrong]]
+    return _quiz(_put(story, words["changes"]), told[0], tuple(told[1:]), (a.span, b.span))
+
+
+def fact(story: Story, words: Words) -> Quiz | None:
+    """A direction, a colour, a place, a speed: a fact of one event that no other of the same words has otherwise."""
+    for event in story.shuffled_events:
+        wording = story.words(event)
+        for name in shuffled(story.rng, [each for each in event.facts if each in FAMILIES]):
+            asks_deed = name == "color"
+            alike = (
+                [e for e in story.events if any(predicate(w) == predicate(wording) for w in e.wordings)]
+                if asks_deed
+                else _of_subject(story, wording.subject)
+            )
+            value = event.facts[name]
+            told = predicate(wording) if asks_deed else wording.subject
+            if value in told or any(e.facts.get(name) != value for e in alike):
+                continue
+            elsewhere = [e.facts[name] for e in story.events if name in e.facts]
+            known = dict.fromkeys([*elsewhere, *shuffled(story.rng, FAMILIES[name])])
+            wrong = tuple(sentence(each) for each in known if not _means(each, value))[:4]
+            question = as_typed(story.rng, words[name].draw(story.rng).format(subject=told, predicate=told))
+            if wrong:
+                return _quiz(question, sentence(value), wrong, (event.span,))
+    return None
+
+
+MAKERS: tuple[tuple[Maker, float], ...] = (
+    (what_happens, 1.2),
+    (what_does_not, 0.5),
+    (existence, 1.0),
+    (counting, 1.4),
+    (localisation, 1.0),
+    (which_first, 0.8),
+    (what_is_next, 1.0),
+    (what_was_before, 0.7),
+    (what_is_first, 0.8),
+    (sequence, 1.0),
+    (who, 1.0),
+    (doing, 1.6),
+    (scene_change, 0.8),
+    (fact, 2.4),
+)
+"""How to ask, and how often of all."""
+
+
+def predicate(wording: Wording) -> str:
+    """`runs to the left`."""
+    return f"{wording.third} {wording.rest}" if wording.rest else wording.third
+
+
+def _put(story: Story, forms: Phrasings, wording: Wording | None = None) -> str:
+    form = forms.draw(story.rng)
+    if wording is not None:
+        form = filled(form, wording)
+    return as_typed(story.rng, form)
+
+
+def _quiz(question: str, answer: str, wrong: Sequence[str], spans: tuple[Span, ...]) -> Quiz | None:
+    told = tuple(each for each in dict.fromkeys(wrong) if each != answer)
+    return Quiz(question, answer, told, spans) if told else None
+
+
+def _counted(story: Story) -> Wording | None:
+    """Words to count: of an event that is repeated in half of the cases if there is one, now and then of none."""
+    share = story.rng.random()
+    if share < 0.1 or not story.events:
+        return story.any_absent()
+    repeated = [event for event in story.events if not story.is_once(event)]
+    return story.words(one_of(story.rng, repeated if repeated and share < 0.75 else story.events))
+
+
+def _neighbour(story: Story, forms: Phrasings, neighbour: Callable[[Event], Event | None]) -> Quiz | None:
+    for event in story.shuffled_events:
+        other = neighbour(event) if story.is_once(event) else None
+        if other is not None and not are_worded_alike(event, other):
+            return _about(story, _put(story, forms, story.words(event)), other, asked=event)
+    return None
+
+
+def _about(story: Story, question: str, event: Event, asked: Event | None = None) -> Quiz | None:
+    """A quiz whose answer is an event, and whose wrong answers are other events and what does not happen."""
+    others = [e for e in story.shuffled_events if e is not event and e is not asked and not are_worded_alike(e, event)]
+    wrong = [story.words(other).statement for other in others]
+    wrong += [each.statement for each in story.absents(4)]
+    return _quiz(
+        question, sentence(story.words(event).statement), [sentence(each) for each in wrong][:4], (event.span,)
+    )
+
+
+def _then(told: Sequence[str]) -> str:
+    return sentence(", then ".join(told))
+
+
+def _of_subject(story: Story, subject: str) -> list[Event]:
+    return [event for event in story.events if any(wording.subject == subject for wording in event.wordings)]
+
+
+def _means(a: str, b: str) -> bool:
+    """Whether two values say the same, `left` and `to the left`."""
+    return a == b or a in b.split(" to the ") or b in a.split(" to the ") or a.endswith(f" {b}") or b.endswith(f" {a}")
