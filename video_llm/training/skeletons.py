@@ -1,0 +1,537 @@
+"""Videos of people as body landmarks, without a picture: who does what when is known exactly.
+
+A plan is one person doing named things (`motions.py`) before one camera; rendering gives what the pose models of
+`lite/pose.py` would have found in it, with their faults. The gap between animated and detected landmarks is far
+smaller than between drawn and photographed things, which is why these videos teach what people do.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tvu.temporal.types import Span
+from tvu.video_llm.lite.body import NUM_LANDMARKS, body_features, body_size
+from tvu.video_llm.lite.inputs import BODY_CHANNELS, STEPS_PER_SECOND
+from tvu.video_llm.training.conjugation import wording
+from tvu.video_llm.training.kinematics import (
+    NUM_PARAMETERS,
+    SLICES,
+    Array,
+    Build,
+    Track,
+    drawn_build,
+    landmarks_of,
+    values_at,
+)
+from tvu.video_llm.training.motion_list import BY_NAME, MOTIONS, STATES, Motion, phrases_of
+from tvu.video_llm.training.motions import Animator, Side
+from tvu.video_llm.training.scenes import Event, Scene, Split, Wording
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A camera that looks along -z at a point above the middle of the floor.
+
+    distance: metres to that point; height: of that point, metres; pitch, roll: degrees, looking down and turned
+    clockwise; picture_heights_per_metre: at that point; aspect: width of the picture over its height;
+    shift: of that point from the middle of the picture, fractions of its width and height; drift, zoom: amplitudes
+    of a hand-held camera's wandering (picture heights) and the factor by which it has zoomed in at the end.
+    """
+
+    distance: float
+    height: float
+    pitch: float
+    roll: float
+    picture_heights_per_metre: float
+    aspect: float
+    shift: tuple[float, float]
+    drift: float
+    zoom: float
+
+    @property
+    def half_width(self) -> float:
+        """Metres from the middle to the border of the picture."""
+        return self.aspect / 2 / self.picture_heights_per_metre
+
+
+@dataclass(frozen=True)
+class SkeletonPlan:
+    """One video: what is true of it and all that rendering needs. Rendering the same plan gives the same numbers.
+
+    legs_hidden: whether furniture covers the legs. sloppiness: of the detector, 1 usual.
+    """
+
+    scene: Scene
+    tracks: Mapping[str, Track]
+    build: Build
+    camera: Camera
+    seed: int
+    legs_hidden: bool
+    sloppiness: float
+
+    @property
+    def num_steps(self) -> int:
+        return max(1, round(self.scene.seconds * STEPS_PER_SECOND))
+
+
+# Who
+
+_PEOPLE: Final[Sequence[tuple[str, str, Mapping[Split, tuple[str, ...]]]]] = [
+    (
+        "man",
+        "his",
+        {"train": ("a man", "the man", "a guy", "a young man"), "held-out": ("a gentleman", "the guy", "this man")},
+    ),
+    (
+        "woman",
+        "her",
+        {"train": ("a woman", "the woman", "a lady", "a young woman"), "held-out": ("the lady", "this woman")},
+    ),
+    ("boy", "his", {"train": ("a boy", "the boy"), "held-out": ("a little boy", "this boy")}),
+    ("girl", "her", {"train": ("a girl", "the girl"), "held-out": ("a little girl", "this girl")}),
+    (
+        "person",
+        "their",
+        {"train": ("a person", "the person", "someone", "somebody"), "held-out": ("a human", "this person")},
+    ),
+    ("person", "their", {"train": ("a person", "a child", "a player"), "held-out": ("a kid", "an athlete")}),
+]
+_ANYBODY: Final = ("a person", "someone", "the person", "somebody")
+
+# What
+
+_THEMES: Final[Mapping[str, frozenset[str]]] = {
+    theme: frozenset(name.strip() for name in names.split(","))
+    for theme, names in {
+        "hands": (
+            "stir, cut, knead, shuffle, type, write, wipe, hammer, wash hands, pour, drink, eat, phone, text, read, nod"
+        ),
+        "gestures": (
+            "wave, wave both, raise an arm, raise both arms, clap, point, nod, shake head, shrug, salute, "
+            "spread arms, drink, phone, look to the side"
+        ),
+        "sport": (
+            "jump, kick, punch, squat, jumping jacks, throw, catch, lunge, run across, shoot a basketball, "
+            "swing a racket, swing a club, box, march, jog in place"
+        ),
+        "floor": (
+            "downward dog, plank, lie down, get up, press-up, sit-up, go into a plank, go on all fours, all "
+            "fours, warrior, tree, bend over, cobra, bridge, child's pose, lie on the belly, triangle, sit "
+            "on the floor, kneel down"
+        ),
+        "coming": (
+            "enter, leave, run in, run out, walk across, turn around, walk away, come closer, pick up, put "
+            "down, sit down, stand up"
+        ),
+        "chair": ("sit down, stand up, drink, read, phone, raise an arm, wave, clap"),
+    }.items()
+}
+"""Motions that go together."""
+
+_TRAVELS: Final = {"enter": 1.25, "leave": 1.25, "run in": 3.0, "run out": 3.0, "walk across": 1.1, "run across": 2.6}
+"""Metres a second."""
+
+_NOT_STANDING: Final = frozenset(
+    {"on hands", "bending", "squat", "crouch down", "kneel down", "warrior", "sit down", "fall", "lie down", "jump"}
+)
+_NOT_SITTING: Final = frozenset({"sit down", "squat", "crouch down", "floor", "pedal", "row"})
+
+
+@dataclass
+class _Draft:
+    """A video while its things are being drawn."""
+
+    rng: np.random.Generator
+    split: Split
+    animator: Animator
+    seconds: float
+    upper_body: bool
+    theme: frozenset[str]
+    sided: dict[str, bool]
+    done: list[tuple[Motion, Side, float, float]]
+    posture: str
+    stays: list[tuple[str, float, float]]
+
+    def candidates(self) -> tuple[list[Motion], NDArray[np.float64]]:
+        used = {motion.name for motion, *_ in self.done}
+        looks = {look for motion, *_ in self.done for look in motion.looks}
+        found, weights = [], []
+        for motion in MOTIONS:
+            if self.posture not in motion.from_ or (self.upper_body and motion.needs_legs):
+                continue
+            if motion.name not in used and motion.looks & looks:
+                continue
+            weight = motion.weight * (5 if motion.name in self.theme else 1)
+            if self.done and motion.name == self.done[-1][0].opposite:
+                weight *= 4
+            elif motion.name in used:
+                weight *= 2
+            found.append(motion)
+            weights.append(weight)
+        total = np.array(weights)
+        return found, total / max(total.sum(), 1e-9)
+
+    def is_sided(self, motion: Motion) -> bool:
+        if motion.name not in self.sided:
+            has = any("{side}" in phrase for phrase in motion.phrases)
+            self.sided[motion.name] = has and self.rng.random() < 0.5
+        return self.sided[motion.name]
+
+
+class SkeletonWorld:
+    """Draws and renders videos of one person. What is held out: wordings of every motion, and names for people."""
+
+    def __init__(self, split: Split) -> None:
+        self.split: Split = split
+        self._phrases = {
+            (motion.name, sided): phrases_of([p for p in motion.phrases if ("{side}" in p) == sided], split)
+            for motion in MOTIONS
+            for sided in (False, True)
+        }
+        self._states = {posture: phrases_of(phrases, split) for posture, phrases in STATES.items()}
+
+    def draw(self, rng: np.random.Generator) -> SkeletonPlan:
+        """One video of 4 to 60 s."""
+        build = drawn_build(rng)
+        seconds = _drawn_seconds(rng)
+        upper_body = bool(rng.random() < 0.3)
+        theme_names = ("hands", "gestures") if upper_body else tuple(_THEMES)
+        theme = _THEMES[theme_names[int(rng.integers(len(theme_names)))]] if rng.random() < 0.75 else frozenset[str]()
+        on_floor = theme is _THEMES["floor"]
+        camera = _drawn_camera(rng, build, upper_body, on_floor)
+        posture = _first_posture(rng, theme, upper_body, on_floor)
+        yaw = _first_yaw(rng, on_floor)
+        roomy = max(0.0, camera.half_width - 0.6)
+        animator = Animator(
+            rng,
+            "stand" if posture == "outside" else posture,
+            rng.uniform(-0.6, 0.6) * roomy,
+            rng.uniform(-0.3, 0.3),
+            yaw,
+        )
+        animator.away = camera.half_width + 0.6
+        if posture == "outside":
+            side: Side = "left" if rng.random() < 0.5 else "right"
+            sign = -1 if side == "left" else 1
+            animator.keys["root"].clear()
+            animator.key(0.0, root=(sign * animator.away, rng.uniform(-0.3, 0.3), -sign * 90, 0))
+        draft = _Draft(rng, self.split, animator, seconds, upper_body, theme, {}, [], posture, [])
+        self._fill(draft)
+        if not draft.done:
+            return self.draw(rng)
+        scene = self._scene(draft)
+        hidden = bool(not upper_body and theme is _THEMES["hands"] and rng.random() < 0.6)
+        sloppiness = float(np.exp(rng.normal(0, 0.45)))
+        return SkeletonPlan(scene, animator.tracks(), build, camera, int(rng.integers(2**62)), hidden, sloppiness)
+
+    def _fill(self, draft: _Draft) -> None:
+        """Add things done, one after the other, until the video is over."""
+        rng, a = draft.rng, draft.animator
+        now = float(min(rng.exponential(1.2) + (0.0 if rng.random() < 0.15 else 0.25), 0.4 * draft.seconds))
+        stay_since = 0.0
+        wanted = int(rng.integers(1, 7)) if rng.random() < 0.9 else 9
+        busy = rng.random() < 0.3  # hardly a pause between two things
+        for _ in range(wanted):
+            motions, weights = draft.candidates()
+            if not motions:
+                break
+            motion = motions[int(rng.choice(len(motions), p=weights))]
+            side: Side = "left" if rng.random() < 0.5 else "right"
+            times = int(rng.integers(2, 7)) if motion.repeats and rng.random() < 0.4 else 1
+            length = self._length(draft, motion)
+            changes = motion.to is not None
+            for _ in range(times):
+                end = now + length
+                if end > draft.seconds - 0.2:
+                    break
+                motion.move(a, now, end, side)
+                draft.done.append((motion, side, now, end))
+                if changes:
+                    draft.stays.append((draft.posture, stay_since, now + 0.3 * length))
+                    draft.posture = "outside" if motion.to == "outside" else a.posture
+                    stay_since = now + 0.7 * length
+                now = end + (rng.uniform(0.05, 0.5) if times > 1 else 0.0)
+                length *= rng.uniform(0.85, 1.18) if times > 1 else 1.0
+            pause = rng.uniform(0.05, 0.5) if busy else rng.exponential(1.3) + 0.3
+            if motion.to == "outside":
+                pause += rng.uniform(0.5, 3.0)
+            now += float(pause)
+        draft.stays.append((draft.posture, stay_since, draft.seconds))
+
+    def _length(self, draft: _Draft, motion: Motion) -> float:
+        rng = draft.rng
+        if motion.name in _TRAVELS:
+            metres = draft.animator.away * rng.uniform(0.8, 1.3)
+            return float(np.clip(metres / (_TRAVELS[motion.name] * rng.uniform(0.75, 1.3)), 0.7, 9.0))
+        low, high = motion.seconds
+        longest = max(low, min(high, 0.5 * draft.seconds))
+        return float(low * (longest / low) ** rng.random())
+
+    def _scene(self, draft: _Draft) -> Scene:
+        rng = draft.rng
+        _, poss, subjects = _PEOPLE[int(rng.integers(len(_PEOPLE)))]
+        names = subjects[self.split]
+        generic = _ANYBODY if self.split == "train" else ("an individual", "this person")
+
+        def told(phrase: str, side: str = "") -> Wording:
+            if rng.random() < 0.2:
+                return wording(generic[int(rng.integers(len(generic)))], "their", phrase, side)
+            return wording(names[int(rng.integers(len(names)))], poss, phrase, side)
+
+        def ways(phrases: Sequence[str], side: str = "") -> tuple[Wording, ...]:
+            order = rng.permutation(len(phrases))[:6]
+            return tuple(told(phrases[i], side) for i in order)
+
+        events: list[Event] = []
+        used: dict[str, set[Side]] = {}
+        for motion, side, start, end in draft.done:
+            sided = draft.is_sided(motion)
+            facts = {"posture": motion.to} if motion.to in STATES else {}
+            if sided:
+                facts["direction" if motion.sides == "picture" else "side"] = side
+            margin = 0.45 / (2 * draft.animator.away) * (end - start)  # of the way, nothing is in the picture yet
+            first = start + margin if "arrive" in motion.looks else start
+            last = end - margin if motion.to == "outside" else end
+            key = f"{motion.name} {side}" if sided else motion.name
+            words = ways(self._phrases[motion.name, sided], side if sided else "")
+            events.append(Event(Span(first, last), words, key, motion.name, facts))
+            used.setdefault(motion.name, set()).add(side)
+        events += self._stays(draft, ways)
+        events.sort(key=lambda event: event.span.start_seconds)
+        return Scene(draft.seconds, tuple(events), tuple(self._absent(draft, used, told)))
+
+    def _stays(self, draft: _Draft, ways: Callable[[Sequence[str]], tuple[Wording, ...]]) -> list[Event]:
+        """Postures that last, and being in the picture at all."""
+        events = []
+        looks = {look for motion, *_ in draft.done for look in motion.looks}
+        whole = len(draft.stays) == 1
+        if draft.rng.random() < 0.6 and not (whole and draft.rng.random() < 0.7):
+            for posture, start, end in draft.stays:
+                end = min(end, draft.seconds)
+                if posture not in STATES or end - start < 0.8 or (posture == "stand" and looks & _NOT_STANDING):
+                    continue
+                if posture != "stand" and any("on hands" in m.looks for m, *_ in draft.done):
+                    continue
+                facts = {"posture": posture}
+                words = ways(self._states[posture])
+                events.append(Event(Span(start, end), words, f"is {posture}", "posture", facts))
+        outside = [(start, min(end, draft.seconds)) for posture, start, end in draft.stays if posture == "outside"]
+        if outside and draft.rng.random() < 0.6:
+            for start, end in outside:
+                if end - start >= 0.8:
+                    empty = tuple(
+                        Wording(who, "be", "is", "being", where)
+                        for who in ("nobody", "no one")
+                        for where in ("in the picture", "in sight", "to be seen")
+                    )
+                    events.append(Event(Span(start, end), empty, "nobody", "absence", {}))
+            edges = [0.0, *(edge for stay in outside for edge in stay), draft.seconds]
+            for start, end in zip(edges[::2], edges[1::2], strict=True):
+                if end - start >= 0.8:
+                    phrases = ["be in the picture", "be visible", "be in sight", "be on screen"]
+                    events.append(Event(Span(start, end), ways(phrases), "visible", "shown", {}))
+        return events
+
+    def _absent(self, draft: _Draft, used: Mapping[str, set[Side]], told: Callable[..., Wording]) -> list[Wording]:
+        """What surely does not happen, the nearest first."""
+        rng = draft.rng
+        looks = {look for name in used for look in BY_NAME[name].looks}
+        near: list[Wording] = []
+        for name, sides in used.items():
+            motion = BY_NAME[name]
+            if draft.is_sided(motion) and len(sides) == 1:
+                other = "right" if "left" in sides else "left"
+                phrases = self._phrases[name, True]
+                near.append(told(phrases[int(rng.integers(len(phrases)))], other))
+            if motion.opposite and not BY_NAME[motion.opposite].looks & looks:
+                near.append(self._any(BY_NAME[motion.opposite], rng, told))
+        far = []
+        for i in rng.permutation(len(MOTIONS)):
+            if len(far) == 6:
+                break
+            if not MOTIONS[i].looks & looks:
+                far.append(self._any(MOTIONS[i], rng, told))
+        postures = {posture for posture, *_ in draft.stays}
+        if not postures & {"sit", "floor", "kneel", "crouch"} and not looks & _NOT_SITTING:
+            far.insert(int(rng.integers(len(far))), told("sit" if rng.random() < 0.5 else "be seated"))
+        return list({one.statement: one for one in (*near, *far)}.values())
+
+    def _any(self, motion: Motion, rng: np.random.Generator, told: Callable[..., Wording]) -> Wording:
+        sided = bool(self._phrases[motion.name, True]) and rng.random() < 0.4
+        phrases = self._phrases[motion.name, sided]
+        return told(phrases[int(rng.integers(len(phrases)))], "left" if rng.random() < 0.5 else "right")
+
+    def render(self, plans: Sequence[SkeletonPlan]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """What `lite` would see: features float32 `[B, T, 104]` (`body_features`) and where there are any, `[B, T]`."""
+        steps = max(plan.num_steps for plan in plans)
+        body = np.zeros((len(plans), steps, BODY_CHANNELS), np.float32)
+        has_body = np.zeros((len(plans), steps), bool)
+        parameters = _parameters(plans)
+        which = np.repeat(np.arange(len(plans)), [plan.num_steps for plan in plans])
+        points = landmarks_of(parameters, [plan.build for plan in plans], which)
+        visibility, presence = np.empty(points.shape[:2]), np.empty(len(points))
+        aspects = np.array([plan.camera.aspect for plan in plans])[which]
+        pictures = np.empty((*points.shape[:2], 2))
+        first = 0
+        for plan in plans:
+            rows = slice(first, first + plan.num_steps)
+            first += plan.num_steps
+            picture, near = _project(points[rows], plan.camera, plan.seed)
+            pictures[rows], visibility[rows], presence[rows] = detected(picture, near, plan)
+        is_step = np.arange(steps) < np.array([[plan.num_steps] for plan in plans])
+        body[is_step] = body_features(pictures, visibility, presence, aspects)
+        has_body[is_step] = presence > 0
+        return body, has_body
+
+
+def _drawn_seconds(rng: np.random.Generator) -> float:
+    kind = rng.random()
+    if kind < 0.1:
+        return float(rng.uniform(4, 8))
+    if kind < 0.9:
+        return float(rng.uniform(8, 24))
+    return float(rng.uniform(24, 60))
+
+
+def _first_posture(rng: np.random.Generator, theme: frozenset[str], upper_body: bool, on_floor: bool) -> str:
+    kind = rng.random()
+    if theme is _THEMES["coming"] and kind < 0.6:
+        return "outside"
+    if upper_body or theme is _THEMES["chair"] or theme is _THEMES["hands"]:
+        return "sit" if kind < 0.5 else "stand"
+    if on_floor and kind < 0.35:
+        return ("lie", "plank", "all fours", "prone", "floor", "kneel")[int(rng.integers(6))]
+    return "sit" if kind < 0.1 else "outside" if kind < 0.2 else "stand"
+
+
+def _first_yaw(rng: np.random.Generator, on_floor: bool) -> float:
+    if on_floor or rng.random() < 0.12:
+        return float((90 if rng.random() < 0.5 else -90) + rng.normal(0, 25))
+    if rng.random() < 0.12:
+        return float(rng.uniform(-180, 180))
+    return float(rng.normal(0, 32))
+
+
+def _drawn_camera(rng: np.random.Generator, build: Build, upper_body: bool, on_floor: bool) -> Camera:
+    """A camera that shows the whole person, or the upper body."""
+    stature = build.stature
+    if upper_body:
+        share, height = rng.uniform(1.15, 2.4), rng.uniform(0.6, 0.82) * stature
+    elif rng.random() < 0.2:
+        share, height = rng.uniform(0.18, 0.4), rng.uniform(0.3, 0.6) * stature
+    else:
+        share, height = rng.uniform(0.4, 0.9), rng.uniform(0.4, 0.55) * stature
+    if on_floor:
+        share, height = share * 0.85, height * 0.8
+    aspect = (4 / 3, 16 / 9, 1.0, 9 / 16)[int(rng.choice(4, p=[0.35, 0.45, 0.08, 0.12]))]
+    return Camera(
+        distance=float(rng.uniform(2.2, 9.0)),
+        height=float(height),
+        pitch=float(rng.normal(6, 9)),
+        roll=float(rng.normal(0, 2.5)),
+        picture_heights_per_metre=float(share / stature),
+        aspect=aspect,
+        shift=(float(rng.normal(0, 0.05)), float(rng.normal(0, 0.03))),
+        drift=float(rng.exponential(0.01)),
+        zoom=float(np.exp(rng.normal(0, 0.12))) if rng.random() < 0.3 else 1.0,
+    )
+
+
+def _parameters(plans: Sequence[SkeletonPlan]) -> Array:
+    """The bodies' 26 numbers at each step, one plan after the other, with the sway that nobody is free of."""
+    seconds, sway = [], []
+    usual = np.full(NUM_PARAMETERS, 0.02)
+    usual[SLICES["trunk"]], usual[SLICES["head"]] = 1.5, 3.5
+    usual[SLICES["root"]] = (0.012, 0.012, 2.0, 0.0)
+    usual[SLICES["left_leg"]] = usual[SLICES["right_leg"]] = 0.004
+    for plan in plans:
+        rng = np.random.default_rng(plan.seed)
+        seconds.append((np.arange(plan.num_steps) + rng.uniform(-0.1, 0.1)) / STEPS_PER_SECOND)
+        rate, phase = rng.uniform(0.1, 0.7, NUM_PARAMETERS), rng.uniform(0, 2 * np.pi, NUM_PARAMETERS)
+        sway.append(np.sin(2 * np.pi * seconds[-1][:, None] * rate + phase) * (usual * rng.uniform(0.2, 1.6)))
+    numbers = np.concatenate(sway)
+    for part, columns in SLICES.items():
+        numbers[:, columns] += values_at([plan.tracks[part] for plan in plans], seconds)
+    return numbers
+
+
+def _project(points: Array, camera: Camera, seed: int) -> tuple[Array, Array]:
+    """Fractions of the picture `[T, 33, 2]` and nearness to the camera, metres `[T, 33]`."""
+    rng = np.random.default_rng(seed + 1)
+    steps = len(points)
+    pitch, roll = np.radians(camera.pitch), np.radians(camera.roll)
+    x, y, z = points[..., 0], points[..., 1] - camera.height, points[..., 2]
+    up = y * np.cos(pitch) - z * np.sin(pitch)
+    near = y * np.sin(pitch) + z * np.cos(pitch)
+    zoom = np.linspace(1.0, camera.zoom, steps)[:, None]
+    scale = camera.picture_heights_per_metre * camera.distance / np.maximum(camera.distance - near, 0.7) * zoom
+    right, down = x * scale, -up * scale
+    right, down = right * np.cos(roll) - down * np.sin(roll), right * np.sin(roll) + down * np.cos(roll)
+    seconds = np.arange(steps) / STEPS_PER_SECOND
+    rate, phase = rng.uniform(0.05, 0.6, 2), rng.uniform(0, 2 * np.pi, 2)
+    wander = camera.drift * np.sin(2 * np.pi * seconds[:, None] * rate + phase)
+    picture = np.empty((steps, NUM_LANDMARKS, 2))
+    picture[..., 0] = 0.5 + camera.shift[0] + (right + wander[:, :1]) / camera.aspect
+    picture[..., 1] = 0.5 + camera.shift[1] + down + wander[:, 1:]
+    return picture, near
+
+
+_LEGS_ROWS: Final = slice(25, 33)
+_CORE: Final = np.array([0, 11, 12, 13, 14, 23, 24, 25, 26])  # what a person is recognised by
+
+
+def detected(picture: Array, near: Array, plan: SkeletonPlan) -> tuple[Array, Array, Array]:
+    """Landmarks as the pose models would have found them: points `[T, 33, 2]`, visibility `[T, 33]`, presence `[T]`.
+
+    They jitter, the more the less of the landmark is seen; guess what is hidden or outside the picture; take left for
+    right at times; miss people, and look at somebody else.
+    """
+    rng = np.random.default_rng(plan.seed + 2)
+    steps = len(picture)
+    inside = ((picture > 0.0) & (picture < 1.0)).all(-1)
+    middle = near[:, [11, 12, 23, 24]].mean(1, keepdims=True)
+    behind = np.clip((middle - near - 0.12) / 0.25, 0, 1)  # hidden by the trunk, when seen from the side or behind
+    logit = rng.normal(4.5, 1.0) + rng.normal(0, 0.5, NUM_LANDMARKS) - 3.0 * behind
+    logit = logit + rng.normal(0, 0.6, (steps, NUM_LANDMARKS)) - np.where(inside, 0.0, rng.uniform(4.5, 8.0))
+    if plan.legs_hidden:
+        logit[:, _LEGS_ROWS] -= rng.uniform(3.0, 6.5)
+    visibility = 1 / (1 + np.exp(-logit))
+
+    metric = np.array([plan.camera.aspect, 1.0])
+    size = body_size(picture * metric)[:, None, None]
+    unsure = 1 + 2.5 * (1 - visibility[..., None])
+    noise = rng.standard_normal((2 * steps + 3, NUM_LANDMARKS, 2), np.float32)
+    white, slow, offset = noise[:steps], noise[steps:-1], noise[-1]
+    slow = (slow[:-2] + slow[1:-1] + slow[2:]) / 3  # wanders over about a second
+    error = (plan.sloppiness * (0.012 * white + 0.035 * slow) + 0.02 * offset) * unsure
+    bad = np.flatnonzero(rng.random(steps) < 0.015 * plan.sloppiness)
+    error[bad] += rng.normal(0, 0.12, (len(bad), NUM_LANDMARKS, 2))
+    points = picture + error * size / metric
+
+    if rng.random() < 0.15:  # left taken for right
+        for at in rng.integers(0, steps, int(rng.integers(1, 5))):
+            points[at], visibility[at] = points[at][MIRRORED], visibility[at][MIRRORED]
+    seen = inside[:, _CORE].mean(1)
+    presence = 1 / (1 + np.exp(-(rng.normal(5.0, 1.0) + rng.normal(0, 0.5, steps) - 14 * np.clip(0.45 - seen, 0, 1))))
+    missed = rng.random(steps) < 0.012 * plan.sloppiness
+    if rng.random() < 0.15:
+        first = int(rng.integers(steps))
+        missed[first : first + int(rng.integers(2, 7))] = True
+    presence = np.where(missed | (seen < 0.34), 0.0, presence)
+    if rng.random() < 0.1:  # somebody else, as far as this person can stand for one
+        first, length = int(rng.integers(steps)), int(rng.integers(1, 7))
+        other = picture[int(rng.integers(steps))]
+        moved = (other - other.mean(0)) * rng.uniform(0.5, 1.1) + rng.uniform(0.15, 0.85, 2)
+        rows = slice(first, first + length)
+        points[rows] = moved + rng.normal(0, 0.004, points[rows].shape)
+        presence[rows] = rng.uniform(0.6, 1.0)
+    return points, visibility, presence
+
+
+MIRRORED: Final = np.array(
+    [0, 4, 5, 6, 1, 2, 3, 8, 7, 10, 9, *(i + 1 if i % 2 else i - 1 for i in range(11, NUM_LANDMARKS))]
+)
+"""Landmarks with left and right exchanged."""
