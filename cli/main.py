@@ -10,6 +10,7 @@ from typing import Annotated, ParamSpec, TypeVar
 
 import typer
 
+from tvu.cli.align import align
 from tvu.cli.ask import ask
 from tvu.cli.bench import bench
 from tvu.cli.doctor import doctor
@@ -93,7 +94,7 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
-for command in (ask, ground, find, probe, frames, serve, mcp, doctor):
+for command in (ask, ground, align, find, probe, frames, serve, mcp, doctor):
     app.command()(boundary(command))
 for group, name in ((index, "index"), (models, "models"), (bench, "bench"), (results, "results")):
     for info in group.registered_commands:

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
 
 WHICH = (
-    "scout, clip:<open_clip model>/<tag>, hf:<folder or repository>, lita-13b:FOLDER, vtg-llm-7b:FOLDER, "
+    "scout, align, clip:<open_clip model>/<tag>, hf:<folder or repository>, lita-13b:FOLDER, vtg-llm-7b:FOLDER, "
     "videochat-t-7b:FOLDER, http(s)://host/v1#model, or the folder of a saved Video-LLM"
 )
 HF = "hf:"  # before the folder or repository of a model of transformers
+ALIGN = "align"  # texts placed as `tvu align` places lines
 OURS = "tvu"  # the model type of our own Video-LLM, and the mark of a folder that holds one
 
 
@@ -44,7 +45,7 @@ def weights_needed(name: str, evidence: Sequence[Evidence] = EVIDENCE) -> tuple[
     if baseline_named(name) is not None or published_named(name) is not None or folder_named(name) is not None:
         return ()
     _check(name)
-    eyes = ("efficientnet-lite0", "minilm-l6") if name == "scout" else (*_clip_names(name), "minilm-l6")
+    eyes = ("efficientnet-lite0", "minilm-l6") if name in ("scout", ALIGN) else (*_clip_names(name), "minilm-l6")
     needed = {"visual": eyes, "speech": ("whisper-tiny.en", "minilm-l6"), "screen-text": ("minilm-l6",)}
     return tuple(dict.fromkeys(w for channel in evidence for w in needed[channel]))
 
@@ -95,6 +96,7 @@ def load_model(
     A folder is one that `save_pretrained` of our model and of its processor wrote; `tvu:FOLDER` says the same.
     `baseline:NAME` looks at nothing (`benchmarks/baselines.py`). `lita-13b:FOLDER`, `vtg-llm-7b:FOLDER` and
     `videochat-t-7b:FOLDER` are published models from their authors' files (`published/`).
+    `align` places questions as `tvu align` places lines of a text (`narration/model.py`).
     `http(s)://host/v1#model` is a model of a server (`remote/address.py`), which chooses its own evidence.
     `hf:SOURCE` is a model of transformers that sees videos, from a folder or from the hub's cache (`hf/load.py`).
     evidence: the channels to use. min_score: spans less likely than this are not told; None leaves it to the model.
@@ -126,6 +128,10 @@ def load_model(
     cache = FeatureCache(cache_root() / "features") if use_cache else None
     eyes = _lite_eyes if name == "scout" else partial(_clip_eyes, name)
     least = LEAST_SCORE if min_score is None else min_score
+    if name == ALIGN:
+        from tvu.video_llm.narration.model import AlignModel
+
+        return AlignModel(evidence, min_score=least, use_cache=use_cache, report=report)
     weights = {channel: weights_needed(name, (channel,)) for channel in evidence}
     return Scout(name, eyes, weights, least_score=least, cache=cache, report=report)
 
@@ -169,7 +175,9 @@ def folder_named(name: str) -> Path | None:
         return None
     path = Path(name.removeprefix(f"{OURS}:")).expanduser()
     is_told = name.startswith(f"{OURS}:")
-    if not is_told and (name == "scout" or name.startswith(("clip:", HF)) or not (path.is_dir() or "/" in name)):
+    if not is_told and (
+        name in ("scout", ALIGN) or name.startswith(("clip:", HF)) or not (path.is_dir() or "/" in name)
+    ):
         return None
     if not path.is_dir():
         raise UnknownModel(f"{path} is not a folder", hint="-m takes the folder that save_pretrained wrote")
@@ -246,5 +254,7 @@ def _clip_names(name: str) -> list[str]:
 
 
 def _check(name: str) -> None:
-    if name != "scout" and not (name.startswith("clip:") and all("/" in each for each in _clip_names(name))):
+    if name not in ("scout", ALIGN) and not (
+        name.startswith("clip:") and all("/" in each for each in _clip_names(name))
+    ):
         raise UnknownModel(f"no model is called {name!r}", hint=WHICH)

@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 from tvu.video_llm.benchmarks.alignment_data import (
     Alignment,
@@ -21,15 +22,31 @@ from tvu.video_llm.benchmarks.baselines import find_texts
 from tvu.video_llm.benchmarks.types import AskConfig, Benchmark, Item, Json, Record, Response, Summary
 from tvu.video_llm.benchmarks.video_files import find_file, find_video
 from tvu.video_llm.decode import open_video
-from tvu.video_llm.types import VideoModel
+from tvu.video_llm.narration.types import Order
+from tvu.video_llm.types import VideoClip, VideoModel
+
+if TYPE_CHECKING:
+    from tvu.video_llm.narration.model import Place
+
+
+@runtime_checkable
+class Aligner(Protocol):
+    """A model that places all texts of a video together: `align`."""
+
+    def place(self, clip: VideoClip, texts: Sequence[str], order: Order) -> "Sequence[Place]":
+        """For each text where it is, the likeliest place even of one that is likely not shown."""
+        ...
 
 
 class _Aligned:
     """A video is an item, and all of its sentences are asked for at once.
 
     A prediction is `{"seconds": [second or null, …], "alignability": [score, …]}`: for each sentence the whole second
-    in the middle of its best span, and the score of that span; null and 0 where the model finds none.
+    in the middle of its best span, and the score of that span; null and 0 where the model finds none. An `Aligner` is
+    told in which order they come, and its alignability is how sure it is that a sentence is shown at all.
     """
+
+    order: ClassVar[Order] = "free"  # narrations are told in order, steps are not
 
     def video_of(self, item: Item, data: Path) -> Path:
         """`videos/ID`, with an ending if `ID` has none."""
@@ -39,6 +56,11 @@ class _Aligned:
         """Where the model finds each sentence. Raises VideoError."""
         texts = list(item.facts["sentences"])
         clip = open_video(video, decoder=config.decoder)
+        if isinstance(model, Aligner):
+            places = model.place(clip, texts, self.order)
+            whole = [None if place.seconds is None else math.floor(place.seconds) for place in places]
+            sure = [place.confidence for place in places]
+            return Response("parsed", {"seconds": whole, "alignability": sure}, prompt="\n".join(texts))
         answers = find_texts(model, item, clip, texts, self.spans_of(item))
         best = [answer.groundings[0] if answer.groundings else None for answer in answers]
         seconds = [g and math.floor((g.span.start_seconds + g.span.end_seconds) / 2) for g in best]
@@ -59,6 +81,7 @@ class _Aligned:
 class HtmAlign(_Aligned):
     """HTM-Align: 80 videos of HowTo100M, their narrations marked as shown or not, and when."""
 
+    order: ClassVar[Order] = "monotone"
     name: str = "htm-align"
 
     def read(self, data: Path) -> list[Item]:

@@ -10,6 +10,7 @@ from tvu.video_llm.benchmarks.alignment_scores import score_crosstask, score_htm
 from tvu.video_llm.benchmarks.baselines import baseline_named
 from tvu.video_llm.benchmarks.types import AskConfig, Benchmark, Record, Response
 from tvu.video_llm.errors import BenchmarkError
+from tvu.video_llm.narration.model import Place
 from tvu.video_llm.types import Answer, Grounding, VideoClip
 
 SAMPLE = Path(__file__).parents[3] / "samples" / "postcard.mp4"
@@ -190,3 +191,31 @@ def test_steps_in_another_format_are_an_error_that_says_where(cross_task, file, 
 def test_seconds_of_steps_in_another_format_are_an_error(tmp_path, cross_task, prediction):
     with pytest.raises(BenchmarkError, match="23_c"):
         score_crosstask(written(tmp_path / "p.json", prediction), cross_task)
+
+
+class Placer(Finder):
+    """A model that places all texts together, in the order that it is told."""
+
+    def place(self, clip: VideoClip, texts: list[str], order: str) -> list[Place]:
+        self.order = order
+        return [
+            Place(sum(self.spans[t]) / 2 if t in self.spans else None, 0.9 if t in self.spans else 0.2) for t in texts
+        ]
+
+
+def test_an_aligner_places_all_sentences_together(tmp_path):
+    written(tmp_path / "htm_align.json", {"v": NARRATION["v"]})
+    model = Placer({"add oil": (3, 5), "stir": (8, 9), "serve": (30, 40)})
+    items, records = run(htm_align(), tmp_path, model)
+    assert (model.order, model.times_asked) == ("monotone", 0)
+    assert records[0].prediction == {"seconds": [4, None, 8, 35], "alignability": [0.9, 0.2, 0.9, 0.9]}
+    numbers = htm_align().sum_up(items, records).numbers
+    assert (numbers["R1-TAN"], numbers["R1-NSVA"]) == (pytest.approx(66.6667), pytest.approx(33.3333))
+    assert numbers["AUC"] == 100
+
+
+def test_an_aligner_is_told_that_steps_have_no_order(tmp_path):
+    written(tmp_path / "ht_step.json", {"v": {"step_headline": ["stir", "serve"]}})
+    model = Placer({"stir": (3, 5)})
+    _, records = run(ht_step(), tmp_path, model)
+    assert model.order == "free" and records[0].prediction["seconds"] == [4, None]
