@@ -1,0 +1,252 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from tvu.temporal.types import Span
+from tvu.video_llm.training.feature_rendering import FeaturePlan, FeatureRenderer, Layer, Lite0Head, Shot
+from tvu.video_llm.training.feature_statistics import (
+    CHANNELS,
+    LEVELS,
+    FeatureStatistics,
+    load_feature_statistics,
+    statistics_of,
+)
+from tvu.video_llm.training.feature_videos import Content, FeatureWorld, contents_of, text_of
+from tvu.video_llm.training.scenes import Scene
+from tvu.video_llm.training.words import (
+    class_words,
+    does,
+    everyday_scenes,
+    is_held_out,
+    members_of_kinds,
+    scene_wordings,
+    with_article,
+)
+
+
+@pytest.fixture(scope="module")
+def lite0_folder(tmp_path_factory):
+    """Weights of the right shapes, with rows of the classifier that differ."""
+    folder = tmp_path_factory.mktemp("lite0")
+    generator = torch.Generator().manual_seed(0)
+
+    def drawn(*shape):
+        return torch.randn(*shape, generator=generator)
+
+    save_file(
+        {
+            "conv_head.weight": drawn(1280, CHANNELS, 1, 1) / CHANNELS**0.5,
+            "bn2.weight": torch.full((1280,), 3.5),
+            "bn2.bias": torch.full((1280,), -3.0),
+            "bn2.running_mean": torch.zeros(1280),
+            "bn2.running_var": torch.full((1280,), 5.0),
+            "classifier.weight": drawn(1000, 1280) / 16,
+            "classifier.bias": torch.zeros(1000),
+        },
+        folder / "model.safetensors",
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def world(lite0_folder):
+    return FeatureWorld(lite0_folder, "train")
+
+
+@pytest.fixture(scope="module")
+def plans(world):
+    rng = np.random.default_rng(5)
+    return [world.draw(rng) for _ in range(60)]
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+# --- words ---
+
+
+def test_every_class_has_a_name_and_dogs_are_dogs():
+    words = class_words()
+    assert len(words) == 1000
+    assert all(w.names for w in words)
+    assert "golden retriever" in words[207].names
+    assert {"dog", "animal"} <= set(words[207].kinds)
+    assert 207 in members_of_kinds()["dog"]
+    assert not any("Canis" in name for w in words for name in w.names)  # nobody asks in Latin
+
+
+def test_scenes_of_everyday_life_name_classes_that_there_are():
+    scenes = everyday_scenes()
+    assert len(scenes) >= 200
+    assert len({s.key for s in scenes}) == len(scenes)
+    assert all(0 <= c < 1000 for s in scenes for c in s.classes)
+
+
+def test_verbs_and_articles_are_those_of_english():
+    assert does("a dog", "carry a stick").statement == "a dog carries a stick"
+    assert does("people", "sit on a bench", is_plural=True).asked == "do people sit on a bench"
+    assert does("someone", "bake bread").noun == "someone baking bread"
+    assert [with_article(n) for n in ("owl", "unicycle", "hay", "sunglasses")] == [
+        "an owl",
+        "a unicycle",
+        "hay",
+        "a pair of sunglasses",
+    ]
+    assert scene_wordings("mountains", "someone", "train")[0].statement == "mountains are shown"
+
+
+def test_words_are_dealt_out_between_the_splits():
+    for split in ("train", "held-out"):
+        _, _, scenes = contents_of(split)
+        assert scenes
+        assert all(is_held_out(s.key.removeprefix("scene ")) == (split == "held-out") for s in scenes)
+
+
+def test_a_text_that_is_true_of_something_else_shown_is_not_used():
+    dog = Content(
+        "class 207", (207,), (1.0,), 1, (("a golden retriever", frozenset({207})), ("a dog", frozenset({207, 208})))
+    )
+    rng = np.random.default_rng(0)
+    assert {w.subject for w in text_of(dog, frozenset({208}), "train", rng)} == {"a golden retriever"}
+    assert {w.subject for w in text_of(dog, frozenset({3}), "train", rng)} == {"a golden retriever", "a dog"}
+    assert text_of(dog, frozenset({207}), "train", rng) == ()
+
+
+# --- plans ---
+
+
+def test_the_same_generator_draws_the_same_plan(world):
+    assert world.draw(np.random.default_rng(3)) == world.draw(np.random.default_rng(3))
+
+
+def test_plans_are_of_all_lengths_and_kinds(plans):
+    seconds = [p.scene.seconds for p in plans]
+    assert min(seconds) >= 4
+    assert max(seconds) <= 60
+    assert 8 <= np.median(seconds) <= 24
+    assert {len(p.shots) for p in plans} >= {1, 2, 3}
+    assert any(len({e.key for e in p.scene.events}) < len(p.scene.events) for p in plans)  # something is repeated
+    assert any(e.facts.get("place") for p in plans for e in p.scene.events)
+
+
+def test_an_event_lasts_exactly_as_long_as_what_it_names_is_shown(plans):
+    for plan in plans:
+        for event in plan.scene.events:
+            if not event.key.startswith("class"):
+                continue
+            index = int(event.key.split()[1])
+            layers = [layer for layer in plan.layers if index in layer.classes]
+            inside = [s.span for s in layers if s.span.start_seconds < event.span.end_seconds - 1e-6]
+            inside = [s for s in inside if s.end_seconds > event.span.start_seconds + 1e-6]
+            assert min(s.start_seconds for s in inside) == event.span.start_seconds
+            assert max(s.end_seconds for s in inside) == event.span.end_seconds
+
+
+def test_events_of_one_key_neither_touch_nor_overlap(plans):
+    for plan in plans:
+        for key in {e.key for e in plan.scene.events}:
+            spans = [e.span for e in plan.scene.events if e.key == key]
+            assert all(a.end_seconds < b.start_seconds for a, b in itertools.pairwise(spans))
+
+
+def test_what_is_absent_is_true_of_nothing_shown(plans):
+    kinds = members_of_kinds()
+    for plan in plans:
+        seen = {c for layer in plan.layers for c in layer.classes}
+        for wording in plan.scene.absent:
+            if wording.rest.startswith(("on the", "at the")):  # there, but somewhere else
+                continue
+            name = wording.subject.removeprefix("a pair of ").removeprefix("an ").removeprefix("a ")
+            assert not kinds.get(name.lower(), frozenset()) & seen
+
+
+# --- rendering ---
+
+
+def plan_of(*layers, seconds=8.0, shots=None):
+    shots = shots or (Shot(Span(0.0, seconds), 0, shake=0.0),)
+    return FeaturePlan(Scene(seconds, ()), tuple(shots), layers, 0.5)
+
+
+@pytest.fixture(scope="module")
+def renderer(lite0_folder):
+    return FeatureRenderer(Lite0Head(lite0_folder, load_feature_statistics()))
+
+
+def logit(lite0_folder, features, index):
+    head = Lite0Head(lite0_folder, load_feature_statistics())
+    weight, bias = head.classifier
+    return features.float() @ weight[index] + bias[index]
+
+
+def test_features_have_the_shape_of_the_longest_plan_and_the_range_of_lite0(world, plans):
+    features = world.render(plans[:3], "cpu", generator())
+    assert features.shape == (3, max(p.steps for p in plans[:3]), 4, 1280)
+    assert features.dtype == torch.float16
+    assert features.min() >= 0
+    assert features.max() <= 6
+    for row, plan in zip(features, plans[:3], strict=True):
+        assert not row[plan.steps :].any()
+        assert row[: plan.steps].any(dim=-1).all()
+
+
+def test_rendering_is_deterministic_by_its_generator(world, plans):
+    one, same, other = (world.render(plans[:2], "cpu", generator(s)) for s in (1, 1, 2))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
+def test_a_class_is_seen_while_its_layer_lasts(renderer, lite0_folder):
+    plan = plan_of(Layer((7,), (8.0,), Span(2.0, 5.0)))
+    values = logit(lite0_folder, renderer.render([plan], "cpu", generator())[0].mean(dim=1), 7)
+    assert values[8:20].min() > values[[*range(8), *range(20, 32)]].max() + 2
+
+
+def test_a_thing_on_the_left_is_seen_on_the_left(renderer, lite0_folder):
+    layer = Layer((7,), (8.0,), Span(2.0, 6.0), box=(0.0, 0.0, 1.0, 0.5))
+    values = logit(lite0_folder, renderer.render([plan_of(layer)], "cpu", generator())[0], 7)
+    rise = values[8:24].mean(dim=0) - values[:8].mean(dim=0)
+    assert rise[[0, 2]].min() > 3
+    assert rise[[1, 3]].abs().max() < 0.5
+
+
+def test_a_thing_that_fades_in_rises_slowly(renderer, lite0_folder):
+    plan = plan_of(Layer((7,), (8.0,), Span(3.0, 8.0), fade=2.0))
+    values = logit(lite0_folder, renderer.render([plan], "cpu", generator())[0].mean(dim=1), 7)
+    assert values[4] < values[10] < values[13] < values[20]
+
+
+def test_frames_of_a_shot_are_alike_and_shots_are_not(renderer):
+    shots = (Shot(Span(0.0, 4.0), 0), Shot(Span(4.0, 8.0), 1))
+    features = renderer.render([plan_of(shots=shots)], "cpu", generator())[0].float().mean(dim=1)
+    within = (features[1:16] - features[:15]).norm(dim=1).mean()
+    assert (features[16] - features[15]).norm() > 2 * within
+
+
+# --- statistics ---
+
+
+def test_statistics_tell_apart_what_varies_where():
+    rng = np.random.default_rng(0)
+    maps = np.zeros((60, 6, CHANNELS, 7, 7), np.float32)
+    maps[:, :, 0] += rng.normal(0, 3, (60, 1, 1, 1))  # between shots
+    maps[:, :, 1] += rng.normal(0, 3, (60, 1, 1, 1)) * np.repeat((1, 0, -1), (3, 1, 3))  # between left and right
+    maps[:, :, 2] += rng.normal(0, 3, (60, 1, 7, 7))  # from place to place
+    maps[:, :, 3] += rng.normal(0, 3, (60, 6, 1, 1))  # from frame to frame
+    found = statistics_of(maps)
+    variance = (found.directions**2).sum(axis=2) + found.rest
+    for channel, level in enumerate(LEVELS):
+        assert variance[:, channel].argmax() == LEVELS.index(level)
+    assert found.drift == pytest.approx(0.0, abs=0.1)  # white noise in time
+
+
+def test_statistics_that_do_not_fit_are_refused():
+    good = load_feature_statistics()
+    with pytest.raises(ValueError, match="channels"):
+        FeatureStatistics(good.mean[:5], good.directions, good.rest, 0.5)
+    with pytest.raises(ValueError, match="drift"):
+        FeatureStatistics(good.mean, good.directions, good.rest, 1.0)
