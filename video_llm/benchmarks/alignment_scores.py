@@ -94,12 +94,14 @@ def score_steps(truths: Sequence[TaskVideo], predictions: Mapping[str, Mapping[i
     looked at. A step is found if its second is in [floor(start), ceil(end)) of any time that it occurs, and the recall
     of a task is the share of found ones among all pairs of a video and a step that occurs in it. The second itself is
     rounded down. Steps without one, and those of missing videos, are not found; a step that never takes a whole second
-    does not occur.
+    does not occur. `R1-TAN` and `R1-NSVA` are the shares of all those pairs by the conventions of narrations (see
+    `score_alignments`), for a look at how much the convention decides.
     Raises BenchmarkError if all predictions are of other videos.
     """
     if not any(video.id in predictions for video in truths) and predictions:
         raise BenchmarkError(f"the predictions are for videos like {next(iter(predictions))!r}, not those of the truth")
     found: dict[str, list[bool]] = defaultdict(list)
+    hits = {"R1-TAN": 0, "R1-NSVA": 0}
     titles = {video.task.id: video.task.title for video in truths}
     for video in truths:
         seconds = predictions.get(video.id, {})
@@ -109,12 +111,17 @@ def score_steps(truths: Sequence[TaskVideo], predictions: Mapping[str, Mapping[i
             for step, parts in when.items()
             if any(parts)
         ]
+        for span_hits in (
+            _hits_of(video, step, seconds[step]) for step, parts in when.items() if any(parts) and step in seconds
+        ):
+            hits = {name: hits[name] + hit for name, hit in span_hits.items()}
     recall = {task: 100 * sum(each) / len(each) for task, each in found.items() if each}
     if not recall:
         raise BenchmarkError("no step occurs in any of the videos")
     missing = sum(video.id not in predictions for video in truths)
     numbers: dict[str, float | int | None] = {
         "average_recall": round(sum(recall.values()) / len(recall), 4),
+        **{name: round(100 * hit / sum(map(len, found.values())), 4) for name, hit in hits.items()},
         "tasks": len(recall),
         "steps": sum(map(len, found.values())),
         "videos": len(truths),
@@ -125,6 +132,15 @@ def score_steps(truths: Sequence[TaskVideo], predictions: Mapping[str, Mapping[i
         notes.append(f"published averages are over {PRIMARY_TASKS} primary tasks, this one is over {len(recall)}")
     rows = tuple((titles[task], len(found[task]), round(value, 2)) for task, value in recall.items())
     return Summary(numbers, (Table("Tasks", ("task", "steps", "recall"), rows),), tuple(notes))
+
+
+def _hits_of(video: TaskVideo, step: int, second: float) -> dict[str, bool]:
+    """Whether a second is right for a step by each convention of narrations."""
+    spans = [(span.start_seconds, span.end_seconds) for span in video.spans if span.step == step]
+    return {
+        "R1-TAN": any(math.floor(start) <= second <= math.ceil(end) for start, end in spans),
+        "R1-NSVA": any(start <= second <= end for start, end in spans),
+    }
 
 
 def _whole_seconds(video: TaskVideo, step: int) -> list[range]:

@@ -111,7 +111,8 @@ def write_alignment(alignment: Alignment, out: Path, *, force: bool) -> tuple[st
     missing = [
         aligned.index + 1 for aligned, span in zip(alignment.lines, spans_of(alignment), strict=True) if not span
     ]
-    if not missing or alignment.kept or out.suffix.lower() not in (".srt", ".tsv", ".textgrid"):
+    kind = out.suffix.lower().lstrip(".")
+    if not missing or kind not in ("srt", "tsv", "textgrid") or (alignment.kept and kind == alignment.script.format):
         return ()
     some = ", ".join(map(str, missing[:8])) + (", …" if len(missing) > 8 else "")
     many = "line is" if len(missing) == 1 else "lines are"

@@ -53,9 +53,12 @@ def read_ass(text: str) -> Script:
         else:
             cues.append(cue)
             lead = ""
-    notes = notes_on_times([(seconds_of(cue.start), seconds_of(cue.end)) for cue in cues])
+    seconds = [(seconds_of(cue.start), seconds_of(cue.end)) for cue in cues]
+    notes = notes_on_times(seconds)
     return Script(
-        tuple(Line(_plain(cue.body), seconds_of(cue.start), seconds_of(cue.end), cue.as_extra()) for cue in cues),
+        tuple(
+            Line(_plain(cue.body), start, end, cue.as_extra()) for cue, (start, end) in zip(cues, seconds, strict=True)
+        ),
         "ass",
         {"tail": lead, "notes": notes},
     )

@@ -47,14 +47,17 @@ def read_srt(text: str) -> Script:
         head = "".join(lines[begin:at]) + found[1]
         settings = (found[5] or "") + found[6]
         cues.append(Cue(lead, head, found[2], found[3], found[4], settings, body))
-    notes = notes_on_times([(seconds_of(cue.start), seconds_of(cue.end)) for cue in cues])
+    seconds = [(seconds_of(cue.start), seconds_of(cue.end)) for cue in cues]
+    notes = notes_on_times(seconds)
     if tail.strip("\0\x1a \t\r\n"):
         notes.append("the file ends within a cue; is it cut off?")
     broken = sum("-->" in line and not _TIMES.fullmatch(line) for line in lines) - ("-->" in tail)
     if broken:
         notes.append(f"not times of a cue, though they look like it, and read as text: {broken} lines")
     return Script(
-        tuple(Line(plain(cue.body), seconds_of(cue.start), seconds_of(cue.end), cue.as_extra()) for cue in cues),
+        tuple(
+            Line(plain(cue.body), start, end, cue.as_extra()) for cue, (start, end) in zip(cues, seconds, strict=True)
+        ),
         "srt",
         {"tail": tail, "notes": notes},
     )

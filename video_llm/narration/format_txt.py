@@ -10,6 +10,7 @@ from tvu.video_llm.narration.types import Line, Script
 _NUMBER = re.compile(r"\s*(?:step\s+)?(\d{1,4})\s*[.):]\s+(?=\S)", re.IGNORECASE)
 _BULLET = re.compile(r"\s*(?:[-*•‣◦–—·]|\[[ xX]\])\s+(?=\S)")
 _LEAST_LISTED = 2
+_LONG_WORDS = 60  # a line is given one stretch of time
 
 
 def read_txt(text: str) -> Script:
@@ -27,4 +28,8 @@ def read_txt(text: str) -> Script:
         Line(" ".join(shown(body).split()), extra={"raw": line.rstrip("\r\n")})
         for body, line in zip(bodies, raw, strict=True)
     )
-    return Script(tuple(lines), "txt", {"list": kind, "notes": []} if kind else {"notes": []})
+    long = sum(len(body.split()) > _LONG_WORDS for body in bodies)
+    notes = (
+        [f"{long} lines are longer than {_LONG_WORDS} words: put each sentence on a line of its own"] if long else []
+    )
+    return Script(tuple(lines), "txt", {"list": kind, "notes": notes} if kind else {"notes": notes})

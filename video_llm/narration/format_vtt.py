@@ -54,11 +54,12 @@ def read_vtt(text: str) -> Script:
         cues.append(Cue(lead, head, found[2], found[3], found[4], settings, "".join(lines[at + 1 : end])))
         read = end
     language = re.search(r"^Language:[ \t]*([a-z]{2})\b", text[:1000], re.MULTILINE)
-    notes = notes_on_times([(seconds_of(cue.start), seconds_of(cue.end)) for cue in cues])
+    seconds = [(seconds_of(cue.start), seconds_of(cue.end)) for cue in cues]
+    notes = notes_on_times(seconds)
     return Script(
         tuple(
-            Line(html.unescape(plain(cue.body)), seconds_of(cue.start), seconds_of(cue.end), cue.as_extra())
-            for cue in cues
+            Line(html.unescape(plain(cue.body)), start, end, cue.as_extra())
+            for cue, (start, end) in zip(cues, seconds, strict=True)
         ),
         "vtt",
         {"tail": "".join(lines[read:]), "notes": notes},
