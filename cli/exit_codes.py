@@ -5,6 +5,7 @@ from enum import IntEnum
 from tvu.temporal.errors import TvuError
 from tvu.video_llm.errors import (
     BenchmarkError,
+    InstructionsError,
     OutputExists,
     QueriesError,
     ResultsError,
@@ -38,7 +39,7 @@ def exit_code_of(error: TvuError) -> ExitCode:
     match error:
         case UsageError() | OutputExists() | UnknownModel() | UnknownFormat():
             return ExitCode.WRONG_USAGE
-        case VideoError() | BenchmarkError() | ResultsError() | QueriesError() | ScriptError():
+        case VideoError() | BenchmarkError() | InstructionsError() | ResultsError() | QueriesError() | ScriptError():
             return ExitCode.UNREADABLE_INPUT
         case WeightsError():
             return ExitCode.WEIGHTS_MISSING

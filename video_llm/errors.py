@@ -19,6 +19,10 @@ class ScriptError(TvuError):
     """A text to be aligned is missing, is no text, or is not in its format; exit code 3."""
 
 
+class InstructionsError(TvuError):
+    """A set of training data is missing, or not in a format that is known; exit code 3."""
+
+
 class ResultsError(TvuError):
     """A file of results, or of labels made of them, cannot be read or is not in its format; exit code 3."""
 

@@ -54,7 +54,8 @@ def one_of(rng: Generator, values: Sequence[T]) -> T:
 
 def shuffled(rng: Generator, values: Sequence[T]) -> list[T]:
     """The values in any order."""
-    return [values[i] for i in rng.permutation(len(values))] if len(values) > 1 else list(values)
+    keys = rng.random(len(values)).tolist()
+    return [values[i] for i in sorted(range(len(values)), key=keys.__getitem__)]
 
 
 def patterns(text: str) -> dict[str, list[tuple[str, str]]]:

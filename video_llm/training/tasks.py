@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Literal, TypeVar, get_args
 
 from numpy.random import Generator
@@ -496,9 +495,12 @@ def _joined(question: str, form: str) -> str:
 
 def _drawn(rng: Generator, weights: Mapping[K, float]) -> K:
     """A key, as often as its weight says."""
-    edges = list(accumulate(weights.values()))
-    place = rng.random() * edges[-1]
-    return next(key for key, edge in zip(weights, edges, strict=True) if place < edge)
+    place = rng.random() * sum(weights.values())
+    for key, weight in weights.items():
+        place -= weight
+        if place < 0:
+            break
+    return key
 
 
 TASKS: Mapping[str, Callable[[Task], Sample | None]] = {
