@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
+from tvu.temporal.errors import TvuError
 from tvu.video_llm.narration.gate import GateConfig, judge
 from tvu.video_llm.narration.resync import ResyncConfig, resynchronise, retime
 from tvu.video_llm.narration.senses import Evident, Senses
@@ -107,28 +108,36 @@ def _put_in_step(clip: VideoClip, script: Script, config: AlignConfig, senses: E
     if activity is None or not activity.share:
         return _kept(clip, script, _as_told(script), "nobody is heard to speak, so the times could not be checked")
     heard: Candidates | None = None
+    notes: tuple[str, ...] = ()
     found = resynchronise(script, activity, None, config.resync_config)
     if found.confidence < TRUSTED:
-        words = senses.transcript(clip)
+        try:
+            words = senses.transcript(clip)
+        except TvuError as error:  # where somebody speaks may still be enough
+            words = Transcript(())
+            notes = (f"no words were recognised: {error.message}",)
         if words.words:
             found = resynchronise(script, activity, words, config.resync_config)
             heard = senses.candidates(script, clip, ("speech",))[0].get("speech")
     lines = retime(script, found)
     if config.gate is not None:
         if not found.is_reliable:
-            return _kept(clip, script, lines, "nothing was heard for sure that tells where else its lines belong")
+            reason = "nothing was heard for sure that tells where else its lines belong"
+            return _kept(clip, script, lines, reason, notes)
         verdict = judge(script, lines, activity, heard, config.gate)
         if verdict.kept:
-            return _kept(clip, script, lines, verdict.reason)
+            return _kept(clip, script, lines, verdict.reason, notes)
     untimed = sum(line.start_seconds is None for line in script.lines)
-    notes = (f"{untimed} lines have no time in the text, and were given none",) if untimed else ()
+    notes += (f"{untimed} lines have no time in the text, and were given none",) if untimed else ()
     return Alignment(script, lines, str(clip.path), clip.duration_seconds, ("speech",), notes=notes)
 
 
-def _kept(clip: VideoClip, script: Script, lines: Sequence[AlignedLine], reason: str) -> Alignment:
+def _kept(
+    clip: VideoClip, script: Script, lines: Sequence[AlignedLine], reason: str, notes: tuple[str, ...] = ()
+) -> Alignment:
     """The times of the text, with the confidence that new ones would have had."""
     same = tuple(replace(new, span=line.span) for line, new in zip(script.lines, lines, strict=True))
-    notes = (f"nothing was changed: {reason}",)
+    notes += (f"nothing was changed: {reason}",)
     return Alignment(script, same, str(clip.path), clip.duration_seconds, ("speech",), kept=True, notes=notes)
 
 

@@ -16,6 +16,7 @@ from tvu.video_llm.narration.model import AlignModel
 from tvu.video_llm.narration.types import Candidate, Candidates, Line, Script
 from tvu.video_llm.scout.speech import Transcript
 from tvu.video_llm.types import Evidence, VideoClip
+from tvu.weights.errors import WeightsError
 
 CLIP = VideoClip(Path("film.mp4"), Span(0, 600), 600.0, 25.0, 15_000, 180, 320, has_audio=True)
 DRAW = np.random.default_rng(7)
@@ -94,6 +95,15 @@ def test_times_that_cannot_be_checked_stay(clip):
     told = align_script(clip, film(12.4), senses=Film(is_silent=True))
     assert told.kept and "could not be checked" in told.notes[-1]
     assert starts_of(told) == [line.start_seconds for line in film(12.4).lines]
+
+
+def test_missing_weights_of_the_recogniser_are_no_reason_to_give_up():
+    class Deaf(Film):
+        def transcript(self, clip: VideoClip) -> Transcript:
+            raise WeightsError("whisper-tiny.en is not here", hint="tvu models pull")
+
+    told = align_script(CLIP, Script(film(3.0).lines[:2], "srt"), senses=Deaf())  # two lines are not sure by themselves
+    assert any("no words were recognised" in note for note in told.notes)
 
 
 def test_times_that_are_to_be_ignored_are():
