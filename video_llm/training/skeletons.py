@@ -419,7 +419,7 @@ def _drawn_camera(rng: np.random.Generator, build: Build, upper_body: bool, on_f
     """A camera that shows the whole person, or the upper body."""
     stature = build.stature
     if upper_body:
-        share, height = rng.uniform(1.15, 2.4), rng.uniform(0.6, 0.82) * stature
+        share, height = rng.uniform(1.1, 2.0), rng.uniform(0.66, 0.8) * stature
     elif rng.random() < 0.2:
         share, height = rng.uniform(0.18, 0.4), rng.uniform(0.3, 0.6) * stature
     else:
@@ -480,7 +480,12 @@ def _project(points: Array, camera: Camera, seed: int) -> tuple[Array, Array]:
 
 
 _LEGS_ROWS: Final = slice(25, 33)
-_CORE: Final = np.array([0, 11, 12, 13, 14, 23, 24, 25, 26])  # what a person is recognised by
+_CORE: Final = np.array([0, 7, 8, 11, 12, 13, 14, 23, 24])  # what a person is recognised by
+_PER_PART: Final = (11, 2, 2, 2, 6, 2, 2, 2, 4)  # face, shoulders, elbows, wrists, hands, hips, knees, ankles, feet
+_SURENESS: Final = np.repeat((7.5, 7.5, 3.8, 3.6, 3.3, 7.5, 4.6, 4.6, 4.4), _PER_PART)  # usual logit of visibility
+_HIDES: Final = np.repeat((0.3, 0.5, 5.0, 5.0, 5.0, 0.5, 2.0, 2.0, 2.0), _PER_PART)  # taken off it behind the trunk
+_TREMBLE: Final = np.repeat((0.9, 0.8, 1.2, 1.5, 1.6, 0.5, 1.2, 1.4, 1.5), _PER_PART)[:, None]
+"""As the models have them on real video."""
 
 
 def detected(picture: Array, near: Array, plan: SkeletonPlan) -> tuple[Array, Array, Array]:
@@ -493,9 +498,9 @@ def detected(picture: Array, near: Array, plan: SkeletonPlan) -> tuple[Array, Ar
     steps = len(picture)
     inside = ((picture > 0.0) & (picture < 1.0)).all(-1)
     middle = near[:, [11, 12, 23, 24]].mean(1, keepdims=True)
-    behind = np.clip((middle - near - 0.12) / 0.25, 0, 1)  # hidden by the trunk, when seen from the side or behind
-    logit = rng.normal(4.5, 1.0) + rng.normal(0, 0.5, NUM_LANDMARKS) - 3.0 * behind
-    logit = logit + rng.normal(0, 0.6, (steps, NUM_LANDMARKS)) - np.where(inside, 0.0, rng.uniform(4.5, 8.0))
+    behind = np.clip((middle - near - 0.18) / 0.3, 0, 1)  # hidden by the trunk, when seen from the side or behind
+    logit = _SURENESS + rng.normal(0, 0.8) + rng.normal(0, 0.5, NUM_LANDMARKS) - _HIDES * behind
+    logit = logit + rng.normal(0, 0.6, (steps, NUM_LANDMARKS)) - np.where(inside, 0.0, rng.uniform(6.0, 10.0))
     if plan.legs_hidden:
         logit[:, _LEGS_ROWS] -= rng.uniform(3.0, 6.5)
     visibility = 1 / (1 + np.exp(-logit))
@@ -506,7 +511,7 @@ def detected(picture: Array, near: Array, plan: SkeletonPlan) -> tuple[Array, Ar
     noise = rng.standard_normal((2 * steps + 3, NUM_LANDMARKS, 2), np.float32)
     white, slow, offset = noise[:steps], noise[steps:-1], noise[-1]
     slow = (slow[:-2] + slow[1:-1] + slow[2:]) / 3  # wanders over about a second
-    error = (plan.sloppiness * (0.012 * white + 0.035 * slow) + 0.02 * offset) * unsure
+    error = (plan.sloppiness * (0.013 * white + 0.035 * slow) + 0.02 * offset) * _TREMBLE * unsure
     bad = np.flatnonzero(rng.random(steps) < 0.015 * plan.sloppiness)
     error[bad] += rng.normal(0, 0.12, (len(bad), NUM_LANDMARKS, 2))
     points = picture + error * size / metric
@@ -515,12 +520,12 @@ def detected(picture: Array, near: Array, plan: SkeletonPlan) -> tuple[Array, Ar
         for at in rng.integers(0, steps, int(rng.integers(1, 5))):
             points[at], visibility[at] = points[at][MIRRORED], visibility[at][MIRRORED]
     seen = inside[:, _CORE].mean(1)
-    presence = 1 / (1 + np.exp(-(rng.normal(5.0, 1.0) + rng.normal(0, 0.5, steps) - 14 * np.clip(0.45 - seen, 0, 1))))
+    presence = 1 / (1 + np.exp(-(rng.normal(5.0, 1.0) + rng.normal(0, 0.5, steps) - 16 * np.clip(0.42 - seen, 0, 1))))
     missed = rng.random(steps) < 0.012 * plan.sloppiness
     if rng.random() < 0.15:
         first = int(rng.integers(steps))
         missed[first : first + int(rng.integers(2, 7))] = True
-    presence = np.where(missed | (seen < 0.34), 0.0, presence)
+    presence = np.where(missed | (seen < 0.3), 0.0, presence)
     if rng.random() < 0.1:  # somebody else, as far as this person can stand for one
         first, length = int(rng.integers(steps)), int(rng.integers(1, 7))
         other = picture[int(rng.integers(steps))]
