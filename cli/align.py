@@ -223,21 +223,24 @@ def _print(
 
 
 def alignment_lines(aligned: "Alignment") -> list[str]:
-    """`3  00:12.0 - 00:15.5   87 %  speech  Stir until smooth.`, one a line of the text."""
+    """`3  00:12.0 - 00:15.5   87 %  speech  Stir until smooth.`, one a line of the text.
+
+    The percentage says how sure it is: of a line that is not in the video, that it is not.
+    """
     from tvu.cli.main import one_line
     from tvu.temporal.timecode import format_timecode, percent
 
     names = {evidence: name for name, evidence in SIGNALS.items()}
-    width = len(str(len(aligned.lines)))
+    signals = [", ".join(names[evidence] for evidence in line.evidence) for line in aligned.lines]
+    width, by_width = len(str(len(aligned.lines))), max(map(len, signals), default=0)
     clock = max((len(format_timecode(line.span.end_seconds)) for line in aligned.lines if line.span), default=7)
     told = []
-    for line, source in zip(aligned.lines, aligned.script.lines, strict=True):
+    for line, by, source in zip(aligned.lines, signals, aligned.script.lines, strict=True):
         if line.span is None:
-            when = "not in the video".ljust(2 * clock + 3)
+            when, sure = "not in the video".ljust(2 * clock + 3), 1 - line.confidence
         else:
             times = (line.span.start_seconds, line.span.end_seconds)
-            when = " - ".join(format_timecode(seconds).rjust(clock) for seconds in times)
-        by = ", ".join(names[evidence] for evidence in line.evidence)
+            when, sure = " - ".join(format_timecode(seconds).rjust(clock) for seconds in times), line.confidence
         text = one_line(" ".join(source.text.split()))
-        told.append(f"{line.index + 1:>{width}}  {when}  {percent(line.confidence):>4}  {by:<11}  {text}".rstrip())
+        told.append(f"{line.index + 1:>{width}}  {when}  {percent(sure):>4}  {by:<{by_width}}  {text}".rstrip())
     return told

@@ -70,7 +70,7 @@ def test_what_is_said_is_written_as_subtitles_and_put_back_in_step(tvu, tmp_path
     heard = tvu("align", TALK, "--transcribe", "-o", "talk.srt", "-o", "talk.json", cwd=tmp_path)
     assert heard.returncode == 0 and heard.stderr.count("written: ") == 2
     document = json.loads((tmp_path / "talk.json").read_text("utf-8"))
-    assert any("bees" in line["text"].lower() for line in document["lines"])
+    assert any("the flowers are" in line["text"].replace("\n", " ") for line in document["lines"])
 
     kept = tvu("align", TALK, "talk.srt", "-o", "same.srt", cwd=tmp_path)
     assert kept.returncode == 0 and "nothing was changed" in kept.stderr
@@ -88,9 +88,6 @@ def test_a_text_is_found_and_a_line_that_is_not_in_the_video_is_marked(tvu, tmp_
     for line, right in zip(lines, truth, strict=False):
         assert line["start_seconds"] == pytest.approx(right["start_seconds"], abs=0.5)
         assert line["evidence"] == ["speech"] and line["confidence"] > 0.5
-    (tmp_path / "again.json").write_text(told.stdout, "utf-8")
-    table = tvu("align", TALK, "again.json", "--ignore-times", "--signal", "speech", cwd=tmp_path).stdout
-    assert table.splitlines()[-1].split("%")[0].split()[1:5] == ["not", "in", "the", "video"]
     assert tvu("align", TALK, "talk.txt", "--signal", "speech", "-o", "-", cwd=tmp_path).stdout.startswith("1\n00:00:")
 
 
@@ -98,4 +95,5 @@ def test_a_text_is_found_and_a_line_that_is_not_in_the_video_is_marked(tvu, tmp_
 def test_nothing_of_a_text_in_the_video_is_1(tvu, tmp_path, weights_cache):
     (tmp_path / "other.txt").write_text("The submarine dives below the frozen harbour.\n", "utf-8")
     told = tvu("align", TALK, "other.txt", "--signal", "speech", cwd=tmp_path)
-    assert told.returncode == 1 and "not in the video" in told.stdout
+    assert told.returncode == 1
+    assert told.stdout.split("%")[0].split()[:5] == ["1", "not", "in", "the", "video"]
