@@ -72,9 +72,9 @@ def test_what_is_said_is_written_as_subtitles_and_put_back_in_step(tvu, tmp_path
     document = json.loads((tmp_path / "talk.json").read_text("utf-8"))
     assert any("the flowers are" in line["text"].replace("\n", " ") for line in document["lines"])
 
-    kept = tvu("align", TALK, "talk.srt", "-o", "same.srt", cwd=tmp_path)
+    kept = tvu("align", TALK, "talk.srt", "-o", "-", cwd=tmp_path)
     assert kept.returncode == 0 and "nothing was changed" in kept.stderr
-    assert (tmp_path / "same.srt").read_bytes() == (tmp_path / "talk.srt").read_bytes()
+    assert kept.stdout == (tmp_path / "talk.srt").read_text("utf-8")
 
 
 @pytest.mark.weights
@@ -88,7 +88,6 @@ def test_a_text_is_found_and_a_line_that_is_not_in_the_video_is_marked(tvu, tmp_
     for line, right in zip(lines, truth, strict=False):
         assert line["start_seconds"] == pytest.approx(right["start_seconds"], abs=0.5)
         assert line["evidence"] == ["speech"] and line["confidence"] > 0.5
-    assert tvu("align", TALK, "talk.txt", "--signal", "speech", "-o", "-", cwd=tmp_path).stdout.startswith("1\n00:00:")
 
 
 @pytest.mark.weights
