@@ -129,7 +129,12 @@ def _put_in_step(clip: VideoClip, script: Script, config: AlignConfig, senses: E
             return _kept(clip, script, lines, verdict.reason, notes)
     untimed = sum(line.start_seconds is None for line in script.lines)
     notes += (f"{untimed} lines have no time in the text, and were given none",) if untimed else ()
+    lines = tuple(line if _begins_in(clip, line) else replace(line, span=None, evidence=()) for line in lines)
     return Alignment(script, lines, str(clip.path), clip.duration_seconds, ("speech",), notes=notes)
+
+
+def _begins_in(clip: VideoClip, line: AlignedLine) -> bool:
+    return line.span is not None and line.span.start_seconds < clip.duration_seconds
 
 
 def _kept(

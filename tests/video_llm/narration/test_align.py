@@ -73,6 +73,13 @@ def test_subtitles_that_are_late_are_put_back_in_step():
     assert piece.offset_seconds == pytest.approx(-12.4, abs=0.3)
 
 
+def test_lines_after_the_end_of_the_video_are_not_in_it():
+    longer = film(12.4)
+    longer = Script((*longer.lines, Line("after the end", 700.0, 702.0)), "srt")
+    told = align_script(CLIP, longer, senses=Film())
+    assert told.lines[-1].span is None and told.lines[-2].span is not None
+
+
 def test_good_subtitles_are_left_as_they_are_to_the_byte():
     clocks = [[f"00:{int(s) // 60:02}:{int(s) % 60:02},{int(s * 1000) % 1000:03}" for s in (start, start + length)]
               for start, length in zip(STARTS, LENGTHS, strict=True)]  # fmt: skip
