@@ -16,7 +16,19 @@ T = TypeVar("T")
 
 COMMON_SHARE = 0.35  # of the training questions are put in one of the commonest forms
 PARAPHRASED_SHARE = 0.15
-MERELY_SEEN = ("shown", "seen", "visible", "there", "on screen", "in the picture", "in view", "")
+MERELY_SEEN = (
+    "shown",
+    "seen",
+    "visible",
+    "there",
+    "on screen",
+    "in the picture",
+    "in view",
+    "in sight",
+    "to be seen",
+    "",
+)
+NOBODY = ("nobody", "no one", "nothing")
 _CHOICE = re.compile(r"\(([^()]*\|[^()]*)\)")
 _WORD = re.compile(r"(?<![{<\w])[a-z]{5,}\b")  # not the name of a slot, nor a time token
 _BLANKS = re.compile(r" {2,}")
@@ -140,7 +152,7 @@ def filled(form: str, wording: Wording) -> str:
 
 def noun_of(wording: Wording) -> str:
     """`a dog running to the left`; of what is merely shown the thing alone, `a dog`, and of what is somewhere both."""
-    if wording.base != "be":
+    if wording.base != "be" or wording.subject in NOBODY:
         return wording.noun
     return wording.subject if wording.rest in MERELY_SEEN else f"{wording.subject} {wording.rest}"
 

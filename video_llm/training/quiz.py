@@ -6,19 +6,47 @@ from itertools import permutations
 
 from tvu.temporal.types import Span
 from tvu.video_llm.questions import NO, YES
-from tvu.video_llm.training.phrasings import Phrasings, as_typed, filled, one_of, sentence, shuffled
+from tvu.video_llm.training.phrasings import NOBODY, Phrasings, as_typed, filled, one_of, sentence, shuffled
 from tvu.video_llm.training.scenes import Event, Wording
-from tvu.video_llm.training.story import Story, are_worded_alike
+from tvu.video_llm.training.story import Story, are_worded_alike, may_be_same
 
 Words = Mapping[str, Phrasings]
 
-FAMILIES = {
-    "direction": ("to the left", "to the right", "up", "down"),
-    "color": ("red", "blue", "green", "yellow", "orange", "purple", "pink", "brown", "black", "white", "gray"),
-    "speed": ("fast", "slowly"),
-    "place": ("on the left", "on the right", "at the top", "at the bottom", "in the middle"),
+
+@dataclass(frozen=True)
+class FactForm:
+    """How a fact of events is asked for.
+
+    values: what it may be, for wrong answers; those that other events of the scene have come first. tell: a value as an
+    answer. by_deed: asked of what does something, not of what somebody or something does.
+    """
+
+    values: tuple[str, ...]
+    tell: Callable[[str], str] = str
+    by_deed: bool = False
+
+
+_POSTURES = {
+    "stand": "standing",
+    "sit": "sitting",
+    "floor": "sitting on the floor",
+    "kneel": "kneeling",
+    "crouch": "crouching",
+    "lie": "lying",
 }
-"""Values of a fact that an event may have, for wrong answers; those that other events of the scene have come first."""
+NUMBERS = ("zero", "one", "two", "three", "four", "five", "six")
+FACTS: Mapping[str, FactForm] = {
+    "direction": FactForm(
+        ("to the left", "to the right", "up", "down"), lambda v: f"to the {v}" if v in ("left", "right") else v
+    ),
+    "color": FactForm(
+        ("red", "blue", "green", "yellow", "orange", "purple", "pink", "brown", "black", "white", "gray"), by_deed=True
+    ),
+    "speed": FactForm(("fast", "slowly")),
+    "place": FactForm(("on the left", "on the right", "at the top", "at the bottom", "in the middle")),
+    "posture": FactForm(tuple(_POSTURES), lambda v: _POSTURES.get(v, v)),
+}
+"""The facts of events that questions ask for; `count` has a question of its own."""
 
 PARTS = ("at the beginning", "in the middle", "at the end", "throughout the entire video")
 _LONG_SHARE = 0.8
@@ -160,13 +188,16 @@ def who(story: Story, words: Words) -> Quiz | None:
     for event in story.shuffled_events:
         wording = story.words(event)
         deed = predicate(wording)
-        doers = [(e, w) for e in story.events for w in e.wordings if predicate(w) == deed]
-        if any(e is not event and w.subject != wording.subject for e, w in doers):
+        if wording.subject in NOBODY or any(not are_worded_alike(e, event) for e in _of_deed(story, deed)):
             continue
         own = {each.subject for each in event.wordings}
         near = [each.subject for each in story.scene.absent if predicate(each) == deed]
         others = [e.wordings[0].subject for e in story.shuffled_events if not are_worded_alike(e, event)]
-        wrong = [each for each in dict.fromkeys([*shuffled(story.rng, near), *others]) if each not in own]
+        wrong = [
+            each
+            for each in dict.fromkeys([*shuffled(story.rng, near), *others])
+            if not any(may_be_same(each, known) for known in own)
+        ]
         if wrong:
             question = as_typed(story.rng, words["who"].draw(story.rng).format(predicate=deed))
             return _quiz(question, sentence(wording.subject), tuple(map(sentence, wrong[:4])), story.spans(wording))
@@ -177,10 +208,12 @@ def doing(story: Story, words: Words) -> Quiz | None:
     """What somebody or something does, where that is one thing only."""
     for event in story.shuffled_events:
         wording = story.words(event)
-        if wording.base == "be" or any(e is not event for e in _of_subject(story, wording.subject)):
+        if wording.base == "be" or any(
+            e is not event and e.wordings[0].base != "be" for e in _of_subject(story, wording.subject)
+        ):
             continue
         own = {predicate(each) for each in event.wordings}
-        near = [predicate(w) for w in story.scene.absent if w.subject == wording.subject and w.base != "be"]
+        near = [predicate(w) for w in story.scene.absent if w.base != "be" and may_be_same(w.subject, wording.subject)]
         far = [predicate(w) for e in story.shuffled_events for w in e.wordings[:1] if w.base != "be"]
         wrong = [each for each in dict.fromkeys([*shuffled(story.rng, near), *far]) if each not in own]
         if wrong:
@@ -210,23 +243,33 @@ def fact(story: Story, words: Words) -> Quiz | None:
     """A direction, a colour, a place, a speed: a fact of one event that no other of the same words has otherwise."""
     for event in story.shuffled_events:
         wording = story.words(event)
-        for name in shuffled(story.rng, [each for each in event.facts if each in FAMILIES]):
-            asks_deed = name == "color"
-            alike = (
-                [e for e in story.events if any(predicate(w) == predicate(wording) for w in e.wordings)]
-                if asks_deed
-                else _of_subject(story, wording.subject)
-            )
-            value = event.facts[name]
-            told = predicate(wording) if asks_deed else wording.subject
-            if value in told or any(e.facts.get(name) != value for e in alike):
+        for name in shuffled(story.rng, [each for each in event.facts if each in FACTS]):
+            form, value = FACTS[name], event.facts[name]
+            asked = predicate(wording) if form.by_deed else wording.subject
+            alike = _of_deed(story, asked) if form.by_deed else _of_subject(story, asked)
+            if value in asked or any(other.facts.get(name, "" if form.by_deed else value) != value for other in alike):
                 continue
-            elsewhere = [e.facts[name] for e in story.events if name in e.facts]
-            known = dict.fromkeys([*elsewhere, *shuffled(story.rng, FAMILIES[name])])
-            wrong = tuple(sentence(each) for each in known if not _means(each, value))[:4]
-            question = as_typed(story.rng, words[name].draw(story.rng).format(subject=told, predicate=told))
-            if wrong:
-                return _quiz(question, sentence(value), wrong, (event.span,))
+            elsewhere = [other.facts[name] for other in story.events if name in other.facts]
+            known = dict.fromkeys(form.tell(each) for each in (*elsewhere, *shuffled(story.rng, form.values)))
+            question = as_typed(story.rng, words[name].draw(story.rng).format(subject=asked, predicate=asked))
+            answer, wrong = form.tell(value), [each for each in known if each != form.tell(value)]
+            return _quiz(question, sentence(answer), [sentence(each) for each in wrong[:4]], (event.span,))
+    return None
+
+
+def how_many(story: Story, words: Words) -> Quiz | None:
+    """How many of several things do something, told by the fact `count`: `three` of "three red balls"."""
+    for event in story.shuffled_events:
+        wording, number = story.words(event), event.facts.get("count", "")
+        things = wording.subject.removeprefix(f"{number} ")
+        if number not in NUMBERS or things == wording.subject or len(_of_deed(story, predicate(wording))) > 1:
+            continue
+        question = as_typed(
+            story.rng, words["how_many"].draw(story.rng).format(things=things, predicate=predicate(wording))
+        )
+        count = NUMBERS.index(number)
+        near = sorted(shuffled(story.rng, range(count + 4)), key=lambda other: abs(other - count))[1:5]
+        return Quiz(question, str(count), tuple(map(str, near)), (event.span,))
     return None
 
 
@@ -245,6 +288,7 @@ MAKERS: tuple[tuple[Maker, float], ...] = (
     (doing, 1.6),
     (scene_change, 0.8),
     (fact, 2.4),
+    (how_many, 1.0),
 )
 """How to ask, and how often of all."""
 
@@ -298,9 +342,9 @@ def _then(told: Sequence[str]) -> str:
 
 
 def _of_subject(story: Story, subject: str) -> list[Event]:
-    return [event for event in story.events if any(wording.subject == subject for wording in event.wordings)]
+    """Every event of a subject, or of one that may be the same."""
+    return [event for event in story.events if any(may_be_same(each.subject, subject) for each in event.wordings)]
 
 
-def _means(a: str, b: str) -> bool:
-    """Whether two values say the same, `left` and `to the left`."""
-    return a == b or a in b.split(" to the ") or b in a.split(" to the ") or a.endswith(f" {b}") or b.endswith(f" {a}")
+def _of_deed(story: Story, deed: str) -> list[Event]:
+    return [event for event in story.events if any(predicate(each) == deed for each in event.wordings)]

@@ -11,6 +11,11 @@ from tvu.temporal.types import Span
 from tvu.video_llm.training.phrasings import one_of, shuffled
 from tvu.video_llm.training.scenes import Event, Scene, Wording
 
+_PEOPLE = """
+person people man woman boy girl child kid someone somebody individual player lady guy adult human teenager dancer
+athlete figure he she they nobody one
+"""
+PEOPLE = frozenset(_PEOPLE.split())
 NEAREST = 0.6  # of the wrong statements are taken from the half of `Scene.absent` that is nearest to what happens
 TOUCHING_SECONDS = 0.15  # an event that starts this little before another ends comes after it
 OVERLAP_SECONDS = 0.01
@@ -39,8 +44,9 @@ class Story:
         return self._told[key]
 
     def with_words(self, wording: Wording) -> list[Event]:
-        """Every event that a wording is true of."""
-        return [event for event in self.events if wording in event.wordings]
+        """Every event that a wording is true of: it is told with it, or has the key of one that is."""
+        keys = {event.key for event in self.events if wording in event.wordings}
+        return [event for event in self.events if event.key in keys]
 
     def spans(self, wording: Wording) -> tuple[Span, ...]:
         """When a wording is true, each time; what overlaps is one, what only touches is not."""
@@ -49,8 +55,7 @@ class Story:
 
     def is_once(self, event: Event) -> bool:
         """Whether the words of an event are true of it alone."""
-        wording = self.words(event)
-        return not any(other is not event and wording in other.wordings for other in self.events)
+        return len(self.with_words(self.words(event))) == 1
 
     @cached_property
     def shuffled_events(self) -> list[Event]:
@@ -126,7 +131,12 @@ class Story:
 
 def are_worded_alike(a: Event, b: Event) -> bool:
     """Whether some words are true of both."""
-    return any(wording in b.wordings for wording in a.wordings)
+    return a.key == b.key or any(wording in b.wordings for wording in a.wordings)
+
+
+def may_be_same(a: str, b: str) -> bool:
+    """Whether two subjects could be one: the same words, or words for a person."""
+    return a == b or not (PEOPLE.isdisjoint(a.split()) or PEOPLE.isdisjoint(b.split()))
 
 
 def _apart(a: Event, b: Event) -> bool:

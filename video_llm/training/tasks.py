@@ -53,6 +53,7 @@ WEIGHTS: Mapping[Kind, float] = {
 
 NOT_THERE = "This does not happen in the video."
 NOTHING = "Nothing happens then."
+EVIDENCE_SHARE = 0.06  # of the moments are those that another question is about
 SEVERAL_SHARE = 0.12  # of the questions for every time are about what happens once
 
 
@@ -96,14 +97,14 @@ def draw_sample(
     Raises ValueError for a kind that there is not, and for a scene that allows none of them.
     """
     weights = dict(WEIGHTS if kinds is None else kinds)
+    if not TASKS.keys() >= weights.keys():
+        raise ValueError(f"there are no tasks but {', '.join(TASKS)}: not {', '.join(weights)}")
     words = phrasings(split)
     while weights:
         kind = _drawn(rng, weights)
-        sample = TASKS[kind](Task(Story(scene, rng), codec, words)) if kind in TASKS else None
+        sample = TASKS[kind](Task(Story(scene, rng), codec, words))
         if sample is not None:
             return sample
-        if kind not in TASKS:
-            raise ValueError(f"no task is called {kind!r}, only {', '.join(TASKS)}")
         del weights[kind]
     raise ValueError(f"nothing of what is wanted can be asked of a scene of {len(scene.events)} events")
 
@@ -138,8 +139,9 @@ class Task:
 
 
 def _moment(task: Task) -> Sample | None:
-    if task.rng.random() < 0.06:
-        return _evidence(task)
+    evidence = _evidence(task) if task.rng.random() < EVIDENCE_SHARE else None
+    if evidence is not None:
+        return evidence
     for event in task.story.shuffled_events:
         wording = task.story.words(event)
         spans = task.story.spans(wording)
@@ -265,9 +267,8 @@ def _caption(task: Task) -> Sample | None:
 
 def _grounded_caption(task: Task) -> Sample | None:
     how = task.rng.random()
-    if how < 0.45:
-        return _between(task)
-    return _at_time(task) if how < 0.65 else _titled(task)
+    ways = (_between, _titled, _at_time) if how < 0.45 else (_titled, _between) if how < 0.8 else (_at_time, _between)
+    return next((sample for way in ways if (sample := way(task)) is not None), None)
 
 
 def _between(task: Task) -> Sample | None:
@@ -314,8 +315,9 @@ def _titled(task: Task) -> Sample | None:
 
 
 def _order(task: Task) -> Sample | None:
-    if task.rng.random() < 0.4:
-        return _is_before(task)
+    is_before = _is_before(task) if task.rng.random() < 0.4 else None
+    if is_before is not None:
+        return is_before
     return _plain("order", _any_quiz(task, (quiz.which_first, quiz.what_is_first, quiz.sequence)))
 
 
@@ -496,11 +498,12 @@ def _joined(question: str, form: str) -> str:
 def _drawn(rng: Generator, weights: Mapping[K, float]) -> K:
     """A key, as often as its weight says."""
     place = rng.random() * sum(weights.values())
-    for key, weight in weights.items():
-        place -= weight
+    *others, last = weights
+    for key in others:
+        place -= weights[key]
         if place < 0:
-            break
-    return key
+            return key
+    return last
 
 
 TASKS: Mapping[str, Callable[[Task], Sample | None]] = {
