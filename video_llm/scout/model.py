@@ -28,7 +28,7 @@ from tvu.video_llm.scout.fuse import fuse
 from tvu.video_llm.scout.match import WordCandidate, addresses
 from tvu.video_llm.scout.query import Router
 from tvu.video_llm.scout.screen_text import ScreenText, read_screen_text, score_screen_text
-from tvu.video_llm.scout.speech import Transcript, score_speech, transcribe
+from tvu.video_llm.scout.speech import Transcript, heard_in, score_speech, transcribe
 from tvu.video_llm.scout.visual import Scorer, VisualIndex, VisualIndexer, score_visual
 from tvu.video_llm.sentence import SentenceEncoder
 from tvu.video_llm.types import EVIDENCE, Answer, Evidence, FrameBatch, Grounding, ScoreCurve, Timing, VideoClip
@@ -232,18 +232,15 @@ class Scout:
 
     def _hear(self, clip: VideoClip, whisper: Any) -> Transcript:
         parts = []
-        for sound in sound_windows(clip):
-            parts.append(transcribe(sound, whisper))
-            heard = sound.start_seconds + len(sound.samples) / sound.rate - clip.span.start_seconds
-            self._report("listening", min(1.0, heard / clip.span.seconds))
+        for reached, part in heard_in(sound_windows(clip), lambda sound: transcribe(sound, whisper)):
+            parts.append(part)
+            self._report("listening", min(1.0, (reached - clip.span.start_seconds) / clip.span.seconds))
         return Transcript.joined(parts)
 
     # --- the cache ---
 
     def _key(self, clip: VideoClip, content: str, channel: Evidence) -> str:
-        encoder = self.eyes.encoder.name if channel == "visual" else channel
-        span = f"{clip.span.start_seconds:.3f}-{clip.span.end_seconds:.3f}"
-        return f"{content} {span} {clip.decoder} {SAMPLING} {encoder} {LAYOUT}"
+        return key_of(clip, content, self.eyes.encoder.name if channel == "visual" else channel)
 
     def _recall(
         self, clip: VideoClip, content: str, channel: Evidence, build: Callable[[dict[str, NDArray[Any]]], T]
@@ -261,6 +258,15 @@ class Scout:
     def _keep(self, clip: VideoClip, content: str, channel: Evidence, kept: Any) -> None:
         if self.cache is not None:
             self.cache.store(self._key(clip, content, channel), CacheEntry(kept.to_arrays(), {}))
+
+
+def key_of(clip: VideoClip, content: str, maker: str) -> str:
+    """The key in the cache of what a maker (an encoder of frames, or a channel of words) made of a clip.
+
+    content: the hash of the file, as `FeatureCache.content_of` gives it.
+    """
+    span = f"{clip.span.start_seconds:.3f}-{clip.span.end_seconds:.3f}"
+    return f"{content} {span} {clip.decoder} {SAMPLING} {maker} {LAYOUT}"
 
 
 class Pass:

@@ -2,7 +2,7 @@
 `match`."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from itertools import pairwise
@@ -125,14 +125,15 @@ def _windows(samples: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.flo
         first = last
 
 
-def transcribe(sound: "Sound", model_dir: Path) -> Transcript:
+def transcribe(sound: "Sound", model_dir: Path, language: str = "en") -> Transcript:
     """Words of `sound` with times on its clock; none where nobody speaks.
+
+    language: ISO 639-1, one that the recogniser in `model_dir` was trained on.
 
     Only stretches that silero's detector finds voiced reach the recogniser, which would otherwise invent words for
     silence and music; what it still invents is dropped by its own doubts (no speech and unlikely words together) and
     where a loop of words outruns the sound. The same sound gives the same words.
-    For hours of sound, transcribe stretch by stretch and use `Transcript.joined`: the spectrogram is bounded here,
-    the samples are not.
+    For hours of sound use `heard_in` and `Transcript.joined`: the spectrogram is bounded here, the samples are not.
 
     Raises BackendError if the model cannot be loaded or run; ValueError unless the sound is at 16 kHz.
     """
@@ -150,16 +151,54 @@ def transcribe(sound: "Sound", model_dir: Path) -> Transcript:
                     start_seconds=sound.start_seconds + first / RATE + w.start_seconds,
                     end_seconds=sound.start_seconds + first / RATE + w.end_seconds,
                 )
-                for w in _snapped(_heard(model, listened), voiced)
+                for w in _snapped(_heard(model, listened, language), voiced)
             )
-    return Transcript(tuple(words), tuple(again))
+    return Transcript(tuple(words), tuple(again), language)
 
 
-def _heard(model: Any, samples: NDArray[np.float32]) -> list[Word]:
+def heard_in(sounds: Iterable["Sound"], hear: Callable[["Sound"], Transcript]) -> Iterator[tuple[float, Transcript]]:
+    """What `hear` makes of sounds that follow each other, and the file second that each part of it reaches.
+
+    Parts of at most WINDOW_SECONDS, cut where it is quietest and not where one sound ends: what is behind the last
+    cut is heard together with the next sound, so that no word is cut. Holds two of the sounds at most.
+    """
+    held: Sound | None = None
+    for sound in sounds:
+        held = sound if held is None else replace(held, samples=np.concatenate([held.samples, sound.samples]))
+        while len(held.samples) > round(WINDOW_SECONDS * held.rate):
+            _, samples = next(_windows(held.samples))
+            yield held.start_seconds + len(samples) / held.rate, hear(replace(held, samples=samples))
+            start = held.start_seconds + len(samples) / held.rate
+            held = replace(held, samples=held.samples[len(samples) :], start_seconds=start)
+    if held is not None:
+        yield held.start_seconds + len(held.samples) / held.rate, hear(held)
+
+
+def languages_of(model_dir: Path) -> tuple[str, ...]:
+    """ISO 639-1 codes of the languages that a recogniser was trained on. Raises BackendError if it cannot be loaded."""
+    model = _whisper(model_dir)
+    return tuple(model.supported_languages) if model.model.is_multilingual else ("en",)
+
+
+def language_of(sound: "Sound", model_dir: Path) -> str:
+    """The language that is spoken first in `sound`, as a recogniser of several tells it.
+
+    Raises BackendError if the model cannot be loaded or run.
+    """
+    try:
+        language, _, _ = _whisper(model_dir).detect_language(
+            sound.samples, vad_filter=True, language_detection_segments=4
+        )
+    except RuntimeError as error:
+        raise BackendError(f"the language that is spoken was not recognised: {error}") from error
+    return str(language)
+
+
+def _heard(model: Any, samples: NDArray[np.float32], language: str) -> list[Word]:
     try:
         segments, _ = model.transcribe(
             samples,
-            language="en",
+            language=language,
             beam_size=5,
             temperature=0.0,  # never decoded again with dice because the first looks doubtful: five times the cost
             word_timestamps=True,
