@@ -4,6 +4,7 @@ import typer
 
 from tvu.cli.bench_batch import batch
 from tvu.cli.bench_list import list_benchmarks
+from tvu.cli.bench_resync import resync
 from tvu.cli.bench_run import compare, make_mini, merge, run_of
 from tvu.cli.bench_score import score
 from tvu.cli.bench_search import search
@@ -23,5 +24,5 @@ bench.command()(merge)
 bench.command("make-mini")(make_mini)
 for entry in ENTRIES:
     bench.command(entry.name, help=f"{entry.title[0].upper()}{entry.title[1:]}.")(run_of(entry))
-for measured in (speed, temporal, kernels, search, batch):
+for measured in (speed, temporal, kernels, search, batch, resync):
     bench.command()(measured)
