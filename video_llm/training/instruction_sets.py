@@ -143,7 +143,7 @@ def _of_videos(path: Path, content: Mapping[str, Json]) -> Found:
     for video, entry in content.items():
         if not isinstance(entry, dict):
             raise _malformed(path, f"has no object for {video!r}")
-        duration = entry.get("duration")
+        duration: Json = entry.get("duration")
         if not (is_number(duration) and duration > 0):
             raise _malformed(path, f"has no duration in seconds for {video!r}")
         if "QA" in entry:

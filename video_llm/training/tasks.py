@@ -36,7 +36,7 @@ Kind = Literal[
     "choice",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-WEIGHTS: Mapping[Kind, float] = {
+WEIGHTS: Mapping[str, float] = {
     "moment": 0.24,
     "moments": 0.09,
     "absent": 0.13,
@@ -86,7 +86,7 @@ class Sample:
 
 
 def draw_sample(
-    rng: Generator, scene: Scene, codec: TimeCodec, split: Split, kinds: Mapping[Kind, float] | None = None
+    rng: Generator, scene: Scene, codec: TimeCodec, split: Split, kinds: Mapping[str, float] | None = None
 ) -> Sample:
     """One thing to ask of a scene; the same for the same state of `rng`.
 
@@ -408,7 +408,7 @@ def _reasoned(task: Task, question: str, event: Event, is_clear: bool = True) ->
 
 
 def _choice(task: Task) -> Sample | None:
-    weights = dict(quiz.MAKERS)
+    weights: dict[quiz.Maker, float] = dict(quiz.MAKERS)
     while weights:
         make = _drawn(task.rng, weights)
         found = make(task.story, task.words)

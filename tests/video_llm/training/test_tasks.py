@@ -274,4 +274,4 @@ def test_a_scene_without_anything_allows_no_moment():
     with pytest.raises(ValueError, match="nothing of what is wanted"):
         drawn("moment", 1, Scene(4.0, ()))
     with pytest.raises(ValueError, match="no tasks but"):
-        draw_sample(np.random.default_rng(0), SCENE, LITA, "train", {"riddle": 1.0})  # type: ignore[dict-item]
+        draw_sample(np.random.default_rng(0), SCENE, LITA, "train", {"riddle": 1.0})

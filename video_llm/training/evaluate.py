@@ -1,0 +1,175 @@
+"""How well predictions on held-out scenes are: `python -P -m tvu.video_llm.training.evaluate held_out.jsonl`."""
+
+import argparse
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tvu.temporal.metrics import auroc, best_iou, expected_calibration_error, mean_iou, recall_at
+from tvu.temporal.time_tokens.codec import TimeCodec
+from tvu.temporal.time_tokens.lita import LitaTimeTokens
+from tvu.temporal.types import Span
+from tvu.video_llm.benchmarks.matching import option_told
+from tvu.video_llm.questions import NO, YES
+from tvu.video_llm.training.tasks import Sample
+
+if TYPE_CHECKING:  # brings torch, which scores do not need
+    from tvu.video_llm.training.predict import Predicted
+
+Spans = list[tuple[float, float]]
+Scores = dict[str, dict[str, float]]
+
+LEAST_IOU = (0.3, 0.5, 0.7)
+IN_WORDS = ("counting", "order", "what_next")
+_HEADER = {"n": "questions", "r1@0.3": "R@1 .3", "r1@0.5": "R@1 .5", "r1@0.7": "R@1 .7", "miou": "mIoU"}
+
+
+def score(predicted: Sequence["Predicted"], codec: TimeCodec | None = None) -> Scores:
+    """Scores of every source and of `all` of them, shares in [0, 1]; a score without a question is left out.
+
+    r1@…, miou:    the first span of the head, of what happens; for what happens several times any of these is right.
+    found:         share of the true spans of what happens several times that one of as many spans has at an IoU of 0.5.
+    text_r1@0.5:   the first span that the text tells, as `codec` writes it (None: LITA's tokens).
+    absence_auroc: of the head's probability, what happens against what does not; present_ece: its calibration error.
+    presence, counting, order, what_next, choice: share of right answers in words; choice_chance: of random ones.
+    reasoning:     share of texts whose first span has an IoU of 0.5 with a true one.
+    """
+    sources = sorted({each.source for each in predicted})
+    groups = {source: [each for each in predicted if each.source == source] for source in sources}
+    return {name: _scores(group, codec or LitaTimeTokens()) for name, group in {**groups, "all": predicted}.items()}
+
+
+def _scores(group: Sequence["Predicted"], codec: TimeCodec) -> dict[str, float]:
+    scores: dict[str, float] = {"n": len(group)}
+    asked = [each for each in group if each.sample.kind in ("moment", "moments") and each.sample.spans]
+    if asked:
+        truths = [_plain(each.sample.spans) for each in asked]
+        heads: list[Spans] = [[(start, end) for start, end, _ in each.spans] for each in asked]
+        texts = [spans_told(each.text, each.seconds, codec) for each in asked]
+        scores["n_moments"] = len(asked)
+        scores |= {f"r1@{least}": recall_at(heads, truths, least) for least in LEAST_IOU}
+        scores["miou"] = mean_iou(heads, truths)
+        scores["text_r1@0.5"] = recall_at(texts, truths, 0.5)
+        _share(scores, "found", [_found(head, true) for head, true in zip(heads, truths, strict=True) if len(true) > 1])
+    weighed = [each for each in group if each.sample.kind in ("moment", "moments", "absent")]
+    _absence(scores, "absence_auroc", weighed)
+    _absence(scores, "presence_auroc", [each for each in group if each.sample.kind == "presence"])
+    known = [each for each in group if each.sample.is_present is not None]
+    if known:
+        told = [each.sample.is_present for each in known]
+        scores["present_ece"] = expected_calibration_error([each.present for each in known], told)
+    _share(scores, "presence", [_yes_or_no(each.text) == each.sample.answer for each in _of_kind(group, "presence")])
+    for kind in IN_WORDS:
+        _share(scores, kind, [_bare(each.text) == _bare(each.sample.answer) for each in _of_kind(group, kind)])
+    choices = _of_kind(group, "choice")
+    _share(scores, "choice", [option_told(each.text, each.sample.choices) == each.sample.correct for each in choices])
+    _share(scores, "choice_chance", [1 / len(each.sample.choices) for each in choices])
+    reasoned = [
+        (spans_told(each.text, each.seconds, codec)[:1], _plain(each.sample.spans))
+        for each in _of_kind(group, "reasoning")
+    ]
+    _share(scores, "reasoning", [bool(first) and best_iou(first[0], true) >= 0.5 for first, true in reasoned])
+    return scores
+
+
+def spans_told(text: str, seconds: float, codec: TimeCodec) -> Spans:
+    """The spans that a text tells as a codec writes them, in order; what else the text says is passed over."""
+    if not codec.added_tokens:
+        numbers = [(float(a), float(b)) for a, b in re.findall(r"(\d+(?:\.\d+)?)\s*-\s*(\d+(?:\.\d+)?)", text)]
+        return [(start, end) for start, end in numbers if start < end <= seconds + 1e-6]
+    token = f"(?:{'|'.join(map(re.escape, codec.added_tokens))})"
+    length = len(re.findall(token, codec.encode(0.0, seconds)))
+    one = rf"{token}(?:\s*{token}){{{length - 1}}}"
+    found = []
+    for pair in re.finditer(rf"({one})\s*-?\s*({one})", text):
+        try:
+            start, end = (codec.decode(each, seconds) for each in pair.groups())
+        except ValueError:  # a number of seconds that this video does not have
+            continue
+        if start < end:
+            found.append((start, end))
+    return found
+
+
+def table(scores: Mapping[str, Mapping[str, float]]) -> str:
+    """Scores as text: a line for each, a column for each source; shares in per cent."""
+    names = list(dict.fromkeys(name for column in scores.values() for name in column))
+    left = max([*map(len, map(_label, names)), 8])
+    widths = [max(8, len(source)) for source in scores]
+    lines = [" ".join([" " * left, *(source.rjust(width) for source, width in zip(scores, widths, strict=True))])]
+    for name in names:
+        cells = [_cell(name, column.get(name)) for column in scores.values()]
+        told = [cell.rjust(width) for cell, width in zip(cells, widths, strict=True)]
+        lines.append(" ".join([_label(name).ljust(left), *told]))
+    return "\n".join(lines)
+
+
+def read(path: Path) -> list["Predicted"]:
+    """What `predict.keep` wrote."""
+    from tvu.video_llm.training.predict import Predicted
+
+    found = []
+    for line in path.read_text("utf-8").splitlines():
+        told: dict[str, Any] = json.loads(line)
+        sample = told["sample"]
+        spans = tuple(Span(**each) for each in sample["spans"])
+        sample = Sample(**{**sample, "spans": spans, "choices": tuple(sample["choices"])})
+        found.append(Predicted(**{**told, "sample": sample, "spans": tuple(map(tuple, told["spans"]))}))
+    return found
+
+
+def _absence(scores: dict[str, float], name: str, group: Sequence["Predicted"]) -> None:
+    labels = [bool(each.sample.is_present) for each in group]
+    if True in labels and False in labels:
+        scores[name] = auroc([each.present for each in group], labels)
+
+
+def _share(scores: dict[str, float], name: str, values: Iterable[float]) -> None:
+    told = list(values)
+    if told:
+        scores[name] = sum(told) / len(told)
+
+
+def _of_kind(group: Sequence["Predicted"], kind: str) -> list["Predicted"]:
+    return [each for each in group if each.sample.kind == kind]
+
+
+def _found(head: Spans, true: Spans) -> float:
+    return sum(best_iou(span, head[: len(true)]) >= 0.5 for span in true) / len(true)
+
+
+def _plain(spans: Iterable[Span]) -> Spans:
+    return [(span.start_seconds, span.end_seconds) for span in spans]
+
+
+def _yes_or_no(text: str) -> str | None:
+    return next((word for word in (YES, NO) if text.strip().lower().startswith(word.lower())), None)
+
+
+def _bare(text: str) -> str:
+    return " ".join(re.findall(r"[\w']+", text.lower()))
+
+
+def _label(name: str) -> str:
+    return _HEADER.get(name, name.replace("_", " "))
+
+
+def _cell(name: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    if name.startswith("n"):
+        return f"{value:.0f}"
+    return f"{value:.3f}" if name.endswith(("auroc", "ece")) else f"{100 * value:.1f}"
+
+
+def main() -> None:
+    """Print the table of a file of predictions."""
+    parser = argparse.ArgumentParser(description="Scores of predictions on held-out scenes.")
+    parser.add_argument("predictions", type=Path, help="held_out.jsonl of a training run")
+    print(table(score(read(parser.parse_args().predictions))))
+
+
+if __name__ == "__main__":
+    main()
