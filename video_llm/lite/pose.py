@@ -19,7 +19,7 @@ from PIL import Image
 from tvu.video_llm.errors import BackendError
 from tvu.video_llm.lite.body import NUM_LANDMARKS, body_features
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 
 DETECTOR_FILE: Final = "pose_detection.tflite"
 LANDMARK_FILE: Final = "pose_landmark_full.tflite"

@@ -142,7 +142,7 @@ MOTIONS: Final[tuple[Motion, ...]] = (
         "get up; get up from the floor; stand up; get to {poss} feet; rise from the ground",
         (1.0, 3.0),
         "stand up",
-        from_=("lie", "prone", "floor", "kneel", "crouch", "all fours", "plank"),
+        from_=("lie", "prone", "floor", "kneel", "crouch", "all fours", "plank", "downward dog", "low lunge"),
         to="stand",
         opposite="lie down",
         needs_legs=True,
@@ -181,6 +181,75 @@ MOTIONS: Final[tuple[Motion, ...]] = (
         to="plank",
         opposite="get up",
         needs_legs=True,
+    ),
+    _row(
+        "go into downward dog",
+        into("downward dog"),
+        "go into the downward dog; push up into downward dog; lift {poss} hips up into an upside-down V; "
+        "push {poss} hips up and back",
+        (0.7, 2.5),
+        "downward dog; bending",
+        from_=("plank", "all fours", "low lunge", "stand"),
+        to="downward dog",
+        opposite="get up",
+        needs_legs=True,
+        weight=2.5,
+    ),
+    _row(
+        "come down to a plank",
+        into("plank"),
+        "move into a plank; come forward into a plank; shift into a push-up position",
+        (0.7, 2.0),
+        "plank; go into a plank",
+        from_=("downward dog", "low lunge"),
+        to="plank",
+        needs_legs=True,
+        weight=3,
+    ),
+    _row(
+        "step into a low lunge",
+        into("low lunge"),
+        "step into a low lunge; step one foot forward between {poss} hands; bring a foot forward between the hands",
+        (0.6, 1.8),
+        "lunge; bending; warrior",
+        from_=("plank", "downward dog", "stand"),
+        to="low lunge",
+        needs_legs=True,
+        weight=1.5,
+    ),
+    _row(
+        "lower to the floor",
+        into("prone"),
+        "lower {poss} body to the floor; sink down onto {poss} belly; lower {poss} chest to the ground",
+        (0.7, 2.5),
+        "lie on the belly; press-up; lie down",
+        from_=("plank", "all fours"),
+        to="prone",
+        needs_legs=True,
+        weight=1.5,
+    ),
+    _row(
+        "push up to a plank",
+        into("plank"),
+        "push {poss} body up from the floor; push up off the ground; rise from the belly onto hands and toes",
+        (0.7, 2.0),
+        "plank; press-up; go into a plank",
+        from_=("prone",),
+        to="plank",
+        needs_legs=True,
+        weight=1.5,
+    ),
+    _row(
+        "raise a leg on hands",
+        still(m.leg_back),
+        "raise one leg; lift a leg into the air behind; kick one leg up behind {poss} body; "
+        "raise {poss} {side} leg; lift {poss} {side} leg into the air",
+        (1.0, 4.0),
+        from_=("plank", "downward dog", "all fours"),
+        sides="body",
+        needs_legs=True,
+        repeats=True,
+        weight=2.5,
     ),
     _row(
         "fall",
@@ -815,7 +884,7 @@ MOTIONS: Final[tuple[Motion, ...]] = (
             "form an upside-down V"
         ),
         (2.5, 8.0),
-        "on hands; plank; bending",
+        "on hands; plank; bending; downward dog",
         from_=("stand", "all fours", "plank", "kneel"),
         needs_legs=True,
         weight=3,
@@ -825,7 +894,7 @@ MOTIONS: Final[tuple[Motion, ...]] = (
         held("plank"),
         ("do a plank; hold a plank; be in a plank; hold a push-up position; support {poss} body on hands and toes"),
         (2.5, 8.0),
-        "on hands",
+        "on hands; downward dog",
         from_=("stand", "all fours", "prone", "kneel"),
         needs_legs=True,
         weight=2,
@@ -1056,9 +1125,21 @@ STATES: Final[Mapping[str, tuple[str, ...]]] = {
     "lie": ("lie on the floor", "lie on {poss} back", "be on {poss} back"),
     "prone": ("lie face down", "lie on {poss} stomach", "be on {poss} belly"),
     "all fours": ("be on {poss} hands and knees", "be on all fours"),
-    "plank": ("be in a plank", "be on {poss} hands and feet", "be in a push-up position"),
+    "plank": ("be in a plank", "be in a push-up position", "hold a plank"),
+    "downward dog": ("be in the downward dog", "form an upside-down V", "hold {poss} hips high above hands and feet"),
+    "low lunge": ("be in a low lunge", "hold a low lunge"),
 }
 """Ways to say that a posture lasts."""
+
+ON_HANDS_AND_FEET: Final = frozenset({"plank", "downward dog", "low lunge"})
+HANDS_AND_FEET: Final = (
+    "be on {poss} hands and feet",
+    "have {poss} hands and feet on the floor",
+    "support {poss} body on hands and feet",
+    "stand on hands and feet",
+    "be on all four limbs with the knees off the floor",
+)
+"""Ways to say that one of these lasts, or one after the other."""
 
 
 def phrases_of(phrases: Sequence[str], split: Split) -> list[str]:

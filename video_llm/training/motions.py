@@ -9,7 +9,7 @@ import numpy as np
 from tvu.video_llm.training.kinematics import PARTS, Array, Track
 
 Side = Literal["left", "right"]
-Vector = Sequence[float]
+Vector = Sequence[float] | Array
 Pose = Mapping[str, Vector]
 
 ARMS: Final = ("left_arm", "right_arm")
@@ -68,6 +68,13 @@ POSTURES: Final[Mapping[str, Pose]] = {
         **both((0.04, 0.1, 0.97, 0)),
         **legs((0.06, -0.36, -0.925)),
     },
+    "low lunge": {
+        "trunk": (62, 0, 10, 0, 0),
+        "head": (-20, 0, 0),
+        **both((0.0, 0.0, 0.96, 0)),
+        "left_leg": (0.05, -0.42, 0.36),
+        "right_leg": (0.05, -0.38, -0.9),
+    },
     "downward dog": {
         "trunk": (132, 0, 0, 0, 0),
         "head": (10, 0, 0),
@@ -94,6 +101,7 @@ class Animator:
         self.arms = _WAYS_OF_HOLDING_ARMS[int(rng.integers(len(_WAYS_OF_HOLDING_ARMS)))]
         if rng.random() < 0.5:
             self.arms = self.arms[::-1]
+        self.mirrored = bool(rng.random() < 0.5)  # which foot goes in front
         self.stance = rng.uniform(-0.02, 0.12)
         self.away = 0.0  # metres from the middle to beyond the picture's border, set by the camera
         self.posture = posture
@@ -105,6 +113,8 @@ class Animator:
         pose = dict(POSTURES[self.posture])
         if self.posture in ("stand", "kneel"):
             pose["left_arm"], pose["right_arm"] = self.arms
+        if self.mirrored:
+            pose["left_leg"], pose["right_leg"] = pose["right_leg"], pose["left_leg"]
         if self.posture == "stand":
             for leg in LEGS:
                 pose[leg] = (self.stance, -0.995, 0.0)
@@ -620,7 +630,7 @@ def punch(a: Animator, start: float, end: float, side: Side) -> None:
     sign = -1 if side == "left" else 1
     a.pin(start, "trunk", *ARMS)
     a.key(start + 0.35 * length, **both(guard), trunk=(4, 0, 8, 0, -sign * 10))
-    a.key(start + 0.6 * length, **{arm: a.wobble((-0.15, 0.08, 0.97, 40), 0.04), "trunk": (8, 0, 8, 0, sign * 25)})
+    a.key(start + 0.6 * length, **{arm: a.wobble((-0.15, 0.08, 0.97, 40), 0.04)}, trunk=(8, 0, 8, 0, sign * 25))
     a.key(start + 0.8 * length, **both(guard))
     a.rest(end, "trunk", *ARMS)
 
@@ -797,7 +807,7 @@ def dance(a: Animator, start: float, end: float, side: Side) -> None:
     x, z, yaw, _ = a.last("root")
     period = a.drawn(0.45, 0.9)
     beats = max(3, round((end - start - 0.4) / period))
-    moves = []
+    moves: list[Pose] = []
     for _ in range(int(a.rng.integers(2, 5))):
         sway = a.drawn(-16, 16)
         arms = {arm: (a.drawn(-0.3, 0.8), a.drawn(-0.7, 0.9), a.drawn(0.0, 0.5), a.drawn(0, 70)) for arm in ARMS}
@@ -1003,6 +1013,11 @@ def sit_up(a: Animator, start: float, end: float, side: Side) -> None:
 
 def leg_raise(a: Animator, side: Side) -> Pose:
     return {_leg(side): (0.05, a.drawn(0.6, 0.98), a.drawn(0.1, 0.6))}
+
+
+def leg_back(a: Animator, side: Side) -> Pose:
+    """A leg lifted behind somebody who is on hands and feet, or on hands and knees."""
+    return {_leg(side): (0.04, a.drawn(-0.05, 0.5), -0.92)}
 
 
 def crawl(a: Animator, start: float, end: float, side: Side) -> None:

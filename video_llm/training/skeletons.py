@@ -6,7 +6,7 @@ smaller than between drawn and photographed things, which is why these videos te
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -26,7 +26,15 @@ from tvu.video_llm.training.kinematics import (
     landmarks_of,
     values_at,
 )
-from tvu.video_llm.training.motion_list import BY_NAME, MOTIONS, STATES, Motion, phrases_of
+from tvu.video_llm.training.motion_list import (
+    BY_NAME,
+    HANDS_AND_FEET,
+    MOTIONS,
+    ON_HANDS_AND_FEET,
+    STATES,
+    Motion,
+    phrases_of,
+)
 from tvu.video_llm.training.motions import Animator, Side
 from tvu.video_llm.training.scenes import Event, Scene, Split, Wording
 
@@ -58,16 +66,27 @@ class Camera:
 
 
 @dataclass(frozen=True)
+class Cut:
+    """From `seconds` on another camera shows the same person, `yaw` degrees further round."""
+
+    seconds: float
+    camera: Camera
+    yaw: float
+
+
+@dataclass(frozen=True)
 class SkeletonPlan:
     """One video: what is true of it and all that rendering needs. Rendering the same plan gives the same numbers.
 
-    legs_hidden: whether furniture covers the legs. sloppiness: of the detector, 1 usual.
+    cut: where the camera changes, if it does; legs_hidden: whether furniture covers the legs; sloppiness: of the
+    detector, 1 usual.
     """
 
     scene: Scene
     tracks: Mapping[str, Track]
     build: Build
     camera: Camera
+    cut: Cut | None
     seed: int
     legs_hidden: bool
     sloppiness: float
@@ -118,6 +137,8 @@ _THEMES: Final[Mapping[str, frozenset[str]]] = {
             "swing a racket, swing a club, box, march, jog in place"
         ),
         "floor": (
+            "go into downward dog, come down to a plank, step into a low lunge, lower to the floor, push up to a plank,"
+            " raise a leg on hands, "
             "downward dog, plank, lie down, get up, press-up, sit-up, go into a plank, go on all fours, all "
             "fours, warrior, tree, bend over, cobra, bridge, child's pose, lie on the belly, triangle, sit "
             "on the floor, kneel down"
@@ -133,6 +154,9 @@ _THEMES: Final[Mapping[str, frozenset[str]]] = {
 
 _TRAVELS: Final = {"enter": 1.25, "leave": 1.25, "run in": 3.0, "run out": 3.0, "walk across": 1.1, "run across": 2.6}
 """Metres a second."""
+
+_OF_THE_PICTURE: Final = frozenset({"arrive", "go", "walk", "run", "turning"})
+"""What another camera would show otherwise."""
 
 _NOT_STANDING: Final = frozenset(
     {"on hands", "bending", "squat", "crouch down", "kneel down", "warrior", "sit down", "fall", "lie down", "jump"}
@@ -225,7 +249,12 @@ class SkeletonWorld:
         scene = self._scene(draft)
         hidden = bool(not upper_body and theme is _THEMES["hands"] and rng.random() < 0.6)
         sloppiness = float(np.exp(rng.normal(0, 0.45)))
-        return SkeletonPlan(scene, animator.tracks(), build, camera, int(rng.integers(2**62)), hidden, sloppiness)
+        cut = None
+        looks = {look for motion, *_ in draft.done for look in motion.looks}
+        if not (upper_body or looks & _OF_THE_PICTURE) and rng.random() < 0.2:
+            other = replace(_drawn_camera(rng, build, False, on_floor), aspect=camera.aspect)
+            cut = Cut(float(rng.uniform(0.2, 0.8) * seconds), other, float(rng.normal(0, 45)))
+        return SkeletonPlan(scene, animator.tracks(), build, camera, cut, int(rng.integers(2**62)), hidden, sloppiness)
 
     def _fill(self, draft: _Draft) -> None:
         """Add things done, one after the other, until the video is over."""
@@ -289,7 +318,7 @@ class SkeletonWorld:
         used: dict[str, set[Side]] = {}
         for motion, side, start, end in draft.done:
             sided = draft.is_sided(motion)
-            facts = {"posture": motion.to} if motion.to in STATES else {}
+            facts = {"posture": motion.to} if motion.to and motion.to in STATES else {}
             if sided:
                 facts["direction" if motion.sides == "picture" else "side"] = side
             margin = 0.45 / (2 * draft.animator.away) * (end - start)  # of the way, nothing is in the picture yet
@@ -308,16 +337,18 @@ class SkeletonWorld:
         events = []
         looks = {look for motion, *_ in draft.done for look in motion.looks}
         whole = len(draft.stays) == 1
-        if draft.rng.random() < 0.6 and not (whole and draft.rng.random() < 0.7):
+        is_told = draft.rng.random() < 0.6 and not (whole and draft.rng.random() < 0.7)
+        if is_told and not draft.upper_body:  # whose legs are out of the picture may sit or stand
             for posture, start, end in draft.stays:
                 end = min(end, draft.seconds)
                 if posture not in STATES or end - start < 0.8 or (posture == "stand" and looks & _NOT_STANDING):
                     continue
                 if posture != "stand" and any("on hands" in m.looks for m, *_ in draft.done):
-                    continue
+                    continue  # what is held shortly is told as a motion
                 facts = {"posture": posture}
                 words = ways(self._states[posture])
                 events.append(Event(Span(start, end), words, f"is {posture}", "posture", facts))
+        events += self._on_hands_and_feet(draft, ways)
         outside = [(start, min(end, draft.seconds)) for posture, start, end in draft.stays if posture == "outside"]
         if outside and draft.rng.random() < 0.6:
             for start, end in outside:
@@ -335,6 +366,24 @@ class SkeletonWorld:
                     events.append(Event(Span(start, end), ways(phrases), "visible", "shown", {}))
         return events
 
+    def _on_hands_and_feet(self, draft: _Draft, ways: Callable[[Sequence[str]], tuple[Wording, ...]]) -> list[Event]:
+        """Several postures in a row of which the same is said."""
+        spans: list[tuple[float, float]] = []
+        last_was = False
+        for posture, start, end in draft.stays:
+            is_one = posture in ON_HANDS_AND_FEET
+            if is_one and last_was:
+                spans[-1] = (spans[-1][0], min(end, draft.seconds))
+            elif is_one:
+                spans.append((start, min(end, draft.seconds)))
+            last_was = is_one
+        words = phrases_of(HANDS_AND_FEET, self.split)
+        return [
+            Event(Span(start, end), ways(words), "hands and feet", "posture", {"posture": "hands and feet"})
+            for start, end in spans
+            if end - start >= 0.6
+        ]
+
     def _absent(self, draft: _Draft, used: Mapping[str, set[Side]], told: Callable[..., Wording]) -> list[Wording]:
         """What surely does not happen, the nearest first."""
         rng = draft.rng
@@ -348,14 +397,14 @@ class SkeletonWorld:
                 near.append(told(phrases[int(rng.integers(len(phrases)))], other))
             if motion.opposite and not BY_NAME[motion.opposite].looks & looks:
                 near.append(self._any(BY_NAME[motion.opposite], rng, told))
-        far = []
+        far: list[Wording] = []
         for i in rng.permutation(len(MOTIONS)):
             if len(far) == 6:
                 break
             if not MOTIONS[i].looks & looks:
                 far.append(self._any(MOTIONS[i], rng, told))
         postures = {posture for posture, *_ in draft.stays}
-        if not postures & {"sit", "floor", "kneel", "crouch"} and not looks & _NOT_SITTING:
+        if not draft.upper_body and not postures & {"sit", "floor", "kneel", "crouch"} and not looks & _NOT_SITTING:
             far.insert(int(rng.integers(len(far))), told("sit" if rng.random() < 0.5 else "be seated"))
         return list({one.statement: one for one in (*near, *far)}.values())
 
@@ -380,6 +429,13 @@ class SkeletonWorld:
             rows = slice(first, first + plan.num_steps)
             first += plan.num_steps
             picture, near = _project(points[rows], plan.camera, plan.seed)
+            if plan.cut:
+                late = np.arange(plan.num_steps) >= plan.cut.seconds * STEPS_PER_SECOND
+                other = _project(_turned(points[rows], plan.cut.yaw), plan.cut.camera, plan.seed + 3)
+                picture, near = (
+                    np.where(late[:, None, None], other[0], picture),
+                    np.where(late[:, None], other[1], near),
+                )
             pictures[rows], visibility[rows], presence[rows] = detected(picture, near, plan)
         is_step = np.arange(steps) < np.array([[plan.num_steps] for plan in plans])
         body[is_step] = body_features(pictures, visibility, presence, aspects)
@@ -403,7 +459,9 @@ def _first_posture(rng: np.random.Generator, theme: frozenset[str], upper_body: 
     if upper_body or theme is _THEMES["chair"] or theme is _THEMES["hands"]:
         return "sit" if kind < 0.5 else "stand"
     if on_floor and kind < 0.35:
-        return ("lie", "plank", "all fours", "prone", "floor", "kneel")[int(rng.integers(6))]
+        return ("lie", "plank", "all fours", "prone", "floor", "kneel", "downward dog", "low lunge")[
+            int(rng.integers(8))
+        ]
     return "sit" if kind < 0.1 else "outside" if kind < 0.2 else "stand"
 
 
@@ -428,7 +486,7 @@ def _drawn_camera(rng: np.random.Generator, build: Build, upper_body: bool, on_f
         share, height = share * 0.85, height * 0.8
     aspect = (4 / 3, 16 / 9, 1.0, 9 / 16)[int(rng.choice(4, p=[0.35, 0.45, 0.08, 0.12]))]
     return Camera(
-        distance=float(rng.uniform(2.2, 9.0)),
+        distance=float(rng.uniform(2.8, 9.0)),
         height=float(height),
         pitch=float(rng.normal(6, 9)),
         roll=float(rng.normal(0, 2.5)),
@@ -456,6 +514,13 @@ def _parameters(plans: Sequence[SkeletonPlan]) -> Array:
     for part, columns in SLICES.items():
         numbers[:, columns] += values_at([plan.tracks[part] for plan in plans], seconds)
     return numbers
+
+
+def _turned(points: Array, degrees: float) -> Array:
+    """Points in space turned about the upright axis in the middle of the floor."""
+    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    x, z = points[..., 0], points[..., 2]
+    return np.stack([x * cos + z * sin, points[..., 1], z * cos - x * sin], -1)
 
 
 def _project(points: Array, camera: Camera, seed: int) -> tuple[Array, Array]:
@@ -509,9 +574,9 @@ def detected(picture: Array, near: Array, plan: SkeletonPlan) -> tuple[Array, Ar
     size = body_size(picture * metric)[:, None, None]
     unsure = 1 + 2.5 * (1 - visibility[..., None])
     noise = rng.standard_normal((2 * steps + 3, NUM_LANDMARKS, 2), np.float32)
-    white, slow, offset = noise[:steps], noise[steps:-1], noise[-1]
-    slow = (slow[:-2] + slow[1:-1] + slow[2:]) / 3  # wanders over about a second
-    error = (plan.sloppiness * (0.013 * white + 0.035 * slow) + 0.02 * offset) * _TREMBLE * unsure
+    white, wandering, offset = noise[:steps], noise[steps:-1], noise[-1]
+    slow = (wandering[:-2] + wandering[1:-1] + wandering[2:]) / 3  # over about a second
+    error: Array = (plan.sloppiness * (0.013 * white + 0.035 * slow) + 0.02 * offset) * _TREMBLE * unsure
     bad = np.flatnonzero(rng.random(steps) < 0.015 * plan.sloppiness)
     error[bad] += rng.normal(0, 0.12, (len(bad), NUM_LANDMARKS, 2))
     points = picture + error * size / metric
@@ -521,7 +586,7 @@ def detected(picture: Array, near: Array, plan: SkeletonPlan) -> tuple[Array, Ar
             points[at], visibility[at] = points[at][MIRRORED], visibility[at][MIRRORED]
     seen = inside[:, _CORE].mean(1)
     presence = 1 / (1 + np.exp(-(rng.normal(5.0, 1.0) + rng.normal(0, 0.5, steps) - 16 * np.clip(0.42 - seen, 0, 1))))
-    missed = rng.random(steps) < 0.012 * plan.sloppiness
+    missed = np.asarray(rng.random(steps) < 0.012 * plan.sloppiness)
     if rng.random() < 0.15:
         first = int(rng.integers(steps))
         missed[first : first + int(rng.integers(2, 7))] = True
