@@ -79,7 +79,7 @@ def align(
     """
     outputs = out or []
     _check_usage(narration, transcribe, show_diff, as_json, outputs)
-    channels, reader = _signals(signal), options.parse_decoder(decoder)
+    channels, reader = _signals("speech" if transcribe else signal), options.parse_decoder(decoder)
     files = [path for path in outputs if str(path) != STREAM]
     _check_files(files, force)
 
@@ -172,13 +172,14 @@ def _senses(
     report: "options.Report",
 ) -> "Senses":
     """Who listens and looks, missing weights fetched first where `--pull` says so. Raises UsageError."""
-    from tvu.video_llm.narration.senses import WEIGHTS, Senses
+    from tvu.video_llm.narration.senses import Senses
     from tvu.video_llm.narration.speech import HearingConfig
 
     if pull:
+        from tvu.video_llm.load import ALIGN, weights_needed
         from tvu.weights.fetch import pull as fetch
 
-        for weights in dict.fromkeys(name for signal in signals for name in WEIGHTS[signal]):
+        for weights in weights_needed(ALIGN, signals):
             fetch(weights, offline=offline)
     try:
         hearing = HearingConfig(language, recogniser)
@@ -189,10 +190,14 @@ def _senses(
 
 def _write(aligned: "Alignment", files: Sequence[Path], force: bool) -> list[str]:
     """Every output; returns what they could not say."""
-    from tvu.video_llm.narration.files import write_alignment
+    from tvu.video_llm.narration.files import SILENT, write_alignment
 
     notes: list[str] = []
+    is_empty = not aligned.kept and not any(line.span for line in aligned.lines)
     for path in files:
+        if is_empty and path.suffix.lower() in SILENT:
+            notes.append(f"{path} was not written: it would be empty")
+            continue
         notes += write_alignment(aligned, path, force=force)
         print(f"written: {path}", file=sys.stderr)
     return notes

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from tvu.cli.align import alignment_lines
 from tvu.cli.main import app
+from tvu.temporal.types import Span
+from tvu.video_llm.narration.types import AlignedLine, Alignment, Line, Script
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 TALK = SAMPLES / "talk.mp4"
@@ -91,8 +94,18 @@ def test_a_text_is_found_and_a_line_that_is_not_in_the_video_is_marked(tvu, tmp_
 
 
 @pytest.mark.weights
-def test_nothing_of_a_text_in_the_video_is_1(tvu, tmp_path, weights_cache):
+def test_nothing_of_a_text_in_the_video_is_1_and_no_empty_file(tvu, tmp_path, weights_cache):
     (tmp_path / "other.txt").write_text("The submarine dives below the frozen harbour.\n", "utf-8")
-    told = tvu("align", TALK, "other.txt", "--signal", "speech", cwd=tmp_path)
-    assert told.returncode == 1
-    assert told.stdout.split("%")[0].split()[:5] == ["1", "not", "in", "the", "video"]
+    written = tvu("align", TALK, "other.txt", "--signal", "speech", "-o", "a.srt", "-o", "a.vtt", cwd=tmp_path)
+    assert written.returncode == 1
+    assert "a.srt was not written" in written.stderr and not (tmp_path / "a.srt").exists()
+    assert "NOTE not in the video: The submarine" in (tmp_path / "a.vtt").read_text("utf-8")
+
+
+def test_the_table_says_how_sure_each_verdict_is():
+    script = Script((Line("Stir it,\nthen serve."), Line("Fly.")), "txt")
+    lines = (AlignedLine(0, Span(62, 64.5), 0.87, ("speech", "visual")), AlignedLine(1, None, 0.1))
+    assert alignment_lines(Alignment(script, lines, "film.mp4", 100.0, ("speech", "visual"))) == [
+        "1  01:02.0 - 01:04.5  87 %  speech, picture  Stir it, then serve.",
+        "2  not in the video   90 %                   Fly.",
+    ]

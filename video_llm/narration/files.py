@@ -21,6 +21,7 @@ from tvu.video_llm.narration.types import Alignment, Line, Script
 
 READABLE = (".srt", ".vtt", ".ass", ".ssa", ".txt", ".json")
 WRITABLE = (".srt", ".vtt", ".ass", ".json", ".csv", ".tsv", ".TextGrid")
+SILENT = (".srt", ".tsv", ".textgrid")  # that cannot tell of a line that it is not in the video
 MAX_BYTES = 64 << 20  # an hour of subtitles is 0.1 MB
 
 _rewriters: Mapping[str, Callable[[Script, Sequence[Span | None]], str]] = {
@@ -111,8 +112,8 @@ def write_alignment(alignment: Alignment, out: Path, *, force: bool) -> tuple[st
     missing = [
         aligned.index + 1 for aligned, span in zip(alignment.lines, spans_of(alignment), strict=True) if not span
     ]
-    kind = out.suffix.lower().lstrip(".")
-    if not missing or kind not in ("srt", "tsv", "textgrid") or (alignment.kept and kind == alignment.script.format):
+    kind = out.suffix.lower()
+    if not missing or kind not in SILENT or (alignment.kept and kind == f".{alignment.script.format}"):
         return ()
     some = ", ".join(map(str, missing[:8])) + (", …" if len(missing) > 8 else "")
     many = "line is" if len(missing) == 1 else "lines are"

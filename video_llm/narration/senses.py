@@ -19,12 +19,6 @@ if TYPE_CHECKING:
     from tvu.video_llm.scout.model import Scout
     from tvu.video_llm.sentence import SentenceEncoder
 
-WEIGHTS: Mapping[Evidence, tuple[str, ...]] = {
-    "speech": ("whisper-tiny.en", "minilm-l6"),
-    "visual": ("efficientnet-lite0", "minilm-l6"),
-    "screen-text": ("minilm-l6",),
-}
-
 
 class Evident(Protocol):
     """What a text is aligned to."""
