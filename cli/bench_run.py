@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Data = Annotated[Path, typer.Option("--data", metavar="DIR", help="Its data; `tvu bench list NAME` tells the layout.")]
 Model = Annotated[
-    str, typer.Option("-m", "--model", help="As `tvu ask` has it, or baseline:NAME, which looks at no video.")
+    str, typer.Option("-m", "--model", help="As `tvu ask` has it, align, or baseline:NAME, which looks at no video.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 ROOT = Path("tvu-runs")
