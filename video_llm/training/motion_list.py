@@ -215,7 +215,7 @@ MOTIONS: Final[tuple[Motion, ...]] = (
         from_=("plank", "downward dog", "stand"),
         to="low lunge",
         needs_legs=True,
-        weight=1.5,
+        weight=2.5,
     ),
     _row(
         "lower to the floor",
@@ -354,7 +354,7 @@ MOTIONS: Final[tuple[Motion, ...]] = (
         from_=_UP,
         sides="body",
         repeats=True,
-        weight=1.5,
+        weight=1,
     ),
     _row(
         "drink",
@@ -775,6 +775,7 @@ MOTIONS: Final[tuple[Motion, ...]] = (
         sides="body",
         needs_legs=True,
         repeats=True,
+        weight=2,
     ),
     _row(
         "bend over",
@@ -785,6 +786,17 @@ MOTIONS: Final[tuple[Motion, ...]] = (
         opposite="stretch",
         repeats=True,
         weight=2,
+    ),
+    _row(
+        "reach down",
+        still(m.reach_down),
+        "reach down; reach out to something low; lean down and reach out; pet an animal; stroke a dog; reach for something",
+        (1.0, 5.0),
+        "bending; squat; crouch down",
+        repeats=True,
+        opposite="stretch",
+        needs_legs=True,
+        weight=1.5,
     ),
     _row("bow", m.bow, "bow; take a bow; bow down", (1.0, 2.5), "bending", repeats=True),
     _row(
@@ -798,7 +810,7 @@ MOTIONS: Final[tuple[Motion, ...]] = (
         "bending; squat; crouch down",
         needs_legs=True,
         opposite="put down",
-        weight=2,
+        weight=3,
     ),
     _row(
         "put down",
@@ -808,6 +820,7 @@ MOTIONS: Final[tuple[Motion, ...]] = (
         "bending; squat; crouch down",
         needs_legs=True,
         opposite="pick up",
+        weight=2,
     ),
     _row(
         "tie shoes",
@@ -823,7 +836,7 @@ MOTIONS: Final[tuple[Motion, ...]] = (
         "turn around; turn {poss} back; turn the other way; turn round",
         (0.7, 2.0),
         "turning",
-        weight=2,
+        weight=3,
     ),
     _row(
         "turn to the side",
@@ -859,6 +872,7 @@ MOTIONS: Final[tuple[Motion, ...]] = (
         "tree; kick",
         sides="body",
         needs_legs=True,
+        weight=1.5,
     ),
     _row(
         "sweep",
@@ -985,7 +999,7 @@ MOTIONS: Final[tuple[Motion, ...]] = (
         (2.0, 8.0),
         "lunge",
         needs_legs=True,
-        weight=1.5,
+        weight=2.5,
     ),
     _row(
         "triangle",
@@ -1084,7 +1098,7 @@ MOTIONS: Final[tuple[Motion, ...]] = (
         "walk",
         sides="picture",
         needs_legs=True,
-        weight=2,
+        weight=3,
     ),
     _row(
         "run across",
@@ -1103,6 +1117,7 @@ MOTIONS: Final[tuple[Motion, ...]] = (
         "go; walk",
         needs_legs=True,
         opposite="come closer",
+        weight=2,
     ),
     _row(
         "come closer",
@@ -1112,6 +1127,7 @@ MOTIONS: Final[tuple[Motion, ...]] = (
         "walk",
         needs_legs=True,
         opposite="walk away",
+        weight=1.5,
     ),
 )
 BY_NAME: Final[Mapping[str, Motion]] = {motion.name: motion for motion in MOTIONS}

@@ -720,8 +720,28 @@ def lunge(a: Animator, start: float, end: float, side: Side) -> None:
 
 
 def bend(a: Animator, start: float, end: float, side: Side) -> None:
-    pose: Pose = {"trunk": (a.drawn(55, 95), 0, a.drawn(15, 35), 0, 0), **both((0.0, 0.2, 0.95, 0)), "head": (0, 0, 0)}
+    """The back bends; the arms hang, rest on the thighs or reach forward, and the knees may give a little."""
+    arms = ((0.0, 0.2, 0.95, 0), (0.0, -0.55, 0.6, 20), (0.0, 0.5, 0.75, 10))[int(a.rng.choice(3, p=[0.6, 0.2, 0.2]))]
+    pose: Pose = {
+        "trunk": (a.drawn(45, 95), 0, a.drawn(10, 35), 0, 0),
+        "head": (a.drawn(-25, 5), 0, 0),
+        **both(a.wobble(arms)),
+        **legs((a.stance, a.drawn(-0.99, -0.9), 0.0)),
+    }
     _hold(a, start, end, pose, min(a.drawn(0.5, 1.0), 0.4 * (end - start)))
+
+
+def reach_down(a: Animator, side: Side) -> Pose:
+    """Half bent, half crouched, with a hand out to something low."""
+    pose: dict[str, Vector] = {
+        "trunk": (a.drawn(30, 65), 0, a.drawn(10, 30), 0, 0),
+        "head": (a.drawn(-25, 10), 0, 0),
+        **legs((a.drawn(0.05, 0.14), a.drawn(-0.93, -0.55), a.drawn(-0.05, 0.1))),
+        _arm(side): (*a.wobble((0.0, -0.1, 0.92, 10), 0.12)[:3], 10),
+    }
+    if a.rng.random() < 0.4:
+        pose[_arm(_other(side))] = pose[_arm(side)]
+    return pose
 
 
 def bow(a: Animator, start: float, end: float, side: Side) -> None:
