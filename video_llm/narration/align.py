@@ -106,7 +106,8 @@ def _certainty(heard: Transcript, start: float | None, end: float | None) -> flo
 def _put_in_step(clip: VideoClip, script: Script, config: AlignConfig, senses: Evident) -> Alignment:
     activity = senses.activity(clip) if clip.has_audio else None
     if activity is None or not activity.share:
-        return _kept(clip, script, _as_told(script), "nobody is heard to speak, so the times could not be checked")
+        reason = "nobody is heard to speak, so the times could not be checked"
+        return replace(_kept(clip, script, _as_told(script), reason), signals=())
     heard: Candidates | None = None
     notes: tuple[str, ...] = ()
     found = resynchronise(script, activity, None, config.resync_config)
