@@ -790,7 +790,7 @@ MOTIONS: Final[tuple[Motion, ...]] = (
     _row(
         "reach down",
         still(m.reach_down),
-        "reach down; reach out to something low; lean down and reach out; pet an animal; stroke a dog; reach for something",
+        "reach down; reach out to something low; pet an animal; stroke a dog; reach for a thing below",
         (1.0, 5.0),
         "bending; squat; crouch down",
         repeats=True,
