@@ -1,15 +1,16 @@
 """More ways to put a question, written by SmolLM2 and checked: `python -P -m tvu.video_llm.training.paraphrase`.
 
-A list of phrasings about one event is given to the language model to go on with. A line of what it writes is kept only
-if it has the words of the event once, to the letter, if nothing but words of questions is left around them, and if it
-means what the phrasings mean. It takes SmolLM2 and MiniLM (`tvu models pull smollm2-135m minilm-l6`), minutes on a CPU,
-and writes `paraphrased.json` beside this file. Held-out phrasings are never shown to the model.
+The language model sees pairs of phrasings, each about an event of its own, and completes the last pair. What it writes
+is kept only if it has the words of the event once, to the letter, if nothing but words of questions is left around
+them, if it begins as a question or a request does, and if it means what the phrasing means. It takes SmolLM2 and MiniLM
+(`tvu models pull smollm2-135m minilm-l6`), minutes on a CPU, and writes `paraphrased.json` beside this file. Held-out
+phrasings are never shown to the model.
 """
 
 import argparse
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,21 +21,8 @@ from numpy.random import Generator
 from tvu.video_llm.training.phrasings import expanded, filled, one_of, patterns, shuffled
 from tvu.video_llm.training.scenes import Wording
 
-SECTIONS: Mapping[str, str] = {
-    "moment": "Different ways to ask at what time something happens in a video",
-    "moments": "Different ways to ask for all times at which something happens in a video",
-    "presence": "Different ways to ask whether something happens in a video",
-    "captions": "Different ways to ask for a list of all events of a video with their times",
-    "highlights": "Different ways to ask for the best moments of a video about something",
-    "counting": "Different ways to ask how often something happens in a video",
-    "after": "Different ways to ask what happens next in a video, after something else",
-    "before": "Different ways to ask what happened before something else in a video",
-    "which_true": "Different ways to ask what happens in a video",
-    "doing": "Different ways to ask what somebody or something does in a video",
-    "direction": "Different ways to ask in which direction something moves in a video",
-    "localise": "Different ways to ask in which part of a video something happens",
-}
-"""What is paraphrased, and how it is told to the model."""
+SECTIONS = ("moment", "presence", "counting", "moments", "after", "doing", "highlights", "before")
+"""What is paraphrased: the questions that are asked most."""
 
 EVENTS = (
     Wording("a woman", "open", "opens", "opening", "the wooden box"),
@@ -53,7 +41,6 @@ want like need
 """
 """Words of questions that may be missing among the phrasings."""
 
-_NUMBERED = re.compile(r"^\s*\d+[.)]\s*(.+?)\s*$")
 _TOKEN = re.compile(r"[a-z']+")
 _SLOT = re.compile(r"\{(\w+)\}")
 _DOUBTFUL = re.compile(r"\b(not|never|no|without|except|unless|don't|doesn't|isn't|didn't|can't|won't|\w+n't)\b|\d")
@@ -63,16 +50,17 @@ _DOUBTFUL = re.compile(r"\b(not|never|no|without|except|unless|don't|doesn't|isn
 class ParaphraseConfig:
     """How much is written, and what is kept.
 
-    lists: written for each section; shown: phrasings at the start of a list; least_cosine: of a line with the shown
-    phrasing that it is nearest to, about the same event; most: kept of a section; longest: words.
+    prompts: for each section; lines: written after each of them; pairs: shown before the one to complete;
+    least_cosine: of a line with the phrasing that it is to say in other words; most: kept of a section; longest: words.
     """
 
-    lists: int = 32
-    shown: int = 4
+    prompts: int = 3
+    lines: int = 48
+    pairs: int = 5
     least_cosine: float = 0.8
     most: int = 60
-    longest: int = 22
-    temperature: float = 0.8
+    longest: int = 18
+    temperature: float = 0.9
     seed: int = 0
 
 
@@ -126,61 +114,55 @@ def paraphrases(
     rng = np.random.default_rng((config.seed, sum(map(ord, section))))
     known = {_bare(each) for _, line in lines for each in expanded(line)}
     told = [line for mark, line in lines if mark != "~" and line]
+    openings = {_bare(each).split()[0] for line in told for each in expanded(line)}
     kept: dict[str, float] = {}
-    seen: set[str] = set()
     written = 0
-    for shown, event, text in _lists(section, told, model, tokenizer, config, rng):
-        for line in text.splitlines()[:-1] or [text]:
-            number = _NUMBERED.match(line)
-            if not number:
-                break
+    for _ in range(config.prompts):
+        shown = [one_of(rng, list(expanded(line))) for line in shuffled(rng, told)[: 2 * config.pairs + 1]]
+        event = one_of(rng, EVENTS)
+        for line in _completed(_prompt(rng, shown, event), model, tokenizer, config, rng):
             written += 1
-            pattern = as_pattern(number[1], event, shown, words, config.longest)
-            if pattern is None or _bare(pattern) in known or _bare(pattern) in seen:
+            pattern = as_pattern(line, event, shown, words, config.longest)
+            if pattern is None or _bare(pattern) in known or _bare(pattern).split()[0] not in openings:
                 continue
-            seen.add(_bare(pattern))
-            vectors = encoder.embed([filled(each, event) for each in (pattern, *shown)])
-            cosine = float((vectors[1:] @ vectors[0]).max())
+            known.add(_bare(pattern))
+            vectors = encoder.embed([filled(each, event) for each in (pattern, shown[-1])])
+            cosine = float(vectors[1] @ vectors[0])
             if cosine >= config.least_cosine:
-                kept[pattern] = round(cosine, 3)
-    best = sorted(kept, key=lambda pattern: -kept[pattern])
-    return best[: config.most], written
+                kept[pattern] = cosine
+    return sorted(kept, key=lambda pattern: -kept[pattern])[: config.most], written
 
 
-def _lists(
-    section: str,
-    told: Sequence[str],
-    model: Any,
-    tokenizer: Any,
-    config: ParaphraseConfig,
-    rng: Generator,
-    batch: int = 32,
-) -> Iterator[tuple[list[str], Wording, str]]:
-    """What the model goes on with, and from which patterns about which event."""
+def _prompt(rng: Generator, shown: Sequence[str], event: Wording) -> str:
+    """Pairs of phrasings about one event each, and the last phrasing, about `event`, whose pair is to come."""
+    others = [each for each in EVENTS if each is not event]
+    text = "The same question in other words:\n"
+    for first, second in zip(shown[:-1:2], shown[1:-1:2], strict=True):
+        other = one_of(rng, others)
+        text += f"{filled(first, other)} => {filled(second, other)}\n"
+    return f"{text}{filled(shown[-1], event)} =>"
+
+
+def _completed(prompt: str, model: Any, tokenizer: Any, config: ParaphraseConfig, rng: Generator) -> list[str]:
+    """`config.lines` ways to go on to the end of the line; the prompt is read once for all of them."""
     import torch
 
-    tokenizer.padding_side = "left"
-    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
-    torch.manual_seed(int(rng.integers(2**31)))
-    for _ in range(0, config.lists, batch):
-        asked = []
-        for _ in range(batch):
-            lines = shuffled(rng, told)[: config.shown]
-            shown, event = [one_of(rng, list(expanded(line))) for line in lines], one_of(rng, EVENTS)
-            listed = "".join(f"{i}. {filled(each, event)}\n" for i, each in enumerate(shown, start=1))
-            asked.append((shown, event, f"{SECTIONS[section]}:\n{listed}{len(shown) + 1}."))
-        inputs = tokenizer([prompt for _, _, prompt in asked], return_tensors="pt", padding=True)
-        with torch.inference_mode():
-            ids = model.generate(
-                **inputs,
-                max_new_tokens=64,
-                do_sample=True,
-                temperature=config.temperature,
-                top_p=0.95,
-                pad_token_id=tokenizer.pad_token_id,
-            )
-        for (shown, event, _), row in zip(asked, ids[:, inputs["input_ids"].shape[1] :], strict=True):
-            yield shown, event, f"{len(shown) + 1}.{tokenizer.decode(row, skip_special_tokens=True)}"
+    chance = torch.Generator().manual_seed(int(rng.integers(2**31)))
+    rows: list[list[int]] = [[] for _ in range(config.lines)]
+    with torch.inference_mode():
+        output = model(**tokenizer(prompt, return_tensors="pt"), use_cache=True)
+        cache = output.past_key_values
+        cache.batch_repeat_interleave(config.lines)
+        logits = output.logits[:, -1].repeat(config.lines, 1)
+        for _ in range(2 * config.longest):
+            best, ids = (logits.float() / config.temperature).topk(40, dim=-1)
+            chosen = ids.gather(1, torch.multinomial(best.softmax(-1), 1, generator=chance))
+            for row, token in zip(rows, chosen.flatten().tolist(), strict=True):
+                row.append(token)
+            if all("\n" in tokenizer.decode(row) for row in rows):
+                break
+            logits = model(input_ids=chosen, past_key_values=cache, use_cache=True).logits[:, -1]
+    return [tokenizer.decode(row).split("\n")[0].strip() for row in rows]
 
 
 def _bare(text: str) -> str:
@@ -196,11 +178,11 @@ def main() -> None:
     from tvu.weights.load import located
 
     parser = argparse.ArgumentParser(description="Paraphrase the phrasings of training questions by SmolLM2.")
-    parser.add_argument("--lists", type=int, default=ParaphraseConfig.lists, help="written for each sort of question")
+    parser.add_argument("--prompts", type=int, default=ParaphraseConfig.prompts, help="for each sort of question")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("paraphrased.json"))
     told = parser.parse_args()
-    config = ParaphraseConfig(lists=told.lists, seed=told.seed)
+    config = ParaphraseConfig(prompts=told.prompts, seed=told.seed)
     text = Path(__file__).with_name("phrasings.txt").read_text("utf-8")
     folder = located("smollm2-135m")
     model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)

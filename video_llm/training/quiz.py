@@ -40,10 +40,15 @@ FACTS: Mapping[str, FactForm] = {
         ("to the left", "to the right", "up", "down"), lambda v: f"to the {v}" if v in ("left", "right") else v
     ),
     "color": FactForm(
-        ("red", "blue", "green", "yellow", "orange", "purple", "pink", "brown", "black", "white", "gray"), by_deed=True
+        ("red", "blue", "green", "yellow", "orange", "purple", "pink", "brown", "black", "white", "gray", "cyan"),
+        by_deed=True,
     ),
     "speed": FactForm(("fast", "slowly")),
     "place": FactForm(("on the left", "on the right", "at the top", "at the bottom", "in the middle")),
+    "from": FactForm(("from the left", "from the right", "from the top", "from the bottom")),
+    "to": FactForm(
+        ("left", "right", "top", "bottom"), lambda v: f"to the {v}" if v in ("left", "right") else f"at the {v}"
+    ),
     "posture": FactForm(tuple(_POSTURES), lambda v: _POSTURES.get(v, v)),
 }
 """The facts of events that questions ask for; `count` has a question of its own."""
