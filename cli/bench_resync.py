@@ -25,9 +25,8 @@ def resync(
     """
     import tempfile
     from dataclasses import asdict
-    from typing import cast
 
-    from tvu.video_llm.narration.resync_set import HALVES, WRONG_FILM, Half
+    from tvu.video_llm.narration.resync_set import HALVES, WRONG_FILM
     from tvu.video_llm.narration.resync_speed import measure, missing_peers, rows
     from tvu.weights.load import located
 
@@ -35,7 +34,7 @@ def resync(
         raise UsageError(f"there is no half {half!r}", hint=f"--half {' or '.join(HALVES)}")
     whisper = located("whisper-tiny.en") if words else None
     with tempfile.TemporaryDirectory() as passing:
-        table = rows(measure(cast(Half, half), folder or Path(passing), whisper, recordings))
+        table = rows(measure(half, folder or Path(passing), whisper, recordings))
     if as_json:
         print(json.dumps({"half": half, "missing": missing_peers(), "rows": [asdict(row) for row in table]}))
         return
