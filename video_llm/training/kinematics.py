@@ -62,9 +62,11 @@ class Build:
 def drawn_build(rng: np.random.Generator) -> Build:
     """Somebody between a child and a tall adult, with proportions of their own."""
     scale = rng.uniform(0.7, 0.9) if rng.random() < 0.12 else rng.normal(1.0, 0.05)
-    own = dict(
-        zip(Build.__dataclass_fields__, scale * rng.normal(1.0, 0.06, len(Build.__dataclass_fields__)), strict=True)
-    )
+    factors = scale * rng.normal(1.0, 0.06, len(Build.__dataclass_fields__))
+    usual = Build()
+    own = {
+        name: getattr(usual, name) * factor for name, factor in zip(Build.__dataclass_fields__, factors, strict=True)
+    }
     return Build(**own)
 
 
