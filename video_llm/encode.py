@@ -85,6 +85,11 @@ class _Lite0Classes:
         self.class_names: tuple[str, ...] = tuple(json.loads((folder / "classes.json").read_text()))
         self.name = f"{self.weights_name}@{folder.name}/squashed{SIDE}"
 
+    @property
+    def classifier(self) -> NDArray[np.float32]:
+        """float32 `[1000, 1280]`, a row for each class."""
+        return self._weight
+
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Pooled features float32 `[T, 1280]` to ImageNet logits float32 `[T, 1000]`."""
         return features @ self._weight.T + self._bias

@@ -275,7 +275,7 @@ class ClassLogitScorer:
         self._encoder = encoder
         self._sentences = sentences
         self._usual = encoder.logits(usual_features[None])[0].astype(np.float64)
-        self._classes = _class_vectors(encoder.class_names, sentences, cache)
+        self._classes = class_vectors(encoder.class_names, sentences, cache)
         self._last: tuple[VisualIndex, Array, NDArray[np.float32]] | None = None
 
     def score(self, index: VisualIndex, query: str) -> Scores:
@@ -315,13 +315,21 @@ class ClassLogitScorer:
         usual = self._usual_in(shots)
         return _standard(shots - usual), np.asarray(_standard(logits - usual.astype(np.float32)), np.float32)
 
+    def evidence_of(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What each of some pictures of one video says for the classes, float32 `[T, K]`; features `[T, C]`."""
+        logits = self._encoder.logits(features)
+        return _standard(logits - self._usual_in(logits.astype(np.float64)).astype(np.float32))
+
     def _usual_in(self, shots: Array) -> Array:
         """Mean logits of a video, and of all pictures as if they were `PRIOR_SHOTS` of its shots: float64 `[K]`."""
         return np.asarray((shots.sum(axis=0) + self.PRIOR_SHOTS * self._usual) / (len(shots) + self.PRIOR_SHOTS))
 
     def class_weights(self, query: str) -> Array:
         """float64 `[K]` of length 1: how much each class speaks for `query`."""
-        vector = self._sentences.embed([visual_content(query)])[0]
+        return self.weights_of(self._sentences.embed([visual_content(query)])[0])
+
+    def weights_of(self, vector: NDArray[np.float32]) -> Array:
+        """The same of a sentence vector `[C]`."""
         close = np.sum([_standard(np.asarray(texts @ vector, np.float64)) for texts in self._classes], axis=0)
         weights = np.maximum(_standard(close) - self.CLOSE, 0.0)
         return np.asarray(weights / max(float(np.linalg.norm(weights)), 1e-9))
@@ -358,21 +366,22 @@ def _mean_above(mean: Array, deviation: Array, floor: float) -> Array:
 
 
 @cache
-def _glosses() -> tuple[str, ...]:
+def class_glosses() -> tuple[str, ...]:
+    """What WordNet says of each of the 1000 ImageNet classes."""
     text = resources.files(__package__).joinpath("imagenet_glosses.txt").read_text("utf-8")
     return tuple(text.splitlines())
 
 
-def _class_vectors(
+def class_vectors(
     names: Sequence[str], sentences: Sentences, kept: FeatureCache | None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Sentence vectors `[K, C]` of the class names, and of the names with their glosses. They take seconds, so they
     are kept.
     """
-    if len(names) != len(_glosses()):
-        raise ValueError(f"{len(names)} classes but {len(_glosses())} glosses")
+    if len(names) != len(class_glosses()):
+        raise ValueError(f"{len(names)} classes but {len(class_glosses())} glosses")
     plain = [f"a photo of {name}" for name in names]
-    glossed = [f"a photo of {name}: {gloss}" for name, gloss in zip(names, _glosses(), strict=True)]
+    glossed = [f"a photo of {name}: {gloss}" for name, gloss in zip(names, class_glosses(), strict=True)]
     key = json.dumps(["class texts", getattr(sentences, "name", type(sentences).__name__), plain, glossed])
     entry = kept.load(key) if kept else None
     if entry is None:
@@ -401,7 +410,7 @@ class ClipScorer:
         """unrelated: captions of all kinds of pictures; by default the glosses of the ImageNet classes."""
         self.name = encoder.name
         self._encoder = encoder
-        self._unrelated = encoder.embed_text(list(unrelated or _glosses()[::5]))
+        self._unrelated = encoder.embed_text(list(unrelated or class_glosses()[::5]))
 
     def score(self, index: VisualIndex, query: str) -> Scores:
         """Scores of every shot and frame of `index` for `query`."""

@@ -1,0 +1,260 @@
+"""Train our small aligner: `python -P -m tvu.video_llm.training.aligner --out FOLDER [--steps N] [--device cuda]`.
+
+An NSVA of two million weights learns on generated videos (`aligner_videos`) what to add to the zero-shot scores of
+lines and seconds: its cosines over 0.07 plus those scores say which seconds each line is about, and how high a line
+that is shown nowhere may score. Classes held out of training measure it. The same seed gives the same weights on the same
+machine; the same command runs on a CPU (minutes on two cores) and on a GPU.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from tvu.temporal.alignment.loss import AlignmentSample, collate
+from tvu.temporal.alignment.nsva import NsvaAligner, NsvaConfig
+from tvu.temporal.alignment.similarity import MASKED, TEMPERATURE
+from tvu.video_llm.narration.picture import SHIPPED, LooksInWords, align_seconds, seconds_of
+from tvu.video_llm.scout.visual import ClassLogitScorer
+from tvu.video_llm.training.aligner_videos import IndexedVideo, IndexedVideos, SceneConfig, class_texts
+
+SHAKEN = 0.7  # length of the noise on a sentence vector, at most; the vector's own is 1
+HELD_OUT = 5  # every so manyth class is never trained on
+SECONDS_SEEN = 256  # rows of the table of positions: longer videos are seen in windows
+SMALL = NsvaConfig(
+    feature_width=384,
+    width=192,
+    similarity_width=96,
+    heads=4,
+    encoder_layers=2,
+    decoder_layers=2,
+    feedforward=512,
+    max_frames=SECONDS_SEEN,
+    max_texts=1,
+)
+
+
+@dataclass(frozen=True)
+class AlignerTraining:
+    """How the aligner is trained.
+
+    model: its sizes; feature_width is that of sentence vectors. scenes: what its videos look like. steps: of the
+    optimiser, each on `batch` videos. peak_rate: of AdamW, after a warm-up of a twentieth, falling as a cosine.
+    presence: weight of the loss that tells lines that are shown from lines that are not.
+    """
+
+    model: NsvaConfig = SMALL
+    scenes: SceneConfig = field(default_factory=SceneConfig)
+    steps: int = 500
+    batch: int = 8
+    peak_rate: float = 5e-4
+    weight_decay: float = 0.02
+    presence: float = 0.5
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.batch < 1:
+            raise ValueError(f"{self.steps} steps of {self.batch} videos teach nothing")
+
+
+def is_held_out(count: int) -> NDArray[np.bool_]:
+    """bool `[count]`: the classes that training never sees."""
+    return np.asarray(np.arange(count) % HELD_OUT == 3)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A video as the aligner sees it, and what is needed for the zero-shot scores of any line and any second.
+
+    weights: float32 `[S, K]`, how much each class speaks for each line; evidence: float32 `[T, K]`, how much each
+    second speaks for each class.
+    """
+
+    sample: AlignmentSample
+    weights: Tensor
+    evidence: Tensor
+
+
+def lesson_of(video: IndexedVideo, words: LooksInWords, scorer: ClassLogitScorer, rng: np.random.Generator) -> Lesson:
+    """A generated video as a lesson; a second belongs to a line that is shown in most of it.
+
+    The sentence vectors are shaken, so that no class is known by its very words.
+    """
+    seconds = seconds_of(video.index)
+    middles = np.arange(len(seconds)) + 0.5
+    positives = np.array([[any(t in span for span in spans) for t in middles] for spans in video.spans])
+    shake = rng.standard_normal(video.lines.shape, np.float32) / np.sqrt(video.lines.shape[1])
+    shaken = video.lines + rng.uniform(0, SHAKEN) * shake
+    shaken /= np.linalg.norm(shaken, axis=1, keepdims=True)
+    return Lesson(
+        AlignmentSample(
+            torch.from_numpy(words.pictures(seconds)),
+            torch.from_numpy(words.of_vectors(shaken)),
+            torch.from_numpy(positives),
+        ),
+        torch.from_numpy(np.stack([scorer.weights_of(vector) for vector in shaken]).astype(np.float32)),
+        torch.from_numpy(scorer.evidence_of(seconds)),
+    )
+
+
+class _Presence(nn.Module):
+    """Whether a line is shown, from its cosines: a smooth maximum against one threshold. It trains and is dropped."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(1.0))
+        self.threshold = nn.Parameter(torch.tensor(5.0))
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """`[..., T]` logits to `[...]`."""
+        return self.scale * (logits.logsumexp(dim=-1) - self.threshold)
+
+
+def train(config: AlignerTraining, lessons: Iterator[Lesson], device: str = "cpu") -> NsvaAligner:
+    """The aligner after `config.steps` steps, in evaluation mode, on the CPU. Prints the loss now and then."""
+    torch.manual_seed(config.seed)
+    model = _near_zero_shot(NsvaAligner(config.model)).to(device).train()
+    presence = _Presence().to(device)
+    decayed = [p for p in model.parameters() if p.ndim > 1]
+    others = [p for p in model.parameters() if p.ndim <= 1] + list(presence.parameters())
+    optimiser = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}],
+        lr=config.peak_rate,
+    )
+    warm = max(1, config.steps // 20)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser,
+        lambda step: min((step + 1) / warm, 0.5 * (1 + np.cos(np.pi * min(1.0, step / config.steps))) + 0.01),
+    )
+    started, running = time.perf_counter(), 0.0
+    for step in range(config.steps):
+        loss = _loss(model, presence, [next(lessons) for _ in range(config.batch)], config, device)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        running = loss.item() if step == 0 else 0.98 * running + 0.02 * loss.item()
+        if step % 50 == 49 or step == config.steps - 1:
+            print(f"step {step + 1:5d}  loss {running:.3f}  {time.perf_counter() - started:.0f} s", flush=True)
+    return model.cpu().eval()
+
+
+def _loss(
+    model: NsvaAligner, presence: _Presence, lessons: Sequence[Lesson], config: AlignerTraining, device: str
+) -> Tensor:
+    """Lines find their seconds among those of all videos of the batch, and those that have none are told apart."""
+    batch = collate([lesson.sample for lesson in lessons])
+    video, text, positives = (t.to(device) for t in (batch.video, batch.text, batch.positives))
+    video_padding, text_padding = batch.video_padding.to(device), batch.text_padding.to(device)
+    weights = pad_sequence([lesson.weights for lesson in lessons], batch_first=True).to(device)  # [B, S, K]
+    evidence = pad_sequence([lesson.evidence for lesson in lessons], batch_first=True).to(device)  # [B, T, K]
+    zero_shot = weights.flatten(0, 1) @ evidence.flatten(0, 1).T  # [B * S, B * T]
+    vectors = model(video, text, video_padding, text_padding, ordered=False)
+    logits = vectors.cosine_across_batch() / TEMPERATURE + zero_shot
+    logits = logits.masked_fill(video_padding.flatten(), MASKED)
+    targets = torch.block_diag(*positives).bool()
+    has_any = targets.any(dim=-1)
+    found = logits.logsumexp(dim=-1) - logits.masked_fill(~targets, MASKED).logsumexp(dim=-1)
+    own = torch.block_diag(*torch.ones_like(positives)).bool() & ~video_padding.flatten()
+    told = presence(logits[-1].masked_fill(~own, MASKED))
+    real = ~text_padding.flatten()
+    shown = F.binary_cross_entropy_with_logits(told[real], has_any[real].float())
+    return found[:, has_any].mean() + config.presence * shown
+
+
+def _near_zero_shot(model: NsvaAligner) -> NsvaAligner:
+    """Begin where pictures and lines are projected alike, so that what means the same is close from the start."""
+    with torch.no_grad():
+        nn.init.orthogonal_(model.visual_proj[0].weight)
+        model.text_proj[0].weight.copy_(model.visual_proj[0].weight)
+        nn.init.orthogonal_(model.v_sim_proj.weight)
+        model.t_sim_proj.weight.copy_(model.v_sim_proj.weight)
+    return model
+
+
+@dataclass(frozen=True)
+class Measured:
+    """recall: share of shown lines whose best second is one of theirs; auroc: chance that a shown line scores above
+    one that is not; both of held-out classes."""
+
+    recall: float
+    auroc: float
+
+
+def measure(model: NsvaAligner | None, lessons: Sequence[Lesson]) -> Measured:
+    """The aligner on generated videos, or zero-shot without one."""
+    hits, shown, absent = [], [], []
+    for lesson in lessons:
+        logits = (lesson.weights @ lesson.evidence.T).double().numpy()
+        if model is not None:
+            logits = logits + align_seconds(model, lesson.sample.video.numpy(), lesson.sample.text.numpy())
+        for row, positive in zip(logits, lesson.sample.positives.numpy(), strict=True):
+            if positive.any():
+                hits.append(bool(positive[row.argmax()]))
+                shown.append(row.max())
+            else:
+                absent.append(row.max())
+    above = np.array(shown)[:, None] - np.array(absent)[None]
+    return Measured(float(np.mean(hits)), float(((above > 0) + 0.5 * (above == 0)).mean()))
+
+
+def save(model: NsvaAligner, path: Path) -> None:
+    """The weights in float16 beside their sizes; the table of video positions is left out, being fixed."""
+    from safetensors.torch import save_file
+
+    tensors = {
+        name: tensor.half().contiguous() for name, tensor in model.state_dict().items() if name != "visual_pos_enc.pe"
+    }
+    save_file(tensors, path, metadata={"config": json.dumps(asdict(model.config))})
+
+
+def main() -> None:
+    """Train, measure on held-out classes, and write the weights."""
+    from tvu.video_llm.encode import Lite0Encoder
+    from tvu.video_llm.scout.visual import class_glosses, usual_features
+    from tvu.video_llm.sentence import SentenceEncoder
+    from tvu.weights.load import located
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder that takes the weights")
+    parser.add_argument("--steps", type=int, default=AlignerTraining.steps)
+    parser.add_argument("--device", default="cpu")
+    options = parser.parse_args()
+    config = AlignerTraining(steps=options.steps)
+    encoder, sentences = Lite0Encoder(), SentenceEncoder()
+    usual = usual_features(located(encoder.weights_name))
+    words = LooksInWords(encoder, sentences, usual)
+    scorer = ClassLogitScorer(encoder, sentences, usual)
+    texts = class_texts(encoder.class_names, class_glosses(), sentences)
+    held_out = is_held_out(len(encoder.class_names))
+    seen = IndexedVideos(encoder.classifier, texts, np.flatnonzero(~held_out), config.scenes)
+    unseen = IndexedVideos(encoder.classifier, texts, np.flatnonzero(held_out), config.scenes)
+
+    def drawn(source: IndexedVideos, seed: int) -> Iterator[Lesson]:
+        rng = np.random.default_rng(seed)
+        while True:
+            yield lesson_of(source.draw(rng), words, scorer, rng)
+
+    model = train(config, drawn(seen, config.seed), options.device)
+    tests = drawn(unseen, config.seed + 1)
+    held = [next(tests) for _ in range(100)]
+    for name, by in (("zero-shot alone", None), ("with the aligner", model)):
+        found = measure(by, held)
+        print(f"held-out classes, {name:16}: R@1 {100 * found.recall:.1f} %   AUROC {100 * found.auroc:.1f}")
+    options.out.mkdir(parents=True, exist_ok=True)
+    save(model, options.out / SHIPPED)
+    print(options.out / SHIPPED, (options.out / SHIPPED).stat().st_size, "bytes")
+
+
+if __name__ == "__main__":
+    main()
