@@ -58,7 +58,7 @@ def _scores(group: Sequence["Predicted"], codec: TimeCodec) -> dict[str, float]:
     _absence(scores, "presence_auroc", [each for each in group if each.sample.kind == "presence"])
     known = [each for each in group if each.sample.is_present is not None]
     if known:
-        told = [each.sample.is_present for each in known]
+        told = [bool(each.sample.is_present) for each in known]
         scores["present_ece"] = expected_calibration_error([each.present for each in known], told)
     _share(scores, "presence", [_yes_or_no(each.text) == each.sample.answer for each in _of_kind(group, "presence")])
     for kind in IN_WORDS:

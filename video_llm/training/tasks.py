@@ -410,7 +410,7 @@ def _reasoned(task: Task, question: str, event: Event, is_clear: bool = True) ->
 def _choice(task: Task) -> Sample | None:
     weights: dict[quiz.Maker, float] = dict(quiz.MAKERS)
     while weights:
-        make = _drawn(task.rng, weights)
+        make: quiz.Maker = _drawn(task.rng, weights)
         found = make(task.story, task.words)
         if found is not None:
             return _as_choice(task, found)
@@ -421,7 +421,8 @@ def _choice(task: Task) -> Sample | None:
 def _as_choice(task: Task, found: Quiz) -> Sample:
     """Two to five options, put as MVBench puts them, as lmms-eval does, or as people do."""
     most = one_of(task.rng, (1, 2, 2, 3, 3, 3, 4))
-    styled = one_of(task.rng, (sentence, str, str, str.lower))
+    styles: tuple[Callable[[str], str], ...] = (sentence, str, str, str.lower)
+    styled = one_of(task.rng, styles)
     told = [styled(text.rstrip(".")) for text in (found.answer, *found.wrong[:most])]
     order = shuffled(task.rng, range(len(told)))
     options, correct = tuple(told[i] for i in order), order.index(0)
