@@ -27,7 +27,7 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -52,6 +52,7 @@ SPEECH_IN_LINES = 0.92  # of the time that a line is spoken for, its speech is h
 SPEECH_BESIDE = 0.2  # and beside lines nevertheless some
 BEFORE_SECONDS, AFTER_SECONDS = 1.0, 0.6  # how much silence counts beside a line
 LEAST_SCORE, MOST_SCORE = -4.0, 6.0  # of one line, by speech
+HOUR_SECONDS = 3600.0
 CHARACTERS_A_SECOND = 15.0  # spoken; what a line stays longer is for reading, and says nothing
 LEAST_SPEECH_SECONDS = 0.4
 
@@ -148,18 +149,30 @@ def resynchronise(
 ) -> Resync:
     """Find which piece of `script` belongs where in the video with that speech; `words` make it far surer.
 
-    Lines without a time, or with none that can be (before 0 and so on), are left out and have no piece. Where nothing
-    can be told (no line with a time, no speech), there is one piece that moves nothing, and confidence 0.
+    Lines without a time, or with one that no offset brings into the video, have no piece. Where nothing can be told (no
+    line with a time, no speech), there is one piece that moves nothing, and confidence 0. Times that count from a full
+    hour behind the video's end, as a tape's time code does, are taken to start there.
     """
     config = config or ResyncConfig()
-    cues = _cues_of(script)
+    every = _cues_of(script)
+    tape = _tape_start(every, activity, config)
+    cues = _in_reach([_moved(cue, -tape) for cue in every], activity, config)
     if not cues or not activity.seconds or not activity.share:
-        return _unmoved(script, cues)
+        return _unmoved(script, every)
     hearing = _Hearing(activity, words)
     rate = _find_rate(cues[:LINES_FOR_RATE], hearing, config)
     track = _Track(cues, hearing, rate, config)
     path = track.decode()
-    return _outcome(script, cues, path, _pieces(cues, path, track), _confidence(path, track), config.min_confidence)
+    pieces = [
+        replace(
+            piece,
+            start_seconds=piece.start_seconds + tape,
+            end_seconds=piece.end_seconds + tape,
+            offset_seconds=piece.offset_seconds - piece.rate * tape,
+        )
+        for piece in _pieces(cues, path, track)
+    ]
+    return _outcome(script, cues, path, pieces, _confidence(path, track), config.min_confidence)
 
 
 def retime(script: Script, resync: Resync) -> tuple[AlignedLine, ...]:
@@ -220,7 +233,28 @@ def _cues_of(script: Script) -> list[_Cue]:
             spoken = min(end - start, max(LEAST_SPEECH_SECONDS, len(text) / CHARACTERS_A_SECOND))
         cues.append(_Cue(index, start, end, spoken, tuple(plain_words(text))))
     cues.sort(key=lambda cue: (cue.start, cue.end, cue.index))
+    for n in range(1, len(cues)):  # what is drawn in many layers, or told in two languages, is heard once
+        if (cues[n].start, cues[n].end) == (cues[n - 1].start, cues[n - 1].end):
+            cues[n] = replace(cues[n], speech_seconds=0.0)
     return cues
+
+
+def _tape_start(cues: Sequence[_Cue], activity: Activity, config: ResyncConfig) -> float:
+    """The full hour that the subtitles count from, seconds; 0 where they may count from the start of the video."""
+    if not cues or cues[len(cues) // 2].start <= activity.start_seconds + activity.seconds + config.max_offset_seconds:
+        return 0.0
+    return HOUR_SECONDS * math.floor(cues[0].start / HOUR_SECONDS)
+
+
+def _moved(cue: _Cue, seconds: float) -> _Cue:
+    return replace(cue, start=cue.start + seconds, end=cue.end + seconds) if seconds else cue
+
+
+def _in_reach(cues: Sequence[_Cue], activity: Activity, config: ResyncConfig) -> list[_Cue]:
+    """The cues that may be in the video at all, none longer than a minute: one slip of a key costs no memory."""
+    first = activity.start_seconds - config.max_offset_seconds
+    last = (activity.start_seconds + activity.seconds + config.max_offset_seconds) / min(*config.rates, 1.0)
+    return [replace(cue, end=min(cue.end, cue.start + 60.0)) for cue in cues if first <= cue.start <= last]
 
 
 # --- what is heard ---

@@ -146,6 +146,28 @@ def test_lines_may_be_out_of_order_overlap_lack_times_and_end_before_they_start(
     assert abs(placed[11].span.start_seconds - spans[12][0]) < 0.15
 
 
+def test_a_time_code_that_starts_at_ten_hours_is_understood() -> None:
+    spans = speech()
+    assert max(errors(subtitles(spans, offset=-36_004.0), spans, Activity.of_spans(spans, SECONDS))) < 0.15
+
+
+def test_one_absurd_time_costs_nothing_and_is_not_shown() -> None:
+    spans = speech()
+    script = Script((*subtitles(spans, offset=2.0).lines, Line("never", 9e9, 9e9 + 1), Line("x", -9e9, 4.0)), "srt")
+    found = resynchronise(script, Activity.of_spans(spans, SECONDS))
+    assert found.is_reliable and found.piece_of[-2:] == (None, None)
+    assert found.pieces[0].offset_seconds == pytest.approx(2.0, abs=0.15)
+
+
+def test_layers_of_one_line_count_once_and_move_together() -> None:
+    spans = speech()
+    once = subtitles(spans, offset=6.0)
+    thrice = Script(tuple(line for line in once.lines for _ in range(3)), "ass")
+    found = resynchronise(thrice, Activity.of_spans(spans, SECONDS))
+    assert len(found.pieces) == 1 and found.pieces[0].offset_seconds == pytest.approx(6.0, abs=0.15)
+    assert found.piece_of == (0,) * len(thrice.lines)
+
+
 @pytest.mark.parametrize(
     ("script", "activity"),
     [
