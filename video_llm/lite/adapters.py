@@ -1,0 +1,61 @@
+"""Low-rank adapters (LoRA, Hu et al. 2021, arXiv 2106.09685) on a frozen language model, and new words for it."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class AdaptedLinear(nn.Module):
+    """`(W + scale * up down) x + b` with W and b frozen.
+
+    The two are added before the product: one product a step instead of three, and the gradients of `up` and `down` come
+    from that of W. down `[rank, in]` starts at random and up `[out, rank]` at zero: training starts at the frozen
+    model.
+    """
+
+    def __init__(self, linear: nn.Linear, rank: int, scale: float) -> None:
+        super().__init__()
+        self.linear = linear.requires_grad_(False)
+        self.scale = scale
+        wide = {"device": linear.weight.device, "dtype": torch.float32}
+        self.down = nn.Parameter(torch.randn(rank, linear.in_features, **wide) / linear.in_features**0.5)
+        self.up = nn.Parameter(torch.zeros(linear.out_features, rank, **wide))
+
+    @property
+    def weight(self) -> Tensor:
+        """What `x` is multiplied with, in the dtype of W."""
+        return self.linear.weight + (self.scale * (self.up @ self.down)).to(self.linear.weight.dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.linear(x, self.weight, self.linear.bias)
+
+
+def adapt(model: nn.Module, rank: int, scale: float) -> None:
+    """Every linear layer of every block of a Llama-like `model` gets an adapter, in place; all else is frozen.
+
+    Raises ValueError for a model without `layers`.
+    """
+    model.requires_grad_(False)
+    layers = getattr(model, "layers", None)
+    if not isinstance(layers, nn.ModuleList):
+        raise ValueError("a language model to be adapted has its blocks in `layers`")
+    for parent in list(layers.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.Linear):
+                setattr(parent, name, AdaptedLinear(child, rank, scale))
+
+
+def adapters(model: nn.Module) -> Iterator[tuple[str, AdaptedLinear]]:
+    """Every adapted layer of `model` with its name."""
+    return ((name, each) for name, each in model.named_modules() if isinstance(each, AdaptedLinear))
+
+
+@torch.no_grad()
+def merge(model: nn.Module) -> None:
+    """Adapters become part of the weights that they adapt, in place: the model is a plain one again."""
+    for name, layer in list(adapters(model)):
+        layer.linear.weight.copy_(layer.weight)
+        parent = model.get_submodule(name.rpartition(".")[0])
+        setattr(parent, name.rpartition(".")[2], layer.linear)

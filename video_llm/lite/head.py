@@ -1,0 +1,187 @@
+"""When, from what a language model makes of the visual tokens that it read after the question.
+
+Anchor-free, as in FCOS (Tian et al. 2019, arXiv 1904.01355) and ActionFormer (Zhang et al. 2022, arXiv 2202.07925):
+every token says whether it is inside what was asked for, how far its start and its end are, and how good that span is.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tvu.temporal.position_table import sinusoid_table
+
+MOST_TOKENS = 1024  # visual tokens that the head can tell apart
+LONGEST = 8.0  # exp of the largest log distance, about 50 minutes: keeps a wild start of training finite
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What the head says of S questions with up to V visual tokens each.
+
+    inside:  float32 `[S, V]`, logit that a token is inside an occurrence.
+    quality: float32 `[S, V]`, logit of the IoU that the span of the token has with the occurrence.
+    spans:   float32 `[S, V, 2]`, seconds: the span that each token tells.
+    present: float32 `[S]`, logit that what was asked for is in the video at all.
+    is_real: bool `[S, V]`.
+    """
+
+    inside: Tensor
+    quality: Tensor
+    spans: Tensor
+    present: Tensor
+    is_real: Tensor
+
+
+class GroundingHead(nn.Module):
+    """Hidden states at visual positions, which know the question and what came before, to moments.
+
+    A causal model's tokens know nothing of later ones; so a few layers of attention in both directions come first.
+    width: of the head; layers: of attention.
+    """
+
+    places: Tensor
+
+    def __init__(self, language_width: int, visual_width: int, width: int = 256, layers: int = 2) -> None:
+        super().__init__()
+        self.hidden = nn.Sequential(nn.LayerNorm(language_width), nn.Linear(language_width, width))
+        self.visual = nn.Sequential(nn.LayerNorm(visual_width), nn.Linear(visual_width, width))
+        self.asked = nn.Sequential(nn.LayerNorm(language_width), nn.Linear(language_width, width))
+        block = nn.TransformerEncoderLayer(width, 8, 2 * width, 0.1, batch_first=True, norm_first=True)
+        self.mix = nn.TransformerEncoder(block, layers, enable_nested_tensor=False)
+        self.register_buffer("places", sinusoid_table(MOST_TOKENS, width), persistent=False)
+        self.conv = nn.Sequential(nn.Conv1d(width, width, 3, padding=1), nn.GELU())
+        self.inside = nn.Linear(width, 1)
+        self.quality = nn.Linear(width, 1)
+        self.distances = nn.Linear(width, 2)
+        self.present = nn.Sequential(nn.Linear(3 * width, width), nn.GELU(), nn.Linear(width, 1))
+        nn.init.constant_(self.inside.bias, -2.0)  # most tokens are outside
+        nn.init.zeros_(self.distances.weight)
+
+    def forward(self, hidden: Tensor, visual: Tensor, asked: Tensor, spans: Tensor, is_real: Tensor) -> Moments:
+        """hidden `[S, V, L]`, visual `[S, V, D]` (the tokens before the language model), asked `[S, L]` (the hidden
+        state after everything was read), spans float `[S, V, 2]` seconds of the tokens, is_real bool `[S, V]`."""
+        x = self.hidden(hidden) + self.visual(visual)
+        # Places count in tokens from the start: what matters is who is next to whom.
+        x = x + self.places[: x.shape[1]].to(x.dtype)
+        question = self.asked(asked)
+        x = self.mix(x + question[:, None], src_key_padding_mask=~is_real)
+        x = x.masked_fill(~is_real[..., None], 0.0)
+        local = x + self.conv(x.transpose(1, 2)).transpose(1, 2)
+        local = local.masked_fill(~is_real[..., None], 0.0)
+
+        inside = self.inside(local).squeeze(-1).float()
+        log_seconds = self.distances(local).float().clamp(-5.0, LONGEST)
+        middle = spans.mean(-1).float()
+        reach = log_seconds.exp()
+        told = torch.stack([middle - reach[..., 0], middle + reach[..., 1]], dim=-1)
+
+        counts = is_real.sum(1, keepdim=True).clamp(min=1)
+        attention = inside.masked_fill(~is_real, -torch.inf).softmax(1).to(local.dtype)
+        focused = torch.einsum("sv,svc->sc", attention, local)
+        overall = local.sum(1) / counts
+        present = self.present(torch.cat([focused, overall, question], dim=-1)).squeeze(-1).float()
+        return Moments(inside, self.quality(local).squeeze(-1).float(), told, present, is_real)
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What is true of S questions: spans float32 `[S, E, 2]` seconds with is_event bool `[S, E]`; is_present float32
+    `[S]`, NaN where it is not known; is_asked bool `[S]`: whether a question asks for moments at all."""
+
+    spans: Tensor
+    is_event: Tensor
+    is_present: Tensor
+    is_asked: Tensor
+
+
+def moment_loss(moments: Moments, tokens: Tensor, targets: Targets) -> dict[str, Tensor]:
+    """The four losses of the head, each a mean: `inside` (focal), `span` (1 - IoU + distances), `quality`, `present`.
+
+    tokens: float `[S, V, 2]` seconds of the tokens. A token is inside where its middle is, and for an occurrence that
+    no middle is in, the token that overlaps it most.
+    """
+    asked = targets.is_asked[:, None] & moments.is_real
+    middle = tokens.mean(-1)
+    overlap = torch.minimum(tokens[:, :, None, 1], targets.spans[:, None, :, 1]) - torch.maximum(
+        tokens[:, :, None, 0], targets.spans[:, None, :, 0]
+    )
+    overlap = overlap.masked_fill(~(moments.is_real[:, :, None] & targets.is_event[:, None]), -torch.inf)  # [S, V, E]
+    contains = (middle[:, :, None] >= targets.spans[:, None, :, 0]) & (
+        middle[:, :, None] < targets.spans[:, None, :, 1]
+    )
+    contains = contains & moments.is_real[:, :, None] & targets.is_event[:, None]
+    nearest = functional.one_hot(overlap.argmax(1), tokens.shape[1]).transpose(1, 2).bool()
+    contains = contains | (nearest & ~contains.any(1, keepdim=True) & targets.is_event[:, None] & (overlap > 0))
+    # Of several occurrences at once a token tells the shortest.
+    lengths = (targets.spans[..., 1] - targets.spans[..., 0])[:, None].expand(contains.shape)
+    which = lengths.masked_fill(~contains, torch.inf).argmin(-1)
+    is_inside = contains.any(-1) & asked
+    true = targets.spans.gather(1, which[..., None].expand(-1, -1, 2))  # [S, V, 2]
+
+    focal = _focal(moments.inside, is_inside.float())
+    found = is_inside.float()
+    inside = (focal * asked).sum() / found.sum().clamp(min=1.0)
+
+    iou = _iou(moments.spans, true)
+    length = (true[..., 1] - true[..., 0]).clamp(min=0.1)
+    off = ((moments.spans - true).abs() / length[..., None]).clamp(max=10.0)
+    wrong = 1 - iou + 0.5 * functional.smooth_l1_loss(off, torch.zeros_like(off), reduction="none").mean(-1)
+    each = found / found.sum(1, keepdim=True).clamp(min=1.0)
+    has = is_inside.any(1)
+    span = _mean((wrong * each).sum(1), has)
+    graded = functional.binary_cross_entropy_with_logits(moments.quality, iou.detach(), reduction="none")
+    quality = _mean((graded * each).sum(1), has)
+
+    known = ~targets.is_present.isnan()
+    there = functional.binary_cross_entropy_with_logits(
+        moments.present, targets.is_present.nan_to_num(0.0), reduction="none"
+    )
+    return {"inside": inside, "span": span, "quality": quality, "present": _mean(there, known)}
+
+
+def scored_spans(
+    moments: Moments, row: int, *, max_iou: float = 0.5, most: int = 20
+) -> list[tuple[float, float, float]]:
+    """(start, end, score) of one question, best first, seconds; score: inside times quality, each a probability.
+
+    Temporal non-maximum suppression: a span that overlaps a better one by more than `max_iou` is not told.
+    """
+    real = int(moments.is_real[row].sum())
+    score = (moments.inside[row, :real].sigmoid() * moments.quality[row, :real].sigmoid()).tolist()
+    spans = moments.spans[row, :real].tolist()
+    kept: list[tuple[float, float, float]] = []
+    for i in sorted(range(real), key=lambda i: -score[i]):
+        start, end = max(spans[i][0], 0.0), spans[i][1]
+        if end <= start:
+            continue
+        if all(_overlap(start, end, a, b) <= max_iou for a, b, _ in kept):
+            kept.append((start, end, score[i]))
+            if len(kept) == most:
+                break
+    return kept
+
+
+def _overlap(a0: float, a1: float, b0: float, b1: float) -> float:
+    shared = min(a1, b1) - max(a0, b0)
+    return shared / (max(a1, b1) - min(a0, b0)) if shared > 0 else 0.0
+
+
+def _iou(a: Tensor, b: Tensor) -> Tensor:
+    shared = (torch.minimum(a[..., 1], b[..., 1]) - torch.maximum(a[..., 0], b[..., 0])).clamp(min=0)
+    together = (torch.maximum(a[..., 1], b[..., 1]) - torch.minimum(a[..., 0], b[..., 0])).clamp(min=1e-4)
+    return shared / together
+
+
+def _focal(logits: Tensor, truth: Tensor, gamma: float = 2.0, positive: float = 0.5) -> Tensor:
+    """Lin et al. 2017, arXiv 1708.02002, equation 5."""
+    probability = logits.sigmoid()
+    right = probability * truth + (1 - probability) * (1 - truth)
+    weight = positive * truth + (1 - positive) * (1 - truth)
+    cross = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+    return weight * (1 - right) ** gamma * cross
+
+
+def _mean(values: Tensor, where: Tensor) -> Tensor:
+    return (values.masked_fill(~where, 0.0)).sum() / where.sum().clamp(min=1)

@@ -1,0 +1,248 @@
+"""`lite`: appearance, motion and bodies through STORM's temporal encoder into SmolLM2-135M, which is asked *when*.
+
+The question comes before the video: a causal model's hidden states at the visual tokens then know what is looked for,
+and a small head (`head.py`) reads spans and their scores off them in one pass. Text with time tokens comes after.
+
+    slow  [B, T, 4, 1280] -> 4 tokens a step \\
+    motion [B, T, M]      -> 1 token a step   > [B, T, 6, width] -> temporal encoder -> one token a step -> reduction
+    body  [B, T, 104]     -> 1 token a step  /    -> [B, V, 576], a token each half second
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tvu.temporal.compress import compress_tokens
+from tvu.temporal.encode_time import encode_time
+from tvu.temporal.squeezetime.network import SqueezeTimeConfig
+from tvu.temporal.types import VisualTokens
+from tvu.video_llm.lite.adapters import adapt
+from tvu.video_llm.lite.head import GroundingHead, Moments
+from tvu.video_llm.lite.inputs import BODY_CHANNELS, GRID, SLOW_CHANNELS, STEPS_PER_SECOND, LiteInputs
+from tvu.video_llm.models.parts import build_codec, build_reductions, build_temporal_encoder
+
+CELLS = GRID[0] * GRID[1]
+Told = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class LiteConfig:
+    """The shape of a model; parts are told as in the config of the Video-LLM (`models/parts.py`).
+
+    width:      of the tokens that the temporal encoder mixes.
+    merged:     of the one token a step that comes out of it, and of the head.
+    temporal:   the temporal encoder; None: none.
+    reductions: of the tokens in time, one after the other.
+    codec:      how times are written in text.
+    motion:     the fields of SqueezeTime's config.
+    paths:      which of `slow`, `motion` and `body` the model looks at; the others are zeros to it.
+    rank:       of the adapters; scale: what their product is multiplied with.
+    language_width, known_tokens: of the language model: SmolLM2-135M's.
+    """
+
+    width: int = 192
+    merged: int = 384
+    temporal: Told | None = field(
+        default_factory=lambda: {"name": "storm", "mixer": "mamba2", "layers": 2, "d_state": 64, "headdim": 48}
+    )
+    reductions: Sequence[Told] = ({"name": "pool", "frames": 2},)
+    codec: Told = field(default_factory=lambda: {"name": "lita", "num_time_tokens": 100})
+    motion: Told = field(
+        default_factory=lambda: {
+            "layers": [2, 2, 2, 2],
+            "is_bottleneck": False,
+            "widths": [32, 64, 128, 256],
+            "code_sides": [28, 14, 7, 3],
+        }
+    )
+    paths: Sequence[str] = ("slow", "motion", "body")
+    rank: int = 16
+    scale: float = 1.0
+    language_width: int = 576
+    known_tokens: int = 49152
+
+    def __post_init__(self) -> None:
+        if not set(self.paths) <= {"slow", "motion", "body"} or not self.paths:
+            raise ValueError(f"paths are slow, motion and body, not {self.paths}")
+
+    @property
+    def motion_config(self) -> SqueezeTimeConfig:
+        """The config of the motion network."""
+        fields = {name: tuple(v) if isinstance(v, list) else v for name, v in self.motion.items()}
+        return SqueezeTimeConfig(**fields)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, as `LiteConfig(**values)` takes them."""
+        return asdict(self)
+
+
+class Eyes(nn.Module):
+    """What is seen, as visual tokens for the language model: everything before it."""
+
+    def __init__(self, config: LiteConfig) -> None:
+        super().__init__()
+        self.config = config
+        width, merged = config.width, config.merged
+        self.slow = nn.Sequential(nn.LayerNorm(SLOW_CHANNELS), nn.Linear(SLOW_CHANNELS, width))
+        motion = config.motion_config.num_channels
+        self.motion = nn.Sequential(nn.LayerNorm(motion), nn.Linear(motion, width))
+        self.body = nn.Sequential(nn.Linear(BODY_CHANNELS, 256), nn.GELU(), nn.Linear(256, width))
+        self.places = nn.Parameter(torch.randn(CELLS + 2, width) * 0.02)
+        self.nothing = nn.Parameter(torch.randn(3, width) * 0.02)  # in place of a path that a step lacks
+        self.temporal_encoder: Any = build_temporal_encoder(config.temporal, width)
+        self.merge = nn.Sequential(nn.LayerNorm((CELLS + 2) * width), nn.Linear((CELLS + 2) * width, merged))
+        self.reductions, channels = build_reductions(list(config.reductions), merged)
+        self.clock = nn.Linear(CLOCK, channels)
+        self.out = nn.Sequential(
+            nn.LayerNorm(channels), nn.Linear(channels, channels), nn.GELU(), nn.Linear(channels, config.language_width)
+        )
+        self.channels = channels
+
+    def forward(self, inputs: LiteInputs, spans: Tensor | None = None) -> tuple[VisualTokens, Tensor]:
+        """Merged tokens `[B, V, 1, D]` with their spans, and the same at the language model's width `[B, V, L]`.
+
+        spans: float64 `[B, T, 2]` file seconds of the steps; counted from 0 in quarter seconds if None.
+        """
+        tokens = self.step_tokens(inputs, spans)
+        tokens = encode_time(tokens, self.temporal_encoder)
+        batch, steps, places, width = tokens.features.shape
+        one = self.merge(tokens.features.reshape(batch, steps, places * width))
+        tokens = VisualTokens.from_frames(one[:, :, None], tokens.spans, (1, 1), tokens.lengths)
+        tokens = compress_tokens(tokens, *self.reductions.steps).flatten()
+        x = tokens.features.squeeze(2)
+        x = x + self.clock(relative_time(tokens).to(x.dtype))
+        return tokens, self.out(x)
+
+    def step_tokens(self, inputs: LiteInputs, spans: Tensor | None = None) -> VisualTokens:
+        """Six tokens a step, before anything is mixed: `[B, T, 6, width]` on a (1, 6) grid."""
+        paths = self.config.paths
+        slow = self._path(self.slow(inputs.slow), inputs.has_slow[..., None], 0, "slow" in paths)
+        motion = self._path(self.motion(inputs.motion), inputs.has_motion, 1, "motion" in paths)
+        body = self._path(self.body(inputs.body), inputs.has_body, 2, "body" in paths)
+        features = torch.cat([slow, motion[:, :, None], body[:, :, None]], dim=2) + self.places
+        if spans is None:
+            batch, steps = inputs.has_slow.shape
+            starts = torch.arange(steps, device=features.device, dtype=torch.float64) / STEPS_PER_SECOND
+            spans = torch.stack([starts, starts + 1 / STEPS_PER_SECOND], -1).expand(batch, -1, -1)
+        return VisualTokens.from_frames(features, spans, (1, CELLS + 2), inputs.lengths)
+
+    def _path(self, tokens: Tensor, has: Tensor, which: int, is_used: bool) -> Tensor:
+        nothing = self.nothing[which].to(tokens.dtype).expand_as(tokens)
+        return torch.where(has[..., None], tokens, nothing) if is_used else nothing
+
+
+CLOCK = 64
+
+
+def relative_time(tokens: VisualTokens) -> Tensor:
+    """`[B, V, 64]` float32: sines and cosines of where the middle of each token is between the first and the last.
+
+    Relative, as LITA's time tokens are; from half a turn over the whole video to a turn in a hundredth of it.
+    """
+    last = (tokens.lengths - 1).clamp(min=0)
+    start = tokens.spans[:, :1, 0]
+    end = tokens.spans[..., 1].gather(1, last[:, None])
+    place = ((tokens.spans.mean(-1) - start) / (end - start).clamp(min=1e-6)).float()
+    turns = torch.logspace(-0.3, 2.0, CLOCK // 2, device=place.device)
+    angles = place[..., None] * turns * 2 * torch.pi
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """S sequences as the language model reads them: question, video, answer.
+
+    ids:       int64 `[S, L]`, padded on the right with anything; visual places hold `config.known_tokens - 1` or so.
+    is_visual: bool `[S, L]`; video: int64 `[S]`, which of the B videos each is about.
+    answers:   bool `[S, L]`: tokens that the model is to write (targets).
+    last_asked: int64 `[S]`, the place of the last token before the answer, where everything was read.
+    """
+
+    ids: Tensor
+    is_visual: Tensor
+    video: Tensor
+    answers: Tensor
+    last_asked: Tensor
+
+
+class LiteModel(nn.Module):
+    """Eyes, the adapted language model with its new words, and the head.
+
+    language: transformers' `LlamaModel` (without its output layer, which is tied to the table), adapted in place.
+    """
+
+    def __init__(self, config: LiteConfig, language: Any) -> None:
+        super().__init__()
+        self.config = config
+        self.codec = build_codec(config.codec)
+        self.eyes = Eyes(config)
+        self.head = GroundingHead(config.language_width, self.eyes.channels)
+        self.language = language
+        adapt(language, config.rank, config.scale)
+        table = language.get_input_embeddings().weight
+        new = len(self.codec.added_tokens) + 2  # the start and the end of a video
+        self.new_rows = nn.Parameter(table.float().mean(0).repeat(new, 1) + 0.02 * torch.randn(new, table.shape[1]))
+
+    @property
+    def table(self) -> Tensor:
+        """`[known + new, C]`: a row for each token that can be read or written."""
+        known = self.language.get_input_embeddings().weight[: self.config.known_tokens]
+        return torch.cat([known, self.new_rows.to(known.dtype)])
+
+    def forward(self, inputs: LiteInputs, reading: Reading, spans: Tensor | None = None) -> "LiteOutput":
+        """Everything that training needs, in one pass."""
+        tokens, rows = self.eyes(inputs, spans)
+        return self.read(tokens, rows, reading)
+
+    def read(self, tokens: VisualTokens, rows: Tensor, reading: Reading) -> "LiteOutput":
+        """The sequences about videos that were looked at before: tokens `[B, V, 1, D]`, rows `[B, V, L]`."""
+        embeddings = self.embed(rows, tokens.lengths, reading)
+        hidden = self.language(inputs_embeds=embeddings, use_cache=False).last_hidden_state
+        return LiteOutput(self, tokens, reading, hidden)
+
+    def embed(self, rows: Tensor, lengths: Tensor, reading: Reading) -> Tensor:
+        """Sequences as embeddings `[S, L, C]`, the rows of each one's video at its visual places."""
+        known = self.config.known_tokens
+        old = self.language.get_input_embeddings()(reading.ids.clamp(max=known - 1))
+        new = self.new_rows[(reading.ids - known).clamp(min=0)]
+        text = torch.where((reading.ids >= known)[..., None], new.to(old.dtype), old)
+        real = torch.arange(rows.shape[1], device=rows.device) < lengths[:, None]
+        flat = rows[reading.video][real[reading.video]]
+        return text.masked_scatter(reading.is_visual[..., None], flat.to(text.dtype))
+
+
+@dataclass(frozen=True)
+class LiteOutput:
+    """What one pass came to; losses and moments are computed when they are asked for."""
+
+    model: LiteModel
+    tokens: VisualTokens
+    reading: Reading
+    hidden: Tensor  # `[S, L, C]`
+
+    def text_loss(self) -> Tensor:
+        """Mean cross entropy of the tokens of the answers."""
+        is_target = self.reading.answers[:, 1:]
+        before = self.hidden[:, :-1][is_target]
+        if not len(before):
+            return self.hidden.sum() * 0.0
+        logits = functional.linear(before, self.model.table)
+        return functional.cross_entropy(logits.float(), self.reading.ids[:, 1:][is_target])
+
+    def token_seconds(self) -> Tensor:
+        """float32 `[S, V, 2]`, seconds of the visual tokens of each sequence."""
+        return self.tokens.spans.float()[self.reading.video]
+
+    def moments(self) -> Moments:
+        """What the head makes of it."""
+        video = self.reading.video
+        is_real = self.tokens.mask[video]
+        places = self.hidden.new_zeros(*is_real.shape, self.hidden.shape[-1])
+        places = places.masked_scatter(is_real[..., None], self.hidden[self.reading.is_visual])
+        asked = self.hidden[torch.arange(len(video), device=video.device), self.reading.last_asked]
+        visual = self.tokens.features.squeeze(2)[video]
+        return self.model.head(places, visual.to(places.dtype), asked, self.token_seconds(), is_real)

@@ -1,0 +1,95 @@
+"""What SmolLM2 reads: the question, the video, and the answer, in the form of its chats."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tvu.temporal.time_tokens.codec import TimeCodec
+
+Ids = NDArray[np.int64]
+
+TURN, END = "<|im_start|>", "<|im_end|>"
+
+
+class LiteTokenizer:
+    """SmolLM2's tokenizer, with the time tokens of a codec and two marks around a video after its own words.
+
+    Raises ValueError if the file holds another number of words than `known_tokens`.
+    """
+
+    def __init__(self, tokenizer_json: Path, codec: TimeCodec, known_tokens: int) -> None:
+        from tokenizers import AddedToken, Tokenizer
+
+        self._tokenizer: Any = Tokenizer.from_file(str(tokenizer_json))
+        known = self._tokenizer.get_vocab_size(with_added_tokens=True)
+        if known != known_tokens:
+            raise ValueError(f"the tokenizer knows {known} words, not {known_tokens}")
+        self._tokenizer.add_tokens([AddedToken(token, normalized=False) for token in codec.added_tokens])
+        self.video_start = known + len(codec.added_tokens)
+        self.video_end = self.video_start + 1
+        self.place = known - 1  # stands at visual places, where ids mean nothing
+        self.end = self._tokenizer.token_to_id(END)
+        self._before = self.encode(f"{TURN}user\n")
+        self._after = self.encode(f"{END}\n{TURN}assistant\n")
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of a text, marks of turns and times among it."""
+        return self._tokenizer.encode(text, add_special_tokens=False).ids
+
+    def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
+        """The same of many."""
+        return [each.ids for each in self._tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ids, times among it, marks of turns left out."""
+        plain = [i for i in ids if i < self.video_start and i != self.end]
+        return self._tokenizer.decode(plain, skip_special_tokens=False)
+
+    def prompt(self, question: Sequence[int], num_visual: int) -> tuple[list[int], int]:
+        """Ids of a whole prompt about a video of `num_visual` tokens, and the place of the first of these."""
+        before = [*self._before, *question, self._newline, self.video_start]
+        return [*before, *[self.place] * num_visual, self.video_end, *self._after], len(before)
+
+    @property
+    def _newline(self) -> int:
+        return self._before[-1]
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """What `reading` needs, on the CPU: see `lite.model.Reading` for the fields, all of them numpy here."""
+
+    ids: Ids
+    is_visual: NDArray[np.bool_]
+    video: Ids
+    answers: NDArray[np.bool_]
+    last_asked: Ids
+
+
+def sequences(tokenizer: LiteTokenizer, asked: Sequence[tuple[int, str, str]], num_visual: Sequence[int]) -> Sequences:
+    """Sequences of (video, question, answer) about videos of `num_visual` tokens each, padded on the right.
+
+    An empty answer is one that is yet to be written: the sequence ends with the prompt.
+    """
+    questions = tokenizer.encode_all([question.strip() for _, question, _ in asked])
+    answers = tokenizer.encode_all([answer for _, _, answer in asked])
+    rows, visual, written, last = [], [], [], []
+    for (video, _, answer), question, ids in zip(asked, questions, answers, strict=True):
+        prompt, first = tokenizer.prompt(question, num_visual[video])
+        whole = [*prompt, *ids, tokenizer.end] if answer else prompt
+        rows.append(whole)
+        visual.append((first, first + num_visual[video]))
+        written.append((len(prompt), len(whole)))
+        last.append(len(prompt) - 1)
+    longest = max(map(len, rows))
+    ids = np.full((len(rows), longest), tokenizer.end, np.int64)
+    is_visual, is_answer = np.zeros((2, len(rows), longest), np.bool_)
+    for row, whole in enumerate(rows):
+        ids[row, : len(whole)] = whole
+        is_visual[row, slice(*visual[row])] = True
+        is_answer[row, slice(*written[row])] = True
+    return Sequences(ids, is_visual, np.array([v for v, _, _ in asked], np.int64), is_answer, np.array(last, np.int64))

@@ -1,0 +1,138 @@
+"""What `tvu train` is told: one file, one config."""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from tvu.temporal.errors import TvuError
+from tvu.video_llm.lite.model import LiteConfig
+
+
+class TrainingError(TvuError):
+    """A config that cannot be trained by, or data that cannot be trained on."""
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What is learned from.
+
+    weights:    how often each source is drawn from, e.g. `{"features": 4, "composed": 3, "skeletons": 2, "real": 1}`.
+    assets:     the file of sprites and backgrounds that `tvu.video_llm.training.assets` makes, for composed videos;
+                without it they are drawn shapes.
+    bank:       composed videos that are rendered and looked at once, before training; their questions are always new.
+    real:       instruction sets as `training/instruction_sets.py` reads them: `{"format", "path", "videos"}` each.
+    questions:  asked about each video at once.
+    kinds:      of tasks, with how often each is asked; None leaves it to `training/tasks.py`.
+    distract:   share of videos whose missing paths are filled with those of other videos, which nothing is asked of.
+    longest:    seconds; longer videos are left out.
+    """
+
+    weights: Mapping[str, float] = field(default_factory=lambda: {"features": 4, "composed": 3, "skeletons": 3})
+    assets: str | None = None
+    bank: int = 2000
+    real: tuple[Mapping[str, str], ...] = ()
+    questions: int = 6
+    kinds: Mapping[str, float] | None = None
+    distract: float = 0.5
+    longest: float = 64.0
+
+    def __post_init__(self) -> None:
+        known = {"features", "composed", "skeletons", "real"}
+        if not self.weights or not set(self.weights) <= known or min(self.weights.values()) < 0:
+            raise TrainingError(f"data.weights are of {', '.join(sorted(known))}, not {dict(self.weights)}")
+        if ("real" in self.weights) != bool(self.real):
+            raise TrainingError("data.real lists instruction sets, and data.weights says how often: both or neither")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One run.
+
+    out:         folder of checkpoints, log and results.
+    motion:      a motion network that was trained before (`stage = "motion"`), as safetensors; None: untrained.
+    stage:       "lite", or "motion": the motion network alone, on what moves how in drawn snippets.
+    steps:       optimiser steps; videos: in each, on each GPU; workers: processes that draw scenes.
+    lr:          of new modules; adapter_lr: of adapters and new words. Cosine to a hundredth after `warmup` steps.
+    text_weight: of the text loss, the head's losses weigh 1 each.
+    max_seconds: saves and stops after that long, to be resumed; 0: no limit.
+    save_every, eval_every: steps between checkpoints and between looks at held-out data; evaluate: videos of each
+                 source in such a look.
+    """
+
+    out: str
+    stage: str = "lite"
+    model: LiteConfig = field(default_factory=LiteConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    motion: str | None = None
+    seed: int = 0
+    steps: int = 2000
+    videos: int = 48
+    workers: int = 4
+    lr: float = 1e-3
+    adapter_lr: float = 1e-3
+    weight_decay: float = 0.02
+    warmup: int = 100
+    text_weight: float = 0.5
+    max_seconds: float = 0.0
+    save_every: int = 500
+    eval_every: int = 0
+    evaluate: int = 64
+    log_every: int = 20
+
+    def __post_init__(self) -> None:
+        if self.stage not in ("lite", "motion"):
+            raise TrainingError(f"stage is lite or motion, not {self.stage!r}")
+        if min(self.steps, self.videos, self.workers + 1, self.log_every) < 1:
+            raise TrainingError("steps, videos and log_every are at least 1, and workers at least 0")
+
+    @classmethod
+    def read(cls, path: Path, changes: Mapping[str, Any] | None = None) -> "TrainConfig":
+        """From a .toml or .json file; `changes` (dotted names to values) come on top.
+
+        Raises TrainingError for a file that is none, and for names that no config has.
+        """
+        try:
+            text = path.read_text("utf-8")
+            told = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        except FileNotFoundError:
+            raise TrainingError(f"{path} does not exist", hint="tvu train takes a .toml or .json file") from None
+        except (OSError, UnicodeDecodeError, ValueError) as error:
+            raise TrainingError(f"{path} is no config: {error}", hint="it is TOML, or JSON by its suffix") from error
+        if not isinstance(told, dict):
+            raise TrainingError(f"{path} is no config: it holds no table")
+        for name, value in (changes or {}).items():
+            *parents, last = name.split(".")
+            place = told
+            for parent in parents:
+                place = place.setdefault(parent, {})
+            place[last] = value
+        return cls.from_told(told)
+
+    @classmethod
+    def from_told(cls, told: Mapping[str, Any]) -> "TrainConfig":
+        """From plain values."""
+        values = dict(told)
+        values["model"] = _made(LiteConfig, values.get("model", {}), "model.")
+        data = dict(values.get("data", {}))
+        data["real"] = tuple(data.get("real", ()))
+        values["data"] = _made(DataConfig, data, "data.")
+        return _made(cls, values, "")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, as `from_told` takes them."""
+        return asdict(self)
+
+
+def _made(kind: type, told: Mapping[str, Any], prefix: str) -> Any:
+    known = {each.name for each in fields(kind)}
+    unknown = [name for name in told if name not in known]
+    if unknown:
+        names = ", ".join(sorted(known))
+        raise TrainingError(f"no setting is called {prefix}{unknown[0]}", hint=f"there are {names}")
+    try:
+        return kind(**told)
+    except (TypeError, ValueError) as error:
+        raise TrainingError(f"a setting is missing or wrong: {error}") from error

@@ -1,0 +1,252 @@
+"""Batches of generated videos and questions: scenes are drawn by processes, looked at on the GPU."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from tvu.video_llm.lite.head import Targets
+from tvu.video_llm.lite.inputs import BODY_CHANNELS, GRID, SLOW_CHANNELS, STEPS_PER_SECOND, LiteInputs
+from tvu.video_llm.lite.model import LiteConfig, Reading
+from tvu.video_llm.lite.prompt import LiteTokenizer, Sequences, sequences
+from tvu.video_llm.models.parts import build_codec, build_reductions
+from tvu.video_llm.training.bank import Bank
+from tvu.video_llm.training.config import DataConfig
+from tvu.video_llm.training.feature_videos import FeatureWorld
+from tvu.video_llm.training.scenes import Scene, Split
+from tvu.video_llm.training.skeletons import SkeletonWorld
+from tvu.video_llm.training.tasks import Sample, draw_sample
+
+GROUP = 8  # batches that are drawn together and sorted by length, so that little is padding
+ASKS_FOR_MOMENTS = ("moment", "moments", "absent", "presence", "highlights")
+
+
+@dataclass(frozen=True)
+class Video:
+    """One video of a batch: what is true of it, and what each path of `lite` is to see.
+
+    features: a plan of `FeatureWorld` to be rendered as the slow path; bank: an entry whose slow and motion paths are
+    taken; motion: an entry whose motion alone is; body: a plan of `SkeletonWorld`, or its landmarks `[T', 104]` and
+    whether each is there.
+    Paths of other videos are repeated or cut to this one's length.
+    """
+
+    source: str
+    scene: Scene
+    features: Any = None
+    bank: int = -1
+    motion: int = -1
+    body: Any = None
+
+    @property
+    def steps(self) -> int:
+        """Quarter seconds."""
+        return max(1, round(self.scene.seconds * STEPS_PER_SECOND))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Videos, what is asked about them, and the sequences to read."""
+
+    videos: tuple[Video, ...]
+    asked: tuple[tuple[int, Sample], ...]
+    sequences: Sequences
+    seed: int
+
+
+def visual_counts(config: LiteConfig, most: int = 320) -> list[int]:
+    """How many visual tokens a video of 0 .. most steps becomes: `counts[steps]`."""
+    from tvu.temporal.compress import compress_tokens
+    from tvu.temporal.types import VisualTokens
+
+    reductions, _ = build_reductions(list(config.reductions), config.merged)
+    lengths = torch.arange(1, most + 1)
+    counts = [0]
+    with torch.no_grad():
+        for some in lengths.split(32):
+            features = torch.randn(len(some), int(some.max()), 1, config.merged)
+            spans = torch.arange(features.shape[1] + 1, dtype=torch.float64)
+            spans = torch.stack([spans[:-1], spans[1:]], -1).expand(len(some), -1, -1)
+            tokens = VisualTokens.from_frames(features, spans, (1, 1), some)
+            counts += compress_tokens(tokens, *reductions.steps).flatten().lengths.tolist()
+    return counts
+
+
+class Scenes(IterableDataset[Batch]):
+    """An endless stream of batches, the same for the same seed and number of workers.
+
+    bank_scenes: of the entries of the bank, in its order.
+    """
+
+    def __init__(
+        self,
+        data: DataConfig,
+        model: LiteConfig,
+        tokenizer_json: Path,
+        lite0: Path,
+        bank_scenes: Sequence[Scene],
+        *,
+        videos: int,
+        split: Split,
+        seed: Sequence[int],
+    ) -> None:
+        self.data, self.model, self.videos, self.split, self.seed = data, model, videos, split, tuple(seed)
+        self._tokenizer_json, self._lite0, self._bank_scenes = tokenizer_json, lite0, list(bank_scenes)
+        self._counts = visual_counts(model)
+
+    def __iter__(self) -> Iterator[Batch]:
+        worker = get_worker_info()
+        torch.set_num_threads(1)
+        codec = build_codec(self.model.codec)
+        tokenizer = LiteTokenizer(self._tokenizer_json, codec, self.model.known_tokens)
+        features, skeletons = FeatureWorld(self._lite0, self.split), SkeletonWorld(self.split)
+        number = 0
+        while True:
+            rng = np.random.default_rng((*self.seed, 0 if worker is None else worker.id, number))
+            number += 1
+            drawn = [self._draw(rng, features, skeletons) for _ in range(GROUP * self.videos)]
+            drawn = _with_bodies(drawn, skeletons)
+            drawn.sort(key=lambda video: video.steps)
+            for first in rng.permutation(GROUP) * self.videos:
+                videos = tuple(drawn[first : first + self.videos])
+                asked = tuple(
+                    (v, draw_sample(rng, video.scene, codec, self.split, kinds=self.data.kinds))
+                    for v, video in enumerate(videos)
+                    for _ in range(self.data.questions)
+                )
+                counts = [self._counts[video.steps] for video in videos]
+                told = sequences(tokenizer, [(v, s.question, s.answer) for v, s in asked], counts)
+                yield Batch(videos, asked, told, int(rng.integers(2**31)))
+
+    def _draw(self, rng: np.random.Generator, features: FeatureWorld, skeletons: SkeletonWorld) -> Video:
+        names = [name for name, weight in self.data.weights.items() if weight > 0 and name != "real"]
+        weights = np.array([self.data.weights[name] for name in names], np.float64)
+        while True:
+            source = names[int(rng.choice(len(names), p=weights / weights.sum()))]
+            video = self._of(source, rng, features, skeletons)
+            if video.scene.seconds <= self.data.longest:
+                return video
+
+    def _of(self, source: str, rng: np.random.Generator, features: FeatureWorld, skeletons: SkeletonWorld) -> Video:
+        entries = len(self._bank_scenes)
+        other = int(rng.integers(entries)) if entries and rng.random() < self.data.distract else -1
+        if source == "composed" and entries:
+            entry = int(rng.integers(entries))
+            body = skeletons.draw(rng) if rng.random() < self.data.distract / 2 else None
+            return Video(source, self._bank_scenes[entry], bank=entry, body=body)
+        if source == "skeletons":
+            plan = skeletons.draw(rng)
+            behind = features.draw(rng) if rng.random() < max(self.data.distract, 0.5) else None
+            return Video(source, plan.scene, features=behind, motion=other, body=plan)
+        body = skeletons.draw(rng) if rng.random() < self.data.distract / 2 else None
+        seen = features.draw(rng)
+        return Video("features", seen.scene, features=seen, motion=other, body=body)
+
+
+def _with_bodies(videos: Sequence[Video], skeletons: SkeletonWorld) -> list[Video]:
+    """Plans of skeletons as landmarks, all of them at once."""
+    moving = [v for v, video in enumerate(videos) if video.body is not None]
+    done = list(videos)
+    if moving:
+        plans = [videos[v].body for v in moving]
+        landmarks, there = skeletons.render(plans)
+        for row, (v, plan) in enumerate(zip(moving, plans, strict=True)):
+            steps = slice(0, plan.num_steps)
+            done[v] = replace(videos[v], body=(landmarks[row, steps].copy(), there[row, steps].copy()))
+    return done
+
+
+def loader(scenes: Scenes, workers: int) -> Iterator[Batch]:
+    """`scenes` by so many processes; 0: here."""
+    if workers == 0:
+        return iter(scenes)
+    return iter(DataLoader(scenes, batch_size=None, num_workers=workers, prefetch_factor=4, persistent_workers=True))
+
+
+@dataclass
+class Looker:
+    """From the plans of a batch to what `lite` sees, on one device."""
+
+    config: LiteConfig
+    device: torch.device
+    features: FeatureWorld
+    bank: Bank | None = None
+    generator: torch.Generator = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.generator = torch.Generator(self.device)
+
+    def inputs(self, batch: Batch) -> LiteInputs:
+        """What is seen; the same for the same batch."""
+        self.generator.manual_seed(batch.seed)
+        videos, device = batch.videos, self.device
+        size, steps = len(videos), max(video.steps for video in videos)
+        motion_channels = self.config.motion_config.num_channels
+        slow = torch.zeros(size, steps, GRID[0] * GRID[1], SLOW_CHANNELS, dtype=torch.float16, device=device)
+        motion = torch.zeros(size, steps, motion_channels, dtype=torch.float16, device=device)
+        has_slow, has_motion = torch.zeros(2, size, steps, dtype=torch.bool, device=device)
+        body = np.zeros((size, steps, BODY_CHANNELS), np.float32)
+        has_body = np.zeros((size, steps), np.bool_)
+
+        drawn = [b for b, video in enumerate(videos) if video.features is not None]
+        if drawn:
+            seen = self.features.render([videos[b].features for b in drawn], device, self.generator)
+            for row, b in enumerate(drawn):
+                there = max(1, min(round(videos[b].features.scene.seconds * STEPS_PER_SECOND), seen.shape[1]))
+                place = torch.arange(videos[b].steps, device=device) % there
+                slow[b, : videos[b].steps] = seen[row, place].to(slow.dtype)
+                has_slow[b, : videos[b].steps] = True
+        for b, video in enumerate(videos):
+            if video.bank >= 0 and self.bank is not None:
+                entry_slow, entry_motion = self.bank.entry(video.bank, video.steps)
+                slow[b, : video.steps], motion[b, : video.steps] = entry_slow, entry_motion
+                has_slow[b, : video.steps] = has_motion[b, : video.steps] = True
+            elif video.motion >= 0 and self.bank is not None:
+                _, motion[b, : video.steps] = self.bank.entry(video.motion, video.steps)
+                has_motion[b, : video.steps] = True
+            if video.body is not None:
+                landmarks, there_ = video.body
+                place_ = np.arange(video.steps) % len(landmarks)
+                body[b, : video.steps], has_body[b, : video.steps] = landmarks[place_], there_[place_]
+        lengths = torch.tensor([video.steps for video in videos], device=device)
+        bodies = torch.from_numpy(body).to(device).half(), torch.from_numpy(has_body).to(device)
+        return LiteInputs(slow, motion, bodies[0], has_slow, has_motion, bodies[1], lengths)
+
+    def reading(self, batch: Batch) -> Reading:
+        """The sequences on the device."""
+        told = batch.sequences
+        return Reading(*(self._moved(x) for x in (told.ids, told.is_visual, told.video, told.answers, told.last_asked)))
+
+    def targets(self, batch: Batch) -> Targets:
+        """What is true."""
+        samples = [sample for _, sample in batch.asked]
+        most = max(1, *(len(sample.spans) for sample in samples))
+        spans, is_event = np.zeros((len(samples), most, 2), np.float32), np.zeros((len(samples), most), np.bool_)
+        present = np.full(len(samples), np.nan, np.float32)
+        asked = np.zeros(len(samples), np.bool_)
+        for row, sample in enumerate(samples):
+            if sample.kind not in ASKS_FOR_MOMENTS:
+                continue
+            asked[row] = True
+            if sample.is_present is not None:
+                present[row] = float(sample.is_present)
+            if sample.is_present is not False:
+                for e, span in enumerate(sample.spans):
+                    spans[row, e] = span.start_seconds, span.end_seconds
+                    is_event[row, e] = True
+        return Targets(*(self._moved(x) for x in (spans, is_event, present, asked)))
+
+    def _moved(self, array: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(array).to(self.device, non_blocking=True)
+
+
+def mixture(data: DataConfig) -> Mapping[str, float]:
+    """Share of each source."""
+    total = sum(data.weights.values())
+    return {name: weight / total for name, weight in data.weights.items()}

@@ -1,0 +1,85 @@
+"""From a finished run to a checkpoint that answers: weights in half precision, scores calibrated on held-out scenes."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+
+from tvu.temporal.spans import iou
+from tvu.temporal.types import Span
+from tvu.video_llm.lite.checkpoint import Calibration, save_lite
+from tvu.video_llm.training.config import TrainConfig, TrainingError
+
+RIDGE = 1e-2  # keeps the fit finite where scores separate all
+
+
+def export_lite(config: TrainConfig, folder: Path) -> str:
+    """Writes the run of `config.out` into `folder`; returns what was written, in words.
+
+    Raises TrainingError where the run is not finished, or `folder` holds something.
+    """
+    out = Path(config.out)
+    if not (out / "model.safetensors").exists() or config.motion is None:
+        raise TrainingError(f"{out} holds no finished run with a motion network", hint="train it first")
+    if folder.exists() and any(folder.iterdir()):
+        raise TrainingError(f"{folder} is not empty", hint="name another folder")
+    calibration, scores = Calibration(), {}
+    if (out / "held_out.jsonl").exists():
+        lines = (out / "held_out.jsonl").read_text("utf-8").splitlines()
+        calibration = calibrated([json.loads(line) for line in lines])
+        scores = json.loads((out / "held_out.json").read_text("utf-8"))
+    progress = json.loads((out / "progress.json").read_text("utf-8"))
+    card = {"steps": progress["step"], "seconds": progress["seconds"], "seed": config.seed, "held_out": scores}
+    model = replace(config.model)
+    save_lite(folder, model, load_file(out / "model.safetensors"), load_file(config.motion), calibration, card)
+    files = sorted(folder.iterdir())
+    size = sum(file.stat().st_size for file in files) / 1e6
+    return f"{folder}: {len(files)} files, {size:.1f} MB"
+
+
+def calibrated(predicted: Sequence[Mapping[str, Any]]) -> Calibration:
+    """Logistic fits: is the best span right at an IoU of 0.5, and is what was asked for there at all."""
+    spans, right, presence, there = [], [], [], []
+    for each in predicted:
+        sample = each["sample"]
+        if sample["is_present"] is None:
+            continue
+        logit = _logit(each["present"])
+        presence.append([logit])
+        there.append(float(sample["is_present"]))
+        if each["spans"]:
+            start, end, score = each["spans"][0]
+            truth = [Span(span["start_seconds"], span["end_seconds"]) for span in sample["spans"]]
+            best = max((iou(Span(start, end), span) for span in truth), default=0.0)
+            spans.append([_logit(score), logit])
+            right.append(float(best >= 0.5))
+    if not spans or len(set(right)) < 2 or len(set(there)) < 2:
+        return Calibration()
+    a, b, c = logistic(np.array(spans), np.array(right))
+    d, e = logistic(np.array(presence), np.array(there))
+    return Calibration((a, b, c), (d, e))
+
+
+def logistic(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, ...]:
+    """Intercept and weights of a logistic regression of y on x `[n, k]`, by Newton's method with a little ridge."""
+    features = np.column_stack([np.ones(len(x)), x])
+    weights = np.zeros(features.shape[1])
+    for _ in range(50):
+        p = 1 / (1 + np.exp(-np.clip(features @ weights, -30, 30)))
+        gradient = features.T @ (p - y) + RIDGE * weights
+        curvature = (features * (p * (1 - p))[:, None]).T @ features + RIDGE * np.eye(len(weights))
+        step = np.linalg.solve(curvature, gradient)
+        weights -= step
+        if np.abs(step).max() < 1e-8:
+            break
+    return tuple(float(weight) for weight in weights)
+
+
+def _logit(p: float) -> float:
+    p = min(max(p, 1e-6), 1 - 1e-6)
+    return float(np.log(p / (1 - p)))

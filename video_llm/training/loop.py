@@ -1,0 +1,280 @@
+"""The training loop of `lite`: one GPU or many (torchrun), resumable at every checkpoint."""
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from tvu.temporal.squeezetime.network import SqueezeTime
+from tvu.video_llm.lite.head import moment_loss
+from tvu.video_llm.lite.model import LiteModel
+from tvu.video_llm.training.bank import Bank, SlowTower, build_bank
+from tvu.video_llm.training.config import TrainConfig, TrainingError
+from tvu.video_llm.training.data import Batch, Looker, Scenes, loader
+from tvu.video_llm.training.feature_videos import FeatureWorld
+from tvu.weights.load import located
+
+Log = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Group:
+    """The processes that train together; one alone where torchrun started none."""
+
+    rank: int
+    size: int
+    device: torch.device
+
+    @classmethod
+    def join(cls) -> "Group":
+        """Reads what torchrun tells its processes."""
+        rank, size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+        has_gpu = torch.cuda.is_available()
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if has_gpu else torch.device("cpu")
+        if has_gpu:
+            torch.cuda.set_device(device)
+        if size > 1 and not torch.distributed.is_initialized():
+            torch.distributed.init_process_group("nccl" if has_gpu else "gloo")
+        return cls(rank, size, device)
+
+    def average(self, tensors: list[Tensor]) -> None:
+        """Each tensor becomes the mean of those of all processes, in place."""
+        if self.size == 1 or not tensors:
+            return
+        flat = torch.cat([tensor.flatten().float() for tensor in tensors])
+        torch.distributed.all_reduce(flat)
+        flat /= self.size
+        parts = flat.split([tensor.numel() for tensor in tensors])
+        for tensor, part in zip(tensors, parts, strict=True):
+            tensor.copy_(part.view_as(tensor))
+
+
+def trainable(model: nn.Module) -> dict[str, Tensor]:
+    """What training changes: parameters with gradients, by name."""
+    return {name: each for name, each in model.named_parameters() if each.requires_grad}
+
+
+def new_model(config: TrainConfig, device: torch.device) -> LiteModel:
+    """Eyes, adapters and head at their start, around SmolLM2-135M. Raises WeightsError where that is missing."""
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(config.seed)
+    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    folder = located("smollm2-135m")
+    language: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True)
+    model = LiteModel(config.model, language.model)
+    return model.to(device)
+
+
+def motion_network(config: TrainConfig, device: torch.device) -> SqueezeTime:
+    """The motion network, trained before. Raises TrainingError for a file that is not of this config."""
+    network = SqueezeTime(config.model.motion_config)
+    if config.motion is not None:
+        try:
+            network.load_state_dict(load_file(config.motion))
+        except (OSError, RuntimeError, ValueError) as error:
+            raise TrainingError(
+                f"{config.motion} is no motion network of this config: {str(error).splitlines()[0]}",
+                hint='train one with stage = "motion"',
+            ) from error
+    return network.eval().requires_grad_(False).to(device)
+
+
+def learning_rate(step: int, config: TrainConfig) -> float:
+    """Share of the full rate: linear for `warmup` steps, then half a cosine down to a hundredth."""
+    if step < config.warmup:
+        return (step + 1) / config.warmup
+    done = (step - config.warmup) / max(1, config.steps - config.warmup)
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+
+
+def optimizer_of(model: LiteModel, config: TrainConfig) -> torch.optim.AdamW:
+    """AdamW: adapters and new words at a rate of their own, no decay of vectors and tables."""
+    groups: dict[tuple[float, float], list[Tensor]] = {}
+    for name, parameter in trainable(model).items():
+        rate = config.adapter_lr if name.startswith(("language.", "new_rows")) else config.lr
+        decay = config.weight_decay if parameter.ndim > 1 and not name.startswith("new_rows") else 0.0
+        groups.setdefault((rate, decay), []).append(parameter)
+    told = [{"params": some, "lr": rate, "peak": rate, "weight_decay": decay} for (rate, decay), some in groups.items()]
+    fused = next(model.parameters()).is_cuda
+    return torch.optim.AdamW(told, betas=(0.9, 0.98), fused=fused)
+
+
+class Trainer:
+    """One run: `run()` trains from the last checkpoint in `config.out`, or from the start, to the end or the limit."""
+
+    def __init__(self, config: TrainConfig, group: Group, log: Log) -> None:
+        self.config, self.group, self.log = config, group, log
+        self.out = Path(config.out)
+        self.model = new_model(config, group.device)
+        self.optimizer = optimizer_of(self.model, config)
+        self.step = 0
+        self.resumed = 0
+        self.seconds = 0.0
+
+    def run(self, bank: Bank | None = None) -> None:
+        """Raises TrainingError for a checkpoint of another config."""
+        self.restore()
+        config, group = self.config, self.group
+        if bank is None and config.data.weights.get("composed", 0) > 0:
+            bank = self.bank("train")
+        looker = Looker(config.model, group.device, FeatureWorld(located("efficientnet-lite0"), "train"), bank)
+        scenes = Scenes(
+            config.data,
+            config.model,
+            located("smollm2-135m") / "tokenizer.json",
+            located("efficientnet-lite0"),
+            () if bank is None else bank.scenes,
+            videos=config.videos,
+            split="train",
+            seed=(config.seed, 1, group.rank, self.resumed),
+        )
+        batches = loader(scenes, config.workers)
+        started = time.perf_counter()
+        recent: dict[str, float] = {}
+        since = (self.step, started)
+        while self.step < config.steps:
+            losses = self.update(looker, next(batches))
+            for name, value in losses.items():
+                recent[name] = recent.get(name, 0.0) + value
+            self.step += 1
+            if self.step % config.log_every == 0:
+                now = time.perf_counter()
+                videos = (self.step - since[0]) * config.videos * group.size
+                mean = {name: round(float(value) / config.log_every, 4) for name, value in recent.items()}
+                self.log({"step": self.step, **mean, "videos_per_s": round(videos / (now - since[1]), 1)})
+                recent, since = {}, (self.step, now)
+            is_over = bool(config.max_seconds) and time.perf_counter() - started > config.max_seconds
+            if self.step % config.save_every == 0 or self.step == config.steps or is_over:
+                self.seconds += time.perf_counter() - started
+                started = time.perf_counter()
+                self.save()
+            if is_over:
+                return
+
+    def update(self, looker: Looker, batch: Batch) -> dict[str, Tensor]:
+        """One step of the optimiser; the losses, on the device."""
+        config, model = self.config, self.model
+        share = learning_rate(self.step, config)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * share
+        model.train()
+        device = self.group.device
+        autocast = torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
+        inputs = looker.inputs(batch)
+        dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+        with autocast:
+            output = model(inputs.to(device, dtype), looker.reading(batch))
+            text = output.text_loss()
+            moments = output.moments()
+        losses = moment_loss(moments, output.token_seconds(), looker.targets(batch))
+        total = sum(losses.values()) + config.text_weight * text
+        total.backward()
+        changed = [each for each in trainable(model).values() if each.grad is not None]
+        self.group.average([each.grad for each in changed if each.grad is not None])
+        norm = nn.utils.clip_grad_norm_(changed, 1.0)
+        if bool(torch.isfinite(norm)):
+            self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return {name: value.detach() for name, value in {**losses, "text": text, "grad": norm}.items()}
+
+    def bank(self, split: Any) -> Bank:
+        """Composed videos of this process, as its eyes see them."""
+        from tvu.video_llm.training.assets import Assets
+        from tvu.video_llm.training.composed import ComposedWorld
+
+        config, group = self.config, self.group
+        assets = Assets.load(Path(config.data.assets)) if config.data.assets else Assets.drawn()
+        tower = SlowTower(located("efficientnet-lite0"), group.device)
+        network = motion_network(config, group.device)
+        if group.device.type == "cuda":
+            network = network.half()
+        entries = config.data.bank if split == "train" else max(64, config.data.bank // 16)
+        started = time.perf_counter()
+        bank = build_bank(
+            ComposedWorld(assets, split),
+            entries,
+            tower,
+            network,
+            group.device,
+            seed=(config.seed, 2 if split == "train" else 3, group.rank),
+            longest=config.data.longest,
+            report=lambda done: None,
+        )
+        self.log({"bank": split, "videos": entries, "seconds": round(time.perf_counter() - started, 1)})
+        return bank
+
+    def save(self) -> None:
+        """Weights, optimiser and place, each file written beside and renamed."""
+        if self.group.rank != 0:
+            return
+        self.out.mkdir(parents=True, exist_ok=True)
+        save_trained(self.model, self.out / "model.safetensors")
+        state = {"optimizer": self.optimizer.state_dict(), "step": self.step}
+        beside = self.out / "optimizer.pt.part"
+        torch.save(state, beside)
+        beside.rename(self.out / "optimizer.pt")
+        told = {
+            "step": self.step,
+            "resumed": self.resumed,
+            "seconds": round(self.seconds, 1),
+            "config": self.config.to_json(),
+        }
+        part = self.out / "progress.json.part"
+        part.write_text(json.dumps(told, indent=1), "utf-8")
+        part.rename(self.out / "progress.json")
+
+    def restore(self) -> None:
+        """Goes on from the checkpoint in `config.out`, if there is one."""
+        progress = self.out / "progress.json"
+        if not progress.exists():
+            return
+        told = json.loads(progress.read_text("utf-8"))
+        if told["config"]["model"] != json.loads(json.dumps(self.config.model.to_json())):
+            raise TrainingError(
+                f"{self.out} holds a run of another model", hint="give another `out`, or remove the folder"
+            )
+        load_trained(self.model, self.out / "model.safetensors")
+        if (self.out / "optimizer.pt").exists():
+            state = torch.load(self.out / "optimizer.pt", map_location=self.group.device, weights_only=True)
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.step = int(state["step"])
+        self.resumed = int(told["resumed"]) + 1
+        self.seconds = float(told["seconds"])
+        self.log({"resumed": self.step})
+
+
+def save_trained(model: nn.Module, path: Path, dtype: torch.dtype = torch.float32) -> None:
+    """Everything that training changes, as one safetensors file, written beside and renamed."""
+    state = {name: each.detach().to("cpu", dtype).contiguous() for name, each in trainable(model).items()}
+    part = path.with_suffix(".part")
+    save_file(state, part)
+    part.rename(path)
+
+
+@torch.no_grad()
+def load_trained(model: nn.Module, path: Path) -> None:
+    """What `save_trained` wrote, into a model of the same config. Raises TrainingError for any other."""
+    try:
+        state = load_file(path)
+    except Exception as error:  # safetensors raises its own
+        raise TrainingError(f"{path} cannot be read: {error}", hint="train again from an earlier checkpoint") from error
+    wanted = trainable(model)
+    if set(state) != set(wanted) or any(state[name].shape != each.shape for name, each in wanted.items()):
+        raise TrainingError(f"{path} holds the weights of another model", hint="give another `out`")
+    for name, each in wanted.items():
+        each.copy_(state[name])
+
+
+def endless(scenes: Scenes) -> Iterator[Batch]:
+    """Batches in this process, for evaluation."""
+    return iter(scenes)

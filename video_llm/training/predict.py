@@ -1,0 +1,113 @@
+"""What a model answers on held-out scenes, beside what is true."""
+
+import json
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tvu.temporal.types import VisualTokens
+from tvu.video_llm.lite.head import scored_spans
+from tvu.video_llm.lite.model import LiteModel, Reading
+from tvu.video_llm.lite.prompt import LiteTokenizer, sequences
+from tvu.video_llm.training.data import Batch, Looker
+from tvu.video_llm.training.tasks import Sample
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """One question about one video.
+
+    spans: (start, end, score) of the head, best first; present: its probability that the event is there.
+    text: what the model wrote.
+    """
+
+    source: str
+    seconds: float
+    sample: Sample
+    spans: tuple[tuple[float, float, float], ...]
+    present: float
+    text: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+@torch.inference_mode()
+def predict(
+    model: LiteModel, looker: Looker, batch: Batch, tokenizer: LiteTokenizer, *, write: bool = True, most_new: int = 24
+) -> list[Predicted]:
+    """The head's moments and, if asked for, greedy text for every question of a batch."""
+    model.eval()
+    device = looker.device
+    on_gpu = device.type == "cuda"
+    inputs = looker.inputs(batch).to(device, torch.bfloat16 if on_gpu else torch.float32)
+    with torch.autocast("cuda", torch.bfloat16) if on_gpu else nullcontext():
+        tokens, rows = model.eyes(inputs)
+        counts = tokens.lengths.tolist()
+        unanswered = sequences(tokenizer, [(v, sample.question, "") for v, sample in batch.asked], counts)
+        asked = looker.reading(replace(batch, sequences=unanswered))
+        output = model.read(tokens, rows, asked)
+        moments = output.moments()
+        texts = written(model, tokens, rows, asked, tokenizer, most_new) if write else [""] * len(batch.asked)
+    moments = type(moments)(
+        *(getattr(moments, name).float().cpu() for name in ("inside", "quality", "spans", "present")),
+        is_real=moments.is_real.cpu(),
+    )
+    present = moments.present.sigmoid().tolist()
+    return [
+        Predicted(
+            batch.videos[video].source,
+            batch.videos[video].scene.seconds,
+            sample,
+            tuple(scored_spans(moments, row, most=8)),
+            present[row],
+            texts[row],
+        )
+        for row, (video, sample) in enumerate(batch.asked)
+    ]
+
+
+def written(
+    model: LiteModel, tokens: VisualTokens, rows: Tensor, asked: Reading, tokenizer: LiteTokenizer, most_new: int
+) -> list[str]:
+    """Greedy answers to prompts of different lengths, side by side, each read anew for every token.
+
+    Slower than with a cache and simple: answers that are checked are a few tokens long.
+    """
+    size, longest = asked.ids.shape
+    grow = torch.full((size, most_new), tokenizer.end, dtype=asked.ids.dtype, device=asked.ids.device)
+    ids, none = torch.cat([asked.ids, grow], 1), torch.zeros_like(grow, dtype=torch.bool)
+    is_visual = torch.cat([asked.is_visual, none], 1)
+    every = torch.arange(size, device=ids.device)
+    last, is_done = asked.last_asked.clone(), torch.zeros(size, dtype=torch.bool, device=ids.device)
+    for step in range(most_new):
+        width = longest + step
+        reading = replace(asked, ids=ids[:, :width], is_visual=is_visual[:, :width], answers=none[:, :0])
+        hidden = model.read(tokens, rows, reading).hidden[every, last]
+        following = torch.nn.functional.linear(hidden, model.table).argmax(-1)
+        following = torch.where(is_done, tokenizer.end, following)
+        is_done = is_done | (following == tokenizer.end)
+        last = last + 1
+        ids[every, last] = following
+        if bool(is_done.all()):
+            break
+    starts = asked.last_asked.tolist()
+    texts = []
+    for row, start in enumerate(starts):
+        new = ids[row, start + 1 : start + 1 + most_new].tolist()
+        end = new.index(tokenizer.end) if tokenizer.end in new else len(new)
+        texts.append(tokenizer.decode(new[:end]).strip())
+    return texts
+
+
+def keep(predicted: Iterator[Predicted], path: Path) -> None:
+    """One JSON line a question."""
+    with path.open("w", encoding="utf-8") as file:
+        for each in predicted:
+            file.write(json.dumps(each.to_json()) + "\n")
