@@ -15,6 +15,7 @@ from tvu.video_llm.narration.numerals import spoken
 
 VOWELS = "aeiouAEIOU"
 LONGEST = 24  # letters of a key that are compared
+LEAST_SHARED = 0.35  # of the pairs of letters of two words, for them to be compared closely
 LEAST = 0.5  # words less alike than this are different words
 KIN = 0.4  # cost of one consonant for its voiced or nasal brother: `p` for `b`
 
@@ -119,7 +120,7 @@ def _weights(codes: NDArray[np.int64]) -> NDArray[np.float32]:
     return (_COST[codes, 0] * (codes != 0)).sum(axis=1)
 
 
-def alikeness(a: Sequence[str], b: Sequence[str], *, pairs_at_once: int = 100_000) -> NDArray[np.float32]:
+def alikeness(a: Sequence[str], b: Sequence[str], *, pairs_at_once: int = 16_384) -> NDArray[np.float32]:
     """float32 `[A, B]` in [0, 1]: 1 for the same token, 0 for those that are different words.
 
     Only pairs that share enough pairs of letters are compared closely, so that vocabularies of thousands are fine.
@@ -133,15 +134,20 @@ def alikeness(a: Sequence[str], b: Sequence[str], *, pairs_at_once: int = 100_00
         for gram in _grams(key):
             grams.setdefault(gram, len(grams))
     of_b = _gram_rows(keys_b, grams)
-    codes_a, _ = _coded(keys_a)
-    codes_b, _ = _coded(keys_b)
+    codes_a, length_a = _coded(keys_a)
+    codes_b, length_b = _coded(keys_b)
     weight_a, weight_b = _weights(codes_a), _weights(codes_b)
     place = {token: j for j, token in enumerate(b)}
     for first in range(0, len(a), 512):
         of_a = _gram_rows(keys_a[first : first + 512], grams)
         shared = of_a @ of_b.T
         total = of_a.sum(axis=1)[:, None] + of_b.sum(axis=1)[None, :]
-        rows, columns = np.nonzero(2 * shared >= 0.3 * total)
+        heavier = np.maximum(weight_a[first : first + 512, None], weight_b[None, :])
+        lighter = np.minimum(weight_a[first : first + 512, None], weight_b[None, :])
+        # the difference in length alone must leave them alike
+        rows, columns = np.nonzero((2 * shared >= LEAST_SHARED * total) & (lighter >= LEAST * heavier))
+        by_length = np.lexsort((length_b[columns], length_a[rows + first]))  # pairs of short words need few steps
+        rows, columns = rows[by_length], columns[by_length]
         for k in range(0, len(rows), pairs_at_once):
             i, j = rows[k : k + pairs_at_once] + first, columns[k : k + pairs_at_once]
             longer = np.maximum(np.maximum(weight_a[i], weight_b[j]), 1.0)
