@@ -24,7 +24,7 @@ from tvu.video_llm.training.scenes import Scene
 
 SIDE = 6  # places of a frame in each direction, where Lite0 has 7; 3 x 3 of them are a cell
 PLACES = SIDE * SIDE
-CHUNK = 64  # videos rendered at once: 64 of 64 steps take 380 MB a copy in float16
+CHUNK = 4096  # steps rendered at once, which take 380 MB a copy in float16
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,7 @@ class Lite0Head:
             self.bias: Tensor = get("bn2.bias") - get("bn2.running_mean") * scale
             self.classifier: tuple[Tensor, Tensor] = (get("classifier.weight"), get("classifier.bias"))
         self.mean = torch.from_numpy(statistics.mean)
+        self.black = torch.from_numpy(statistics.black)
         self.levels = torch.from_numpy(statistics.directions)
         self.rest = torch.from_numpy(statistics.rest)
         self.drift = statistics.drift
@@ -190,9 +191,10 @@ class FeatureRenderer:
         """float16 `[B, T, 4, 1280]`, T the steps of the longest; zeros after the end of the others."""
         longest = max(plan.steps for plan in plans)
         out = torch.zeros(len(plans), longest, 4, self._head.weight.shape[0], dtype=torch.float16, device=device)
-        order = sorted(range(len(plans)), key=lambda i: plans[i].steps)  # neighbours need little padding
-        for first in range(0, len(order), CHUNK):
-            chosen = order[first : first + CHUNK]
+        order = sorted(range(len(plans)), key=lambda i: -plans[i].steps)  # neighbours need little padding
+        while order:
+            count = max(1, CHUNK // plans[order[0]].steps)
+            chosen, order = order[:count], order[count:]
             found = self._render([plans[i] for i in chosen], torch.device(device), generator)
             for i, row in zip(chosen, found, strict=True):
                 out[i, : plans[i].steps] = row[: plans[i].steps]
@@ -242,9 +244,8 @@ class FeatureRenderer:
         seen *= torch.einsum("bst,bsx->bt", share, contrast)[..., None, None].to(wide)
         seen += self._things(plans, times).to(wide)
         lit = torch.einsum("bst,bsx->bt", share, light)[..., None, None].to(wide)
-        seen *= lit
-        mean = head.mean.to(device, wide)
-        seen += mean  # TODO of the dark: what black frames look like
+        mean, black = head.mean.to(device, wide), head.black.to(device, wide)
+        seen = black.lerp(seen.add_(mean), lit) if float(light.min()) < 1 else seen.add_(mean)
         features = head.features(seen)  # [B, T, P, 1280]
         halves = features.unflatten(2, (2, SIDE // 2, 2, SIDE // 2))
         return halves.mean(dim=(3, 5)).flatten(2, 3).half()

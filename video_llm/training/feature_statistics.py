@@ -41,18 +41,20 @@ class FeatureStatistics:
     """Covariances of the 320 channels before Lite0's last layer: `directions[l] @ directions[l].T` plus a diagonal.
 
     directions: float32 `[L, 320, R]`; rest: float32 `[L, 320]`, the diagonal; both in the order of `LEVELS`.
-    mean: float32 `[320]`. drift: how much of what varies in time is still there a quarter second later, in [0, 1).
+    mean, black: float32 `[320]`, of pictures and of a black one.
+    drift: how much of what varies in time is still there a quarter second later, in [0, 1).
     """
 
     mean: NDArray[np.float32]
+    black: NDArray[np.float32]
     directions: NDArray[np.float32]
     rest: NDArray[np.float32]
     drift: float
 
     def __post_init__(self) -> None:
         levels = len(LEVELS)
-        if self.mean.shape != (CHANNELS,) or self.rest.shape != (levels, CHANNELS):
-            raise ValueError(f"statistics of {CHANNELS} channels, not {self.mean.shape} and {self.rest.shape}")
+        if {self.mean.shape, self.black.shape} != {(CHANNELS,)} or self.rest.shape != (levels, CHANNELS):
+            raise ValueError(f"statistics are of {CHANNELS} channels, not {self.mean.shape} and {self.rest.shape}")
         if self.directions.shape[:2] != (levels, CHANNELS) or not 0 <= self.drift < 1:
             raise ValueError(f"{levels} levels of {CHANNELS} channels and a drift in [0, 1)")
 
@@ -63,11 +65,11 @@ def load_feature_statistics() -> FeatureStatistics:
 
     arrays = load(resources.files(__package__).joinpath(FILE).read_bytes())
     wide = {name: array.astype(np.float32) for name, array in arrays.items()}
-    return FeatureStatistics(wide["mean"], wide["directions"], wide["rest"], float(wide["drift"][0]))
+    return FeatureStatistics(wide["mean"], wide["black"], wide["directions"], wide["rest"], float(wide["drift"][0]))
 
 
-def statistics_of(maps: NDArray[np.floating[Any]]) -> FeatureStatistics:
-    """maps: float `[S, T, 320, 7, 7]`, S shots of T frames a quarter second apart."""
+def statistics_of(maps: NDArray[np.floating[Any]], black: NDArray[np.floating[Any]]) -> FeatureStatistics:
+    """maps: float `[S, T, 320, 7, 7]`, S shots of T frames a quarter second apart; black: `[320, 7, 7]`."""
     halves = slice(0, 3), slice(4, 7)  # the middle row and column belong to neither
     quadrants = np.stack(
         [maps[..., rows, columns] for rows in halves for columns in halves], axis=3
@@ -89,6 +91,7 @@ def statistics_of(maps: NDArray[np.floating[Any]]) -> FeatureStatistics:
     drift = float((now * later).sum() / np.sqrt((now**2).sum() * (later**2).sum())) + 1 / (maps.shape[1] - 1)
     return FeatureStatistics(
         shots.mean(axis=0),
+        black.astype(np.float32).mean(axis=(1, 2)),
         np.stack([directions for directions, _ in factors]),
         np.stack([rest for _, rest in factors]),
         min(max(drift, 0.0), 0.98),
@@ -194,11 +197,19 @@ def main() -> None:
     parser.add_argument("--per-photo", type=int, default=4)
     parser.add_argument("--maps", type=Path, help="keep the maps here, to look at them")
     options = parser.parse_args()
-    maps = maps_of(shots_of(options.folders, options.per_photo), located("efficientnet-lite0"))
+    lite0 = located("efficientnet-lite0")
+    maps = maps_of(shots_of(options.folders, options.per_photo), lite0)
+    black = maps_of(iter([np.zeros((1, 3, SIDE, SIDE), np.uint8)]), lite0)[0, 0]
     if options.maps:
         np.save(options.maps, maps)
-    found = statistics_of(maps)
-    arrays = {"mean": found.mean, "directions": found.directions, "rest": found.rest, "drift": np.array([found.drift])}
+    found = statistics_of(maps, black)
+    arrays = {
+        "mean": found.mean,
+        "black": found.black,
+        "directions": found.directions,
+        "rest": found.rest,
+        "drift": np.array([found.drift]),
+    }
     out = Path(__file__).with_name(FILE)
     save_file({name: np.asarray(array, np.float16) for name, array in arrays.items()}, out)
     for name, directions, rest in zip(LEVELS, found.directions, found.rest, strict=True):

@@ -38,6 +38,8 @@ ABSENT = 10  # things told to be absent, at most
 SMALL_KIND = 3  # classes from which on a kind is shown by several of them
 THING_LOGIT, SCENE_LOGIT, OTHER_LOGIT = 7.5, 5.0, 4.0  # by how much a logit is raised, over the whole frame
 SPREAD = 0.4  # of the logarithm of that
+MOST_DOUBT = 0.7  # how much of a thing may go to classes that it is taken for
+LIKENESS = 0.1  # correlation of classifier rows by which a class is e times as likely to be taken for another
 CROWDING = 0.8  # how much of a small thing is made up for by its being clear: 1 is all
 
 _HALVES = {  # top, left, bottom, right
@@ -46,6 +48,13 @@ _HALVES = {  # top, left, bottom, right
     "at the top": (0.0, 0.0, 0.5, 1.0),
     "at the bottom": (0.5, 0.0, 1.0, 1.0),
 }
+_BLACK = (
+    Wording("the screen", "be", "is", "being", "black"),
+    Wording("the picture", "go", "goes", "going", "black"),
+    Wording("a black screen", "be", "is", "being", "shown"),
+    Wording("everything", "be", "is", "being", "dark"),
+    Wording("nothing", "be", "is", "being", "to be seen"),
+)
 _WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 
@@ -94,9 +103,9 @@ def contents_of(split: Split) -> tuple[list[Content], list[Content], list[Conten
     several = []
     for kind in sorted({kind for words in class_words() for kind in words.kinds}):
         members = tuple(sorted(kinds[kind.lower()]))
+        named = ((with_article(kind), frozenset(members)),)
         if len(members) >= SMALL_KIND:
-            texts = ((with_article(kind), frozenset(members)),)
-            several.append(Content(f"kind {kind}", members, (1.0,) * len(members), 1, texts))
+            several.append(Content(f"kind {kind}", members, (1.0,) * len(members), 1, named))
     scenes = []
     for scene in everyday_scenes():
         if is_held_out(scene.key) != (split == "held-out"):
@@ -126,6 +135,7 @@ class _Stretch:
     content: Content | None
     place: str = ""  # of _HALVES, "" for all over the picture
     is_visit: bool = False  # it comes and goes within a shot
+    is_black: bool = False
 
 
 class FeatureWorld:
@@ -159,8 +169,12 @@ class FeatureWorld:
         stretches = self._stretches(rng, seconds, contents)
         shots = self._shots(rng, stretches, seconds)
         layers = [layer for stretch in stretches for layer in self._layers(rng, stretch)]
-        others = [layer for shot in shots for layer in self._others(rng, shot)]
-        scene = self._scene(rng, seconds, stretches, frozenset(c for layer in others for c in layer.classes))
+        others = [layer for shot in shots if shot.light > 0 for layer in self._others(rng, shot)]
+        unnamed = frozenset(c for layer in others for c in layer.classes)
+        events, absent = self._events(rng, stretches, unnamed)
+        seen = unnamed.union(*(layer.classes for layer in layers))
+        absent += self._absent(rng, [s.content for s in stretches if s.content is not None], seen)
+        scene = Scene(seconds, tuple(events), tuple(absent))
         layers += others
         return FeaturePlan(scene, tuple(shots), tuple(layers), float(rng.uniform(0.4, 0.85)))
 
@@ -208,7 +222,8 @@ class FeatureWorld:
             content = None
             if rng.random() > 0.15:
                 content = left.pop(0) if left and rng.random() < 0.75 else contents[rng.integers(len(contents))]
-            stretches.append(_Stretch(Span(start, end), content))
+            is_black = content is None and rng.random() < 0.3
+            stretches.append(_Stretch(Span(start, end), content, is_black=is_black))
             if content is not None and rng.random() < 0.15:  # and another thing for a part of it
                 others = [c for c in contents if c is not content and len(c.classes) == 1]
                 if others and end - start > 1.5:
@@ -255,7 +270,8 @@ class FeatureWorld:
             if stretch.is_visit:
                 continue
             start, end = stretch.span.start_seconds, stretch.span.end_seconds
-            inner = np.sort(rng.uniform(start, end, int(rng.choice((0, 0, 0, 1, 2)) if end - start > 3 else 0)))
+            cuts = int(rng.choice((0, 0, 0, 1, 2))) if end - start > 3 and not stretch.is_black else 0
+            inner = np.sort(rng.uniform(start, end, cuts))
             edges = [start, *inner.tolist(), end]
             for first, last in itertools.pairwise(edges):
                 if last - first < 0.1:
@@ -268,7 +284,7 @@ class FeatureWorld:
                         pan=0.0 if rng.random() < 0.5 else float(rng.normal(0.0, 0.35)),
                         shake=shaky * float(rng.uniform(0.6, 1.4)),
                         contrast=dull * float(rng.uniform(0.8, 1.15)),
-                        light=1.0 if rng.random() < 0.9 else float(rng.uniform(0.3, 1.0)),
+                        light=0.0 if stretch.is_black else 1.0 if rng.random() < 0.9 else float(rng.uniform(0.3, 1.0)),
                     )
                 )
                 look += 1
@@ -287,7 +303,7 @@ class FeatureWorld:
         elif rng.random() < 0.6:
             box, drift = self._box(rng)
         strength = self._strength(rng, THING_LOGIT, box)
-        return [Layer((int(rng.choice(content.classes)),), (strength,), span, box, drift, fade)]
+        return [Layer(*self._mistaken(rng, int(rng.choice(content.classes)), strength), span, box, drift, fade)]
 
     def _scene_layers(self, rng: np.random.Generator, content: Content, span: Span) -> list[Layer]:
         weights = np.array(content.weights)
@@ -297,8 +313,22 @@ class FeatureWorld:
         for i in chosen:
             box, drift = (_WHOLE, (0.0, 0.0)) if rng.random() < 0.5 else self._box(rng)
             strength = self._strength(rng, SCENE_LOGIT, box) / count**0.35
-            layers.append(Layer((content.classes[i],), (strength,), span, box, drift))
+            layers.append(Layer(*self._mistaken(rng, content.classes[i], strength), span, box, drift))
         return layers
+
+    def _mistaken(
+        self, rng: np.random.Generator, index: int, strength: float
+    ) -> tuple[tuple[int, ...], tuple[float, ...]]:
+        """A class and those it is taken for: what is filmed is seldom as clear as in the photographs of ImageNet."""
+        near = np.flatnonzero(self._alike[index] > NEAR_LOOK)
+        near = near[near != index]
+        doubt = float(rng.uniform(0.0, MOST_DOUBT))
+        if len(near) == 0:
+            return (index,), (strength,)
+        likeness = np.exp(self._alike[index, near] / LIKENESS)
+        chosen = rng.choice(near, min(len(near), 4), replace=False, p=likeness / likeness.sum())
+        shares = doubt * rng.dirichlet(np.ones(len(chosen)))
+        return (index, *(int(c) for c in chosen)), (strength * (1 - doubt / 2), *(strength * shares).tolist())
 
     def _strength(self, rng: np.random.Generator, logit: float, box: tuple[float, float, float, float]) -> float:
         """By how much a thing in that part of the picture raises its logit there."""
@@ -323,9 +353,10 @@ class FeatureWorld:
 
     # --- what is true ---
 
-    def _scene(
-        self, rng: np.random.Generator, seconds: float, stretches: list[_Stretch], unnamed: frozenset[int]
-    ) -> Scene:
+    def _events(
+        self, rng: np.random.Generator, stretches: list[_Stretch], unnamed: frozenset[int]
+    ) -> tuple[list[Event], list[Wording]]:
+        """What happens, and what does not because it happens elsewhere in the picture."""
         shown_contents = list({s.content.key: s.content for s in stretches if s.content is not None}.values())
         classes = {c.key: frozenset(c.classes) for c in shown_contents}
         occurrences: dict[tuple[str, str], list[Span]] = {}
@@ -349,9 +380,12 @@ class FeatureWorld:
                     Event(e.span, (*e.wordings, *placed), e.key, e.kind, e.facts) if e.key == content.key else e
                     for e in events
                 ]
+        dark = _joined([stretch.span for stretch in stretches if stretch.is_black])
+        events += [Event(span, _BLACK, "black", "black") for span in dark]
+        if not dark and rng.random() < 0.1:
+            absent.append(_BLACK[0])
         events.sort(key=lambda event: event.span.start_seconds)
-        absent += self._absent(rng, shown_contents, unnamed)
-        return Scene(seconds, tuple(events), tuple(absent))
+        return events, absent
 
     def _some(self, rng: np.random.Generator, words: Sequence[Wording]) -> tuple[Wording, ...]:
         """A few of many wordings."""
@@ -359,24 +393,29 @@ class FeatureWorld:
         return tuple(words[i] for i in chosen)
 
     def _absent(
-        self, rng: np.random.Generator, shown_contents: list[Content], unnamed: frozenset[int]
+        self, rng: np.random.Generator, shown_contents: Sequence[Content], seen: frozenset[int]
     ) -> list[Wording]:
-        """What is not there, the easily confused first."""
-        seen = unnamed.union(*(c.classes for c in shown_contents))
+        """What is not there, the easily confused first. seen: classes that may be seen besides."""
+        seen = seen.union(*(c.classes for c in shown_contents))
         seen = seen.union(*(self._same[c] for c in seen))
         near: list[Content] = []
         for content in shown_contents:
-            around = self._alike[list(content.classes)].max(axis=0)
-            near += [self._things[i] for i in np.flatnonzero(around > NEAR_LOOK)]
-            near += [s for s in self._scenes if s.key != content.key and set(s.classes) & set(content.classes)]
+            around = frozenset(np.flatnonzero(self._alike[list(content.classes)].max(axis=0) > NEAR_LOOK).tolist())
+            near += [self._things[i] for i in around]
+            some = (self._scenes[i] for i in rng.integers(0, len(self._scenes), 30))
+            near += [scene for scene in some if len(around & frozenset(scene.classes)) > 1]
         near = [near[i] for i in rng.permutation(len(near))[:20]]
         far = [*(self._scenes[i] for i in rng.integers(0, len(self._scenes), 6))]
         far += [self._things[i] for i in rng.integers(0, len(self._things), 4)]
         words: list[Wording] = []
         for candidates, count in ((near, ABSENT // 2), (far, ABSENT)):
             for content in candidates:
+                if len(words) == count:
+                    break
+                if frozenset(content.classes) & seen:
+                    continue
                 told = text_of(content, seen, self._split, rng)
-                if told and len(words) < count and not frozenset(content.classes) & seen:
+                if told:
                     words.append(told[rng.integers(len(told))])
         return words
 

@@ -139,7 +139,7 @@ def test_an_event_lasts_exactly_as_long_as_what_it_names_is_shown(plans):
             if not event.key.startswith("class"):
                 continue
             index = int(event.key.split()[1])
-            layers = [layer for layer in plan.layers if index in layer.classes]
+            layers = [layer for layer in plan.layers if index == layer.classes[0]]
             inside = [s.span for s in layers if s.span.start_seconds < event.span.end_seconds - 1e-6]
             inside = [s for s in inside if s.end_seconds > event.span.start_seconds + 1e-6]
             assert min(s.start_seconds for s in inside) == event.span.start_seconds
@@ -158,6 +158,8 @@ def test_what_is_absent_is_true_of_nothing_shown(plans):
     for plan in plans:
         seen = {c for layer in plan.layers for c in layer.classes}
         for wording in plan.scene.absent:
+            if wording.subject in ("the screen", "a black screen"):
+                assert all(e.key != "black" for e in plan.scene.events)
             if wording.rest.startswith(("on the", "at the")):  # there, but somewhere else
                 continue
             name = wording.subject.removeprefix("a pair of ").removeprefix("an ").removeprefix("a ")
@@ -220,6 +222,14 @@ def test_a_thing_that_fades_in_rises_slowly(renderer, lite0_folder):
     assert values[4] < values[10] < values[13] < values[20]
 
 
+def test_black_frames_are_all_alike(renderer):
+    shots = (Shot(Span(0.0, 4.0), 0), Shot(Span(4.0, 8.0), 1, light=0.0))
+    features = renderer.render([plan_of(shots=shots)] * 2, "cpu", generator()).float()
+    dark = features[:, 17:].flatten(0, 2)
+    assert torch.equal(dark, dark[:1].expand_as(dark))
+    assert not torch.equal(features[0, 3], features[0, 20])
+
+
 def test_frames_of_a_shot_are_alike_and_shots_are_not(renderer):
     shots = (Shot(Span(0.0, 4.0), 0), Shot(Span(4.0, 8.0), 1))
     features = renderer.render([plan_of(shots=shots)], "cpu", generator())[0].float().mean(dim=1)
@@ -237,7 +247,7 @@ def test_statistics_tell_apart_what_varies_where():
     maps[:, :, 1] += rng.normal(0, 3, (60, 1, 1, 1)) * np.repeat((1, 0, -1), (3, 1, 3))  # between left and right
     maps[:, :, 2] += rng.normal(0, 3, (60, 1, 7, 7))  # from place to place
     maps[:, :, 3] += rng.normal(0, 3, (60, 6, 1, 1))  # from frame to frame
-    found = statistics_of(maps)
+    found = statistics_of(maps, np.zeros((CHANNELS, 7, 7)))
     variance = (found.directions**2).sum(axis=2) + found.rest
     for channel, level in enumerate(LEVELS):
         assert variance[:, channel].argmax() == LEVELS.index(level)
@@ -247,6 +257,6 @@ def test_statistics_tell_apart_what_varies_where():
 def test_statistics_that_do_not_fit_are_refused():
     good = load_feature_statistics()
     with pytest.raises(ValueError, match="channels"):
-        FeatureStatistics(good.mean[:5], good.directions, good.rest, 0.5)
+        FeatureStatistics(good.mean[:5], good.black, good.directions, good.rest, 0.5)
     with pytest.raises(ValueError, match="drift"):
-        FeatureStatistics(good.mean, good.directions, good.rest, 1.0)
+        FeatureStatistics(good.mean, good.black, good.directions, good.rest, 1.0)
