@@ -155,9 +155,9 @@ def alikeness(a: Sequence[str], b: Sequence[str], *, pairs_at_once: int = 16_384
             # a short word is like many: it has to be closer to count
             least = LEAST + 0.15 * (np.minimum(weight_a[i], weight_b[j]) < 3)
             out[i, j] = np.where(close >= least, 0.95 * close, 0.0)
-    for i, token in enumerate(a):
+    for n, token in enumerate(a):
         if token in place:
-            out[i, place[token]] = 1.0
+            out[n, place[token]] = 1.0
     return out
 
 
