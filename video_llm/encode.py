@@ -6,7 +6,7 @@ stage of a Video-LLM, whose vision tower keeps where in a frame each feature was
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,6 +18,8 @@ from tvu.video_llm.types import FrameBatch
 from tvu.weights.load import located
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from tvu.video_llm.models.vision import VisionTower
 
 Pixels = NDArray[np.uint8]
@@ -26,6 +28,7 @@ Pixels = NDArray[np.uint8]
 SIDE = 224  # pixels; what Lite0 was trained on
 CPU_BATCH = 4  # what fits the caches: a frame of 16 at once takes a fifth more
 GPU_BATCH = 128
+CELLS = 4  # 2 x 2 parts of a picture
 
 
 class FrameEncoder(Protocol):
@@ -111,7 +114,18 @@ class Lite0Encoder(_Lite0Classes):
         found = np.empty((len(pixels), self._weight.shape[1]), np.float32)
         for start in range(0, len(pixels), CPU_BATCH):
             frames = np.ascontiguousarray(squashed(pixels[start : start + CPU_BATCH]))
-            (found[start : start + CPU_BATCH],) = self._session.run(None, {"frames": frames})
+            (found[start : start + CPU_BATCH],) = self._session.run(["features"], {"frames": frames})
+        return found
+
+    def cells(self, pixels: Pixels) -> NDArray[np.float16]:
+        """uint8 `[T, 3, H, W]` of any size to float16 `[T, 4, 1280]`: the features of each of 2 x 2 parts, row by row.
+
+        The parts overlap by a seventh of the picture; `features` are the mean of the same map over all of it.
+        """
+        found = np.empty((len(pixels), CELLS, self._weight.shape[1]), np.float16)
+        for start in range(0, len(pixels), CPU_BATCH):
+            frames = np.ascontiguousarray(squashed(pixels[start : start + CPU_BATCH]))
+            (found[start : start + CPU_BATCH],) = self._session.run(["cells"], {"frames": frames})
         return found
 
 
@@ -139,12 +153,30 @@ class Lite0Torch(_Lite0Classes):
 
         found = np.empty((len(pixels), self._weight.shape[1]), np.float32)
         with torch.inference_mode():
-            for start in range(0, len(pixels), GPU_BATCH):
-                frames = torch.from_numpy(np.ascontiguousarray(squashed(pixels[start : start + GPU_BATCH])))
-                unit = (frames.to(self._device).float() - 127.5) / 127.5
-                pooled = self._net.forward_head(self._net.forward_features(unit), pre_logits=True)
+            for start, last in self._maps(pixels):
+                pooled = self._net.forward_head(last, pre_logits=True)
                 found[start : start + GPU_BATCH] = pooled.cpu().numpy()
         return found
+
+    def cells(self, pixels: Pixels) -> NDArray[np.float16]:
+        """uint8 `[T, 3, H, W]` of any size to float16 `[T, 4, 1280]`: see `Lite0Encoder.cells`."""
+        import torch
+
+        found = np.empty((len(pixels), CELLS, self._weight.shape[1]), np.float16)
+        with torch.inference_mode():
+            for start, last in self._maps(pixels):
+                parts = torch.nn.functional.adaptive_avg_pool2d(last, (2, 2)).flatten(2).transpose(1, 2)
+                found[start : start + GPU_BATCH] = parts.half().cpu().numpy()
+        return found
+
+    def _maps(self, pixels: Pixels) -> "Iterator[tuple[int, Tensor]]":
+        """The number of its first frame and the last map `[n, 1280, 7, 7]` of some frames after others."""
+        import torch
+
+        for start in range(0, len(pixels), GPU_BATCH):
+            frames = torch.from_numpy(np.ascontiguousarray(squashed(pixels[start : start + GPU_BATCH])))
+            unit = (frames.to(self._device).float() - 127.5) / 127.5
+            yield start, self._net.forward_features(unit)
 
 
 def lite0_encoder() -> Lite0Encoder | Lite0Torch:

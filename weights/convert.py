@@ -28,15 +28,29 @@ TOLERANCE = 1e-4  # of the largest output: float32 sums in another order, and no
 
 
 class PooledFeatures(nn.Module):
-    """A timm network from pixels uint8 `[n, 3, H, W]` to features float32 `[n, C]`, pooled over the picture."""
+    """A timm network from pixels uint8 `[n, 3, H, W]` to its last map, averaged in two ways.
+
+    Returns features float32 `[n, C]`, over the whole picture, and cells float32 `[n, 4, C]`, over each of 2 x 2 parts,
+    row by row: what torch's adaptive average pooling to (2, 2) gives, whose parts share the middle row and column of a
+    map with an odd number of them.
+    """
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net: Any = net
 
-    def forward(self, frames: Tensor) -> Tensor:
+    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         unit = (frames.float() - 127.5) / 127.5  # its authors trained with mean = std = 0.5
-        return self.net.forward_head(self.net.forward_features(unit), pre_logits=True)
+        last = self.net.forward_features(unit)
+        pooled = self.net.forward_head(last, pre_logits=True)
+        # Written out, for the exporter knows no adaptive pooling to a size that does not divide the map's.
+        rows, columns = (_halves(int(size)) for size in last.shape[-2:])
+        cells = [last[:, :, row, column].mean((2, 3)) for row in rows for column in columns]
+        return pooled, torch.stack(cells, dim=1)
+
+
+def _halves(size: int) -> tuple[slice, slice]:
+    return slice(0, (size + 1) // 2), slice(size // 2, size)
 
 
 class MeanOfTokens(nn.Module):
@@ -68,8 +82,9 @@ def convert(name: str, parts: Path, out: Path) -> None:
 def lite0(parts: Path, out: Path) -> None:
     """EfficientNet-Lite0: `model.safetensors` under timm's names, `features.onnx` and `classes.json`.
 
-    features.onnx: `frames` uint8 `[n, 3, 224, 224]` to `features` float32 `[n, 1280]`. Logits are
-    `features @ classifier.weight.T + classifier.bias` with the two tensors of model.safetensors.
+    features.onnx: `frames` uint8 `[n, 3, 224, 224]` to `features` float32 `[n, 1280]` and `cells` float32
+    `[n, 4, 1280]` (`PooledFeatures`). Logits are `features @ classifier.weight.T + classifier.bias` with the two
+    tensors of model.safetensors.
     classes.json: of each of the 1000 classes all names of its WordNet synset, separated by commas.
     """
     import timm
@@ -87,7 +102,7 @@ def lite0(parts: Path, out: Path) -> None:
 
     frames = torch.randint(0, 256, (3, 3, 224, 224), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     _fix_padding(net, frames.float())
-    _export(PooledFeatures(net), {"frames": frames}, {0: "n"}, "features", out / "features.onnx")
+    _export(PooledFeatures(net), {"frames": frames}, {0: "n"}, ("features", "cells"), out / "features.onnx")
 
 
 def _fix_padding(net: nn.Module, example: Tensor) -> None:
@@ -131,7 +146,7 @@ def minilm(parts: Path, out: Path) -> None:
     attention_mask = torch.ones_like(input_ids)
     attention_mask[1, 7:] = 0
     inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
-    _export(MeanOfTokens(bert), inputs, {0: "n", 1: "l"}, "embedding", out / "sentence.onnx")
+    _export(MeanOfTokens(bert), inputs, {0: "n", 1: "l"}, ("embedding",), out / "sentence.onnx")
     (parts / "tokenizer.json").rename(out / "tokenizer.json")
 
 
@@ -194,8 +209,10 @@ def open_clip_folder(name: str, parts: Path, out: Path) -> None:
         raise WeightsError(f"{published.name} does not hold the weights of {model}", hint=str(error)) from error
 
 
-def _export(module: nn.Module, inputs: dict[str, Tensor], free: dict[int, str], output: str, path: Path) -> None:
-    """Write `module` as ONNX, with the `free` axes of its inputs, and hold ONNX Runtime's output against torch's."""
+def _export(
+    module: nn.Module, inputs: dict[str, Tensor], free: dict[int, str], outputs: tuple[str, ...], path: Path
+) -> None:
+    """Write `module` as ONNX, with the `free` axes of its inputs, and hold ONNX Runtime's outputs against torch's."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns of its age and of tracing; the check below is what counts
         torch.onnx.export(
@@ -203,8 +220,8 @@ def _export(module: nn.Module, inputs: dict[str, Tensor], free: dict[int, str], 
             tuple(inputs.values()),
             str(path),
             input_names=list(inputs),
-            output_names=[output],
-            dynamic_axes={**dict.fromkeys(inputs, free), output: {0: "n"}},
+            output_names=list(outputs),
+            dynamic_axes={**dict.fromkeys(inputs, free), **{output: {0: "n"} for output in outputs}},
             opset_version=17,
             dynamo=False,  # the other exporter takes four times as long and needs one more package
         )
@@ -212,9 +229,11 @@ def _export(module: nn.Module, inputs: dict[str, Tensor], free: dict[int, str], 
     for rows in (3, 2):  # the batch that was traced, and another
         some = {name: tensor[:rows] for name, tensor in inputs.items()}
         with torch.no_grad():
-            expected = module(**some).numpy()
-        (got,) = session.run(None, {name: tensor.numpy() for name, tensor in some.items()})
-        _require_alike(got, expected, TOLERANCE, path.name)
+            told = module(**some)
+        expected = told if isinstance(told, tuple) else (told,)
+        got = session.run(list(outputs), {name: tensor.numpy() for name, tensor in some.items()})
+        for ours, theirs in zip(got, expected, strict=True):
+            _require_alike(ours, theirs.numpy(), TOLERANCE, path.name)
 
 
 def _require_alike(got: NDArray[np.float32], expected: NDArray[np.float32], tolerance: float, what: str) -> None:

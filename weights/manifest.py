@@ -126,7 +126,7 @@ LITE0 = _from_wheel(
     purpose="picture features and 1000 ImageNet classes",
     needed_by=("scout", "lite"),
     licence="Apache-2.0; class names from WordNet 3.0 (WordNet licence)",
-    layout=2,
+    layout=3,
 )
 
 MINILM = _from_wheel(
@@ -252,7 +252,10 @@ def clip_weights(name: str) -> Weights:
 
 
 MANIFEST: tuple[Weights, ...] = (LITE0, MINILM, WHISPER, SMOLLM2, BODIES, clip_weights(DEFAULT_CLIP))
-GROUPS: dict[str, tuple[str, ...]] = {"scout": (LITE0.name, MINILM.name, WHISPER.name)}
+GROUPS: dict[str, tuple[str, ...]] = {
+    "scout": (LITE0.name, MINILM.name, WHISPER.name),
+    "lite": (LITE0.name, SMOLLM2.name, BODIES.name),
+}
 
 
 def entry(name: str) -> Weights:

@@ -62,6 +62,20 @@ def test_the_two_twins_of_lite0_see_the_same(lite0: Lite0Encoder):
 
 
 @pytest.mark.weights
+def test_cells_are_the_four_overlapping_parts_of_the_map_that_the_features_average(lite0: Lite0Encoder):
+    pixels = frames(3, 224, 224)
+    ours, theirs = lite0.cells(pixels), Lite0Torch(device="cpu").cells(pixels)
+    assert ours.shape == (3, 4, 1280) and ours.dtype == theirs.dtype == np.float16
+    np.testing.assert_allclose(ours.astype(np.float32), theirs.astype(np.float32), atol=6e-3)  # float16 of 1 to 5
+
+    upper_left_alone = pixels.copy()
+    upper_left_alone[..., 208:] = 0  # of the last column of the map; what a place of it sees reaches far
+    moved = np.abs(lite0.cells(upper_left_alone).astype(np.float32) - ours).mean((0, 2))
+    assert moved[0] < moved[1] and moved[2] < moved[3]
+    assert lite0.cells(pixels[:0]).shape == (0, 4, 1280)
+
+
+@pytest.mark.weights
 def test_logits_are_what_the_whole_network_computes(lite0: Lite0Encoder):
     import timm
     import torch
