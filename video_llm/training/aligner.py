@@ -1,9 +1,10 @@
-"""Train our small aligner: `python -P -m tvu.video_llm.training.aligner --out FOLDER [--steps N] [--device cuda]`.
+"""Train our small aligner:
+`python -P -m tvu.video_llm.training.aligner --out FOLDER [--steps N] [--batch N] [--workers N] [--device cuda]`.
 
 An NSVA of two million weights learns on generated videos (`aligner_videos`) what to add to the zero-shot scores of
 lines and seconds: its cosines over 0.07 plus those scores say which seconds each line is about, and how high a line
-that is shown nowhere may score. Classes held out of training measure it. The same seed gives the same weights on the same
-machine; the same command runs on a CPU (minutes on two cores) and on a GPU.
+that is shown nowhere may score. Classes held out of training measure it, beside zero-shot alone. The same seed gives
+the same weights on the same machine; the same command runs on a CPU (minutes on two cores) and on a GPU.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from tvu.temporal.alignment.loss import AlignmentSample, collate
 from tvu.temporal.alignment.nsva import NsvaAligner, NsvaConfig
@@ -182,6 +184,19 @@ def _near_zero_shot(model: NsvaAligner) -> NsvaAligner:
     return model
 
 
+class Lessons(IterableDataset[Lesson]):
+    """Lessons without end. Workers, where a loader has them, each draw their own."""
+
+    def __init__(self, source: IndexedVideos, words: LooksInWords, scorer: ClassLogitScorer, seed: int) -> None:
+        self._source, self._words, self._scorer, self._seed = source, words, scorer, seed
+
+    def __iter__(self) -> Iterator[Lesson]:
+        worker = get_worker_info()
+        rng = np.random.default_rng([self._seed, 0 if worker is None else worker.id])
+        while True:
+            yield lesson_of(self._source.draw(rng), self._words, self._scorer, rng)
+
+
 @dataclass(frozen=True)
 class Measured:
     """recall: share of shown lines whose best second is one of theirs; auroc: chance that a shown line scores above
@@ -228,9 +243,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder that takes the weights")
     parser.add_argument("--steps", type=int, default=AlignerTraining.steps)
+    parser.add_argument("--batch", type=int, default=AlignerTraining.batch, help="videos of a step")
+    parser.add_argument("--workers", type=int, default=0, help="processes that draw videos; weights depend on it")
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
-    config = AlignerTraining(steps=options.steps)
+    config = AlignerTraining(steps=options.steps, batch=options.batch)
     encoder, sentences = Lite0Encoder(), SentenceEncoder()
     usual = usual_features(located(encoder.weights_name))
     words = LooksInWords(encoder, sentences, usual)
@@ -240,13 +257,10 @@ def main() -> None:
     seen = IndexedVideos(encoder.classifier, texts, np.flatnonzero(~held_out), config.scenes)
     unseen = IndexedVideos(encoder.classifier, texts, np.flatnonzero(held_out), config.scenes)
 
-    def drawn(source: IndexedVideos, seed: int) -> Iterator[Lesson]:
-        rng = np.random.default_rng(seed)
-        while True:
-            yield lesson_of(source.draw(rng), words, scorer, rng)
-
-    model = train(config, drawn(seen, config.seed), options.device)
-    tests = drawn(unseen, config.seed + 1)
+    lessons = Lessons(seen, words, scorer, config.seed)
+    loader = DataLoader(lessons, batch_size=None, num_workers=options.workers)
+    model = train(config, iter(loader), options.device)
+    tests = iter(Lessons(unseen, words, scorer, config.seed + 1))
     held = [next(tests) for _ in range(100)]
     for name, by in (("zero-shot alone", None), ("with the aligner", model)):
         found = measure(by, held)
