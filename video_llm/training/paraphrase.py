@@ -41,6 +41,9 @@ want like need
 """
 """Words of questions that may be missing among the phrasings."""
 
+REFUSED = frozenset(("What's {noun}?", "Does someone say whether {statement}?", "Does someone say that {statement}?"))
+"""What passes every check and asks something else: all that is kept was read by a person."""
+_TWICE = re.compile(r"\b(\w+)\s+\1\b")
 _TOKEN = re.compile(r"[a-z']+")
 _SLOT = re.compile(r"\{(\w+)\}")
 _DOUBTFUL = re.compile(r"\b(not|never|no|without|except|unless|don't|doesn't|isn't|didn't|can't|won't|\w+n't)\b|\d")
@@ -64,9 +67,9 @@ class ParaphraseConfig:
     seed: int = 0
 
 
-def vocabulary(text: str) -> frozenset[str]:
-    """Every word that phrasings are made of, the held-out ones left out."""
-    told = (each for lines in patterns(text).values() for mark, line in lines if mark != "~" for each in expanded(line))
+def vocabulary(lines: Sequence[tuple[str, str]]) -> frozenset[str]:
+    """Every word that phrasings of a section are made of, the held-out ones left out, and `EXTRA_WORDS`."""
+    told = (each for mark, line in lines if mark != "~" for each in expanded(line))
     return frozenset(EXTRA_WORDS.split()).union(*(_TOKEN.findall(_SLOT.sub(" ", each.lower())) for each in told))
 
 
@@ -74,7 +77,8 @@ def as_pattern(line: str, event: Wording, shown: Sequence[str], words: frozenset
     """A line about an event as a pattern with a slot; None unless it is a question about that event and nothing else.
 
     shown: the patterns that the line goes on from; it needs one of their slots, once, or none if they have none, and it
-    must not be one of them. Negations, numbers, braces and words outside `words` are no paraphrase.
+    must not be one of them. Negations, numbers, braces, a word twice in a row, a single word beside the slot, and words
+    outside `words` are no paraphrase.
     """
     slots = {slot for each in shown for slot in _SLOT.findall(each)}
     line = line.strip().strip('"').strip()
@@ -92,6 +96,8 @@ def as_pattern(line: str, event: Wording, shown: Sequence[str], words: frozenset
     rest = _SLOT.sub(" ", pattern).lower()
     if _DOUBTFUL.search(rest) or not words.issuperset(_TOKEN.findall(rest)) or not rest.strip(" ?.,!\"'"):
         return None
+    if _TWICE.search(rest) or len(_TOKEN.findall(rest)) < 2 or pattern in REFUSED:
+        return None
     if re.search(r"[^\w\s?.,'\":;-]", rest) or pattern.count('"') % 2:
         return None
     is_known = _bare(pattern) in {_bare(each) for each in shown}
@@ -101,7 +107,6 @@ def as_pattern(line: str, event: Wording, shown: Sequence[str], words: frozenset
 def paraphrases(
     section: str,
     lines: Sequence[tuple[str, str]],
-    words: frozenset[str],
     model: Any,
     tokenizer: Any,
     encoder: Any,
@@ -114,6 +119,7 @@ def paraphrases(
     rng = np.random.default_rng((config.seed, sum(map(ord, section))))
     known = {_bare(each) for _, line in lines for each in expanded(line)}
     told = [line for mark, line in lines if mark != "~" and line]
+    words = vocabulary(lines)
     openings = {_bare(each).split()[0] for line in told for each in expanded(line)}
     kept: dict[str, float] = {}
     written = 0
@@ -186,11 +192,11 @@ def main() -> None:
     text = Path(__file__).with_name("phrasings.txt").read_text("utf-8")
     folder = located("smollm2-135m")
     model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
-    encoder, words, sections = SentenceEncoder(), vocabulary(text), patterns(text)
+    encoder, sections = SentenceEncoder(), patterns(text)
     made: dict[str, list[str]] = {}
     total = 0
     for section in SECTIONS:
-        made[section], written = paraphrases(section, sections[section], words, model, tokenizer, encoder, config)
+        made[section], written = paraphrases(section, sections[section], model, tokenizer, encoder, config)
         total += written
         print(f"{section}: {len(made[section])} of {written} lines kept", flush=True)
         about = {
