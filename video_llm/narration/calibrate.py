@@ -19,7 +19,7 @@ from tvu.temporal.types import Span
 from tvu.video_llm.narration import picture, screen
 from tvu.video_llm.narration.fuse import FusionConfig, fused_lines
 from tvu.video_llm.narration.picture import PictureCalibration, PictureMatcher, candidates_in, load_aligner
-from tvu.video_llm.narration.types import AlignedLine, Line, Script
+from tvu.video_llm.narration.types import AlignedLine, Line, Order, Script
 from tvu.video_llm.scout.match import Sentences, Unit
 from tvu.video_llm.training.aligner_videos import IndexedVideo
 
@@ -170,7 +170,7 @@ def truths_of(videos: Sequence[IndexedVideo], matcher: PictureMatcher, config: F
         script = Script(tuple(Line(text) for text in video.texts), "txt")
         candidates = candidates_in(script, video.index, matcher)
         seconds = video.index.shots[-1].end_seconds
-        order = "free" if config is None else "monotone"
+        order: Order = "free" if config is None else "monotone"
         fused = fused_lines(script, {"visual": candidates}, order, seconds, config or FusionConfig())
         truths.append(Truth(video.spans, tuple(f.line for f in fused), tuple(f.shown for f in fused)))
     return truths
@@ -227,7 +227,9 @@ def fit_screen(texts: Sequence[str], seed: int, rounds: int = 12) -> tuple[scree
                 rows.append(titles.features(line, near))
                 right += [float(n == title) for n in near]
     calibration = screen.ScreenCalibration(*fit_logistic(np.concatenate(rows), np.array(right)))
-    found, present, absent = [], [], []
+    found: list[bool] = []
+    present: list[float] = []
+    absent: list[float] = []
     for _ in range(rounds):
         units, lines, which = titled(halves[1], rng)
         titles = screen.Titles(units)
@@ -271,7 +273,7 @@ def main() -> None:
     aligner = load_aligner(options.aligner) if options.aligner else picture.shipped_aligner()
     texts = class_texts(encoder.class_names, class_glosses(), sentences)
     source = IndexedVideos(
-        encoder.classifier, texts, np.flatnonzero(is_held_out(len(encoder.class_names))), SceneConfig()
+        encoder.classifier, texts, np.flatnonzero(is_held_out(len(encoder.class_names))).astype(np.int64), SceneConfig()
     )
     rng = np.random.default_rng(11)
     videos = [in_order(source.draw(rng)) for _ in range(options.videos)]

@@ -115,7 +115,7 @@ class LooksInWords:
         outstanding = logits - usual
         outstanding -= outstanding.mean(axis=1, keepdims=True)
         outstanding /= np.maximum(outstanding.std(axis=1, keepdims=True), 1e-6)
-        return np.asarray(np.maximum(outstanding - self.LEAST, 0.0) @ self._meanings, np.float32) / 4
+        return np.asarray(np.maximum(outstanding - self.LEAST, 0.0) @ self._meanings / 4, np.float32)
 
     def lines(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """float32 `[S, width]` of texts."""
@@ -123,7 +123,7 @@ class LooksInWords:
 
     def of_vectors(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """The same of texts whose sentence vectors `[S, width]` are known."""
-        return np.asarray((vectors - self._mean) * np.sqrt(self.width) / 2, np.float32)
+        return np.asarray((vectors - self._mean) * (self.width**0.5 / 2), np.float32)
 
 
 # --- probabilities --------------------------------------------------------------------------------------------

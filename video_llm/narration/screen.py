@@ -5,7 +5,7 @@ whole line, a part of it, or hold it among other words.
 """
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -56,7 +56,7 @@ def screen_candidates(
     """Where each line is written, most probable first; none for a line that is nowhere on the screen."""
     calibration = calibration or shipped_calibration()
     titles = Titles(units_of(screen_text))
-    found = []
+    found: list[tuple[Candidate, ...]] = []
     for line in script.lines:
         near = titles.near(line.text)
         if not near:
@@ -92,13 +92,13 @@ class Titles:
 
     def near(self, line: str) -> list[int]:
         """The `NEAREST` texts that share the most of the letters of a line, rare ones counting more; best first."""
-        shared: Counter[int] = Counter()
+        shared: dict[int, float] = defaultdict(float)
         for three in set(_threes("".join(plain_words(line)))):
             having = self._with.get(three, [])
             weight = math.log(1 + len(self.units) / (len(having) or 1))
             for i in having:
                 shared[i] += weight
-        return [i for i, _ in shared.most_common(NEAREST)]
+        return sorted(shared, key=lambda i: -shared[i])[:NEAREST]
 
     def features(self, line: str, near: Sequence[int]) -> NDArray[np.float64]:
         """float64 `[N, len(FEATURES)]` of a line and N of the texts.

@@ -176,11 +176,12 @@ def _loss(
 
 def _near_zero_shot(model: NsvaAligner) -> NsvaAligner:
     """Begin where pictures and lines are projected alike, so that what means the same is close from the start."""
+    first, second = model.get_parameter("visual_proj.0.weight"), model.v_sim_proj.weight
     with torch.no_grad():
-        nn.init.orthogonal_(model.visual_proj[0].weight)
-        model.text_proj[0].weight.copy_(model.visual_proj[0].weight)
-        nn.init.orthogonal_(model.v_sim_proj.weight)
-        model.t_sim_proj.weight.copy_(model.v_sim_proj.weight)
+        nn.init.orthogonal_(first)
+        model.get_parameter("text_proj.0.weight").copy_(first)
+        nn.init.orthogonal_(second)
+        model.t_sim_proj.weight.copy_(second)
     return model
 
 
@@ -254,8 +255,8 @@ def main() -> None:
     scorer = ClassLogitScorer(encoder, sentences, usual)
     texts = class_texts(encoder.class_names, class_glosses(), sentences)
     held_out = is_held_out(len(encoder.class_names))
-    seen = IndexedVideos(encoder.classifier, texts, np.flatnonzero(~held_out), config.scenes)
-    unseen = IndexedVideos(encoder.classifier, texts, np.flatnonzero(held_out), config.scenes)
+    seen = IndexedVideos(encoder.classifier, texts, np.flatnonzero(~held_out).astype(np.int64), config.scenes)
+    unseen = IndexedVideos(encoder.classifier, texts, np.flatnonzero(held_out).astype(np.int64), config.scenes)
 
     lessons = Lessons(seen, words, scorer, config.seed)
     loader = DataLoader(lessons, batch_size=None, num_workers=options.workers)

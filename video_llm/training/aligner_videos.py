@@ -123,7 +123,9 @@ LOOK_MEAN = 0.25
 class IndexedVideos:
     """Draws videos about some of the classes."""
 
-    def __init__(self, classifier: Floats, texts: ClassTexts, classes: Sequence[int], config: SceneConfig) -> None:
+    def __init__(
+        self, classifier: Floats, texts: ClassTexts, classes: Sequence[int] | NDArray[np.int64], config: SceneConfig
+    ) -> None:
         """classifier: float32 `[K, C]`, whose rows are the classes; classes: those that scenes and lines may name."""
         self._rows = classifier
         self._texts = texts
@@ -152,7 +154,7 @@ class IndexedVideos:
         ]
         share = rng.uniform(*config.absent)
         wanted = max(1, round(len(lines) * share / (1 - share)))
-        far = self._classes[(self._texts.alike[np.ix_(self._classes, named)] < TOO_CLOSE).all(axis=1)]
+        far = self._classes[(self._texts.alike[np.ix_(self._classes, np.array(named))] < TOO_CLOSE).all(axis=1)]
         lines += [(int(rng.choice(far)), int(rng.integers(per_class))) for _ in range(wanted if len(far) else 0)]
         order = rng.permutation(len(lines))
         spans = [
