@@ -7,16 +7,22 @@ from tvu.video_llm.training.stage import CAMERA, Stage, Subject, are_alike, is_s
 
 SHOWN = (Form("be", "shown"), Form("be", "in the picture"), Form("be", "seen"))
 CAMERA_WAYS = {
-    "pan left": (("left",), (Form("pan", "to the left"), Form("move", "to the left"))),
-    "pan right": (("right",), (Form("pan", "to the right"), Form("move", "to the right"))),
+    "pan left": (("left",), (Form("pan", "to the left"), Form("turn", "to the left"), Form("move", "to the left"))),
+    "pan right": (
+        ("right",),
+        (Form("pan", "to the right"), Form("turn", "to the right"), Form("move", "to the right")),
+    ),
     "pan up": (("up",), (Form("tilt", "up"), Form("pan", "upwards"))),
     "pan down": (("down",), (Form("tilt", "down"), Form("pan", "downwards"))),
-    "zoom in": (("in",), (Form("zoom", "in"), Form("move", "closer"))),
-    "zoom out": (("out",), (Form("zoom", "out"), Form("move", "back"))),
+    "zoom in": (("in",), (Form("zoom", "in"), Form("move", "closer"), Form("move", "forward"))),
+    "zoom out": (("out",), (Form("zoom", "out"), Form("move", "back"), Form("move", "backwards"))),
     "roll": (("roll",), (Form("tilt", "to one side"), Form("roll", "to the side"))),
     "shake": (("left", "right", "up", "down"), (Form("shake"), Form("wobble"))),
 }
 """What the camera does: what one could also see in it, and how to say it."""
+
+ODD = frozenset({"take", "put", "swap", "hidden", "fill", "empty", "switch"})
+"""Kinds of deeds that only those who do them can do."""
 
 NEAR, FAR = 4, 5  # wordings of each sort
 DEEDS = (*ACTS, *ENTRANCES, *EXITS)
@@ -25,14 +31,15 @@ DEEDS = (*ACTS, *ENTRANCES, *EXITS)
 def absent_from(stage: Stage) -> tuple[Wording, ...]:
     """Wordings of what does not happen: the same thing doing something else, something else doing the same, others."""
     rng = stage.rng
-    near: list[Wording] = []
+    near = [stage.denied[i] for i in rng.permutation(len(stage.denied))[:NEAR].tolist()]
     far: list[Wording] = []
     doers = [s for s in {d.subject.name: d.subject for d in stage.drafts}.values() if s.words]
     for number in rng.permutation(len(doers))[:NEAR].tolist():
         act = _undone(stage, doers[number])
         if act is not None:
             near.append(_one(stage, act.ways).told_of(doers[number].name, doers[number].is_plural))
-    deeds = [d for d in stage.drafts if d.subject.words]
+    # What two do together, or several, is not what another one could do alone.
+    deeds = [d for d in stage.drafts if d.subject.words and not (d.also or "count" in d.facts) and d.kind not in ODD]
     for number in rng.permutation(len(deeds))[:NEAR].tolist():
         draft = deeds[number]
         other = _near_shape(stage, draft.subject) if draft.subject.color and rng.random() < 0.7 else None
@@ -58,6 +65,8 @@ def _one(stage: Stage, ways: tuple[Form, ...]) -> Form:
 
 def _undone(stage: Stage, subject: Subject) -> Act | None:
     """A deed of which nothing can be seen in what the subject does; the camera's moves count as the subject's."""
+    if subject.name.startswith(("a hand", "the hidden", "two cups", "the cups")):
+        return None  # more of it is drawn than its deeds tell
     used = stage.used_tags(subject) | stage.used_tags(CAMERA)
     if stage.used_tags(CAMERA):
         used |= {"big", "small", "turn", "enter", "leave"}

@@ -117,6 +117,12 @@ class Act:
     facts: Mapping[str, str] = field(default_factory=dict)
     repeats: bool = False
 
+    @property
+    def kind(self) -> str:
+        """The name without what `facts` say: which way it goes, or turns."""
+        first = self.name.split(" ")[0]
+        return first if first in ("move", "enter", "leave", "spin") else self.name
+
 
 def _eased(p: Times) -> Times:
     return p * p * (3 - 2 * p)
@@ -399,6 +405,7 @@ ACTS: tuple[Act, ...] = (
         _spin(1),
         (0.7, 3.5),
         frozenset({"turn"}),
+        {"turn": "clockwise"},
         repeats=True,
     ),
     Act(
@@ -407,6 +414,7 @@ ACTS: tuple[Act, ...] = (
         _spin(-1),
         (0.7, 3.5),
         frozenset({"turn"}),
+        {"turn": "counterclockwise"},
         repeats=True,
     ),
     Act(
@@ -500,7 +508,7 @@ ACTS: tuple[Act, ...] = (
         frozenset({"small"}),
     ),
     Act("squash", forms("get squashed,get pressed flat"), _squash, (0.4, 1.0), frozenset({"small"}), repeats=True),
-    Act("drop", forms("fall down and bounce,drop to the ground"), _drop, (0.7, 1.5), frozenset({"down", "up"})),
+    Act("drop", forms("fall to the ground,drop to the ground"), _drop, (0.7, 1.5), frozenset({"down", "up"})),
 )
 """What one thing can do alone, while it is there."""
 

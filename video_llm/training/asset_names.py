@@ -177,7 +177,7 @@ burrito doughnut cookie cupcake hamburger hotdog sandwich broccoli teapot mug gl
 plate kettle pan candle lamp lightbulb chair sofa door ladder bucket broom hammer wrench screwdriver drill saw
 axe shovel scissors pencil paintbrush book notebook envelope mailbox camera camcorder television radio computer
 laptop printer key padlock umbrella hat boot shoe glove sock shirt dress guitar violin piano trumpet drum drums
-saxophone flute accordion ball football basketball tennis kite balloon rocket airplane aircraft helicopter car
+saxophone flute accordion ball football basketball kite balloon rocket airplane aircraft helicopter car
 bus truck taxi ambulance motorcycle bicycle bike train boat sailboat ship tractor van scooter house castle
 church lighthouse tent bridge tree flower rose tulip daisy sunflower cactus leaf crown snowman magnifying_glass
 cardboard_box watering_can christmas_tree treasure_chest piggy_bank

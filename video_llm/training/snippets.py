@@ -105,6 +105,7 @@ def _acted(stage: Stage, shot: Shot, count: int, moving: int) -> Labels | None:
     again = int(rng.integers(1, 4)) if act.repeats and length < 0.9 and start >= 0 else 1
     extra = int(rng.integers(0, 3)) if count == 1 else 0  # others that stand still
     labels: Labels = {}
+    moved = 0
     for number, (x, y) in enumerate(shots.places(stage, count + extra)):
         member = shots.cast(stage, again=0.6 if number else 0.0)
         if member is None:
@@ -120,13 +121,14 @@ def _acted(stage: Stage, shot: Shot, count: int, moving: int) -> Labels | None:
                 if not act.does(actor, actor.progress(begin, begin + length), rng):
                     break
                 done += 1
-            if not done:
+            if not done and number == 0:
                 return None
+            moved += bool(done)
             if number == 0:
                 end = start + (done - 1) * (length + 0.15) + length
                 labels = _labels(actor, act.name, start, end, done, stage.aspect)
         shot.thing(member.picture, actor)
-    return labels | {"movers": moving}
+    return labels | {"movers": moved}
 
 
 def _labels(actor: Actor, name: str, start: float, end: float, times: int, aspect: float) -> Labels:

@@ -165,6 +165,7 @@ class Stage:
     blur: Floats = field(init=False)
     drafts: list[Draft] = field(default_factory=list)
     present: list[Subject] = field(default_factory=list)  # everything that is seen, also what no event speaks of
+    denied: list[Wording] = field(default_factory=list)  # what is known not to happen, and very near to what does
     members: list[Member] = field(default_factory=list)  # things that were in a shot, and may be in another
 
     def __post_init__(self) -> None:
@@ -204,8 +205,12 @@ class Stage:
         if act is not None:
             ways, name, tags = act.ways, act.name, act.tags
             told = {**act.facts, **told}
-            kind = kind or act.name.split(" ")[0]
+            kind = kind or act.kind
         self.drafts.append(Draft(span, subject, ways, name, kind or name, tags, told, also))
+
+    def deny(self, subject: Subject, way: Form) -> None:
+        """Note that something does not happen."""
+        self.denied.append(way.told_of(subject.name, subject.is_plural))
 
     def used_tags(self, subject: Subject) -> set[str]:
         """All that one could say that this subject does."""
@@ -297,9 +302,9 @@ def plural(noun: str) -> str:
         new = last + "es"
     elif last.endswith("y") and last[-2] not in "aeiou":
         new = last[:-1] + "ies"
-    elif last.endswith("f"):
+    elif last in ("leaf", "wolf", "calf", "scarf", "elf", "loaf", "shelf"):
         new = last[:-1] + "ves"
-    elif last.endswith("fe"):
+    elif last in ("knife", "wife"):
         new = last[:-2] + "ves"
     else:
         new = last + "s"
