@@ -15,7 +15,7 @@ from tvu.video_llm.training.scenes import Split, Wording
 T = TypeVar("T")
 
 COMMON_SHARE = 0.35  # of the training questions are put in one of the commonest forms
-PARAPHRASED_SHARE = 0.15
+PARAPHRASED_SHARE = 0.03  # they are few
 MERELY_SEEN = (
     "shown",
     "seen",
