@@ -70,8 +70,8 @@ class Shot:
 class FeaturePlan:
     """What one feature video shows, and what is true of it.
 
-    seed: of everything that is not planned; strangeness: how far the whole video is off the mean of pictures, 1 is as
-    far as a shot of another video.
+    strangeness: how far the whole video is off the mean of pictures, in [0, 1]: all shots share it, and 1 leaves them
+    nothing of their own.
     """
 
     scene: Scene
