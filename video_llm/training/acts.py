@@ -79,8 +79,12 @@ class Actor:
         cls, times: Times, x: float, y: float, size: float, aspect: float, stage: float, color: Sequence[float]
     ) -> "Actor":
         n = len(times)
-        full = [np.full(n, value) for value in (x, y, size, 0.0, 1.0, 1.0, 1.0)]
-        return cls(times, *full, np.tile(np.array(color, np.float64), (n, 1)), aspect, stage)
+
+        def full(value: float) -> Times:
+            return np.full(n, value, np.float64)
+
+        tint = np.tile(np.array(color, np.float64), (n, 1))
+        return cls(times, full(x), full(y), full(size), full(0), full(1), full(1), full(1), tint, aspect, stage)
 
     @property
     def reach(self) -> float:

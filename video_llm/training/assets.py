@@ -19,7 +19,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +33,16 @@ from torch import Tensor
 from tvu.temporal.errors import TvuError
 from tvu.video_llm.training import asset_names
 from tvu.video_llm.training.asset_names import KINDS, with_article
-from tvu.video_llm.training.drawing import ALL_DRAWN, PARTS, draw_shape, draw_texture, texture_names
+from tvu.video_llm.training.drawing import (
+    ALL_DRAWN,
+    LANDSCAPES,
+    PARTS,
+    draw_landscape,
+    draw_shape,
+    draw_texture,
+    landscape_names,
+    texture_names,
+)
 from tvu.video_llm.training.scenes import Split
 
 log = logging.getLogger(__name__)
@@ -152,11 +161,21 @@ class Assets:
 
     def sprites_of(self, split: Split) -> NDArray[np.int64]:
         """Indices of the sprites of one split."""
-        return _dealt(self.sprites, split)
+        return self._deal[split][0]
 
     def photos_of(self, split: Split) -> NDArray[np.int64]:
         """Indices of the photographs and textures of one split."""
-        return _dealt(self.photos, split)
+        return self._deal[split][1]
+
+    @cached_property
+    def _deal(self) -> dict[Split, tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        splits: tuple[Split, ...] = ("train", "held-out")
+        return {split: (_dealt(self.sprites, split), _dealt(self.photos, split)) for split in splits}
+
+    @cached_property
+    def shape_index(self) -> dict[str, int]:
+        """Index of each drawn shape and part among the sprites, by its name."""
+        return {named.name.removeprefix("shape:"): i for i, named in enumerate(self.sprites) if named.drawn}
 
 
 def _dealt(pictures: Sequence[Named], split: Split) -> NDArray[np.int64]:
@@ -168,7 +187,11 @@ def _dealt(pictures: Sequence[Named], split: Split) -> NDArray[np.int64]:
 @cache
 def _drawn_pictures() -> tuple[list[Found], list[Found]]:
     shapes = [(Named(_said(name), f"shape:{name}", drawn=True), draw_shape(name)) for name in ALL_DRAWN]
-    return shapes, [(Named("", f"texture:{name}"), draw_texture(name)) for name in texture_names()]
+    textures = [(Named("", f"texture:{name}"), draw_texture(name)) for name in texture_names()]
+    views = [
+        (Named(LANDSCAPES[name.rsplit(" ", 1)[0]], f"view:{name}"), draw_landscape(name)) for name in landscape_names()
+    ]
+    return shapes, [*views, *textures]
 
 
 def _said(shape: str) -> str:

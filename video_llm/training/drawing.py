@@ -203,3 +203,111 @@ def _noise(rng: np.random.Generator, falloff: float, stretch: tuple[float, float
     field = np.fft.irfft2(spectrum, s=(height, width))
     low, high = np.quantile(field, [0.01, 0.99])
     return np.clip((field - low) / (high - low), 0, 1)
+
+
+LANDSCAPES = {
+    "beach": "a beach by the sea",
+    "forest": "a forest",
+    "city": "a city at night",
+    "mountains": "mountains",
+    "desert": "a desert",
+    "village": "a village",
+}
+"""What the drawn landscapes show, by their kind."""
+LANDSCAPES_OF_A_KIND = 6
+
+
+def landscape_names() -> tuple[str, ...]:
+    """Names of all drawn landscapes: kind and number."""
+    return tuple(f"{kind} {i}" for kind in LANDSCAPES for i in range(LANDSCAPES_OF_A_KIND))
+
+
+def draw_landscape(name: str) -> Image.Image:
+    """RGB of 320 x 240; the same name gives the same picture."""
+    kind = name.rsplit(" ", 1)[0]
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    height, width = TEXTURE_SIZE
+    ground = int(height * rng.uniform(0.55, 0.75))
+    picture = _sky(rng, night=kind == "city")
+    pen = ImageDraw.Draw(picture)
+    soils = {"beach": (232, 212, 150), "desert": (222, 184, 120), "city": (52, 54, 64), "mountains": (110, 130, 90)}
+    soil = _varied(rng, soils.get(kind, (96, 140, 70)))
+    pen.rectangle((0, ground, width, height), fill=soil)
+    if kind == "beach":
+        pen.rectangle((0, int(ground * rng.uniform(0.72, 0.85)), width, ground), fill=_varied(rng, (40, 110, 170)))
+        for x in rng.uniform(0, width, rng.integers(1, 4)):
+            _palm(pen, rng, float(x), float(rng.uniform(ground, height - 10)))
+    elif kind == "forest":
+        for y in np.sort(rng.uniform(ground - 20, height, rng.integers(12, 26))):
+            _fir(pen, rng, float(rng.uniform(0, width)), float(y))
+    elif kind in ("city", "village"):
+        _houses(pen, rng, ground, is_city=kind == "city")
+    else:
+        for x in rng.uniform(-20, width + 20, rng.integers(3, 7)):
+            _peak(pen, rng, float(x), ground, is_snowy=kind == "mountains")
+    grain = rng.normal(0, 4, (height, width, 1))
+    return Image.fromarray(np.clip(np.asarray(picture, np.float64) + grain, 0, 255).astype(np.uint8), "RGB")
+
+
+def _varied(rng: np.random.Generator, color: tuple[int, int, int]) -> tuple[int, int, int]:
+    red, green, blue = np.clip(np.array(color) * rng.uniform(0.8, 1.15) + rng.normal(0, 8, 3), 0, 255).astype(int)
+    return int(red), int(green), int(blue)
+
+
+def _sky(rng: np.random.Generator, *, night: bool) -> Image.Image:
+    height, width = TEXTURE_SIZE
+    top, low = ((14, 18, 48), (50, 50, 90)) if night else ((110, 170, 230), (215, 230, 240))
+    share = np.linspace(0, 1, height)[:, None, None]
+    sky = np.array(_varied(rng, top)) * (1 - share) + np.array(_varied(rng, low)) * share
+    picture = Image.fromarray(np.broadcast_to(sky, (height, width, 3)).astype(np.uint8), "RGB")
+    if rng.random() < 0.6:
+        x, y, r = rng.uniform(0.1, 0.9) * width, rng.uniform(0.08, 0.3) * height, rng.uniform(9, 20)
+        ImageDraw.Draw(picture).ellipse(
+            (x - r, y - r, x + r, y + r), fill=(240, 240, 225) if night else (255, 225, 110)
+        )
+    return picture
+
+
+def _fir(pen: ImageDraw.ImageDraw, rng: np.random.Generator, x: float, y: float) -> None:
+    tall = rng.uniform(50, 110)
+    green = _varied(rng, (40, 95, 55))
+    pen.rectangle((x - 3, y - 12, x + 3, y), fill=_varied(rng, (95, 65, 40)))
+    for level in range(3):
+        low, wide = y - 8 - 0.25 * tall * level, tall * (0.3 - 0.07 * level)
+        pen.polygon([(x - wide, low), (x + wide, low), (x, low - 0.45 * tall)], fill=green)
+
+
+def _palm(pen: ImageDraw.ImageDraw, rng: np.random.Generator, x: float, y: float) -> None:
+    tall, bent = rng.uniform(60, 110), rng.uniform(-25, 25)
+    pen.line([(x, y), (x + bent / 3, y - tall / 2), (x + bent, y - tall)], fill=_varied(rng, (120, 85, 50)), width=5)
+    for angle in np.linspace(-0.3, np.pi + 0.3, 7):
+        end = (x + bent + 34 * np.cos(angle), y - tall - 20 * np.sin(angle) + 12)
+        pen.line([(x + bent, y - tall), end], fill=_varied(rng, (50, 130, 60)), width=5)
+
+
+def _houses(pen: ImageDraw.ImageDraw, rng: np.random.Generator, ground: int, *, is_city: bool) -> None:
+    x = float(rng.uniform(-20, 10))
+    while x < TEXTURE_SIZE[1]:
+        wide = rng.uniform(25, 55)
+        tall = rng.uniform(60, 150) if is_city else rng.uniform(25, 45)
+        wall = _varied(rng, (70, 74, 96) if is_city else (215, 195, 165))
+        pen.rectangle((x, ground - tall, x + wide, ground), fill=wall)
+        if not is_city:
+            roof = [(x - 5, ground - tall), (x + wide + 5, ground - tall), (x + wide / 2, ground - tall - 24)]
+            pen.polygon(roof, fill=_varied(rng, (165, 70, 55)))
+        for wy in np.arange(ground - tall + 8, ground - 12, 16):
+            for wx in np.arange(x + 5, x + wide - 9, 12):
+                lit = rng.random() < 0.6
+                pen.rectangle((wx, wy, wx + 6, wy + 8), fill=(250, 220, 130) if is_city and lit else (60, 70, 85))
+        x += wide + rng.uniform(0, 6 if is_city else 40)
+
+
+def _peak(pen: ImageDraw.ImageDraw, rng: np.random.Generator, x: float, ground: int, *, is_snowy: bool) -> None:
+    tall = rng.uniform(70, 130) if is_snowy else rng.uniform(15, 45)
+    wide = tall * (rng.uniform(0.6, 1.0) if is_snowy else rng.uniform(2.5, 4))
+    color = _varied(rng, (115, 115, 125) if is_snowy else (205, 160, 100))
+    pen.polygon([(x - wide, ground), (x + wide, ground), (x, ground - tall)], fill=color)
+    if is_snowy:
+        share = 0.3
+        cap = [(x - share * wide, ground - (1 - share) * tall), (x, ground - tall)]
+        pen.polygon([*cap, (x + share * wide, ground - (1 - share) * tall)], fill=(240, 243, 248))

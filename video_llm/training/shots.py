@@ -29,7 +29,7 @@ REST_SECONDS = (0.15, 1.2)  # between two deeds
 # --- what is in a shot ----------------------------------------------------------------------------------------
 
 
-def backdrop(stage: Stage, shot: Shot, *, calm: bool = True, textured: float = 0.35) -> None:
+def backdrop(stage: Stage, shot: Shot, *, textured: float = 0.25) -> None:
     """A photograph or a coloured texture; what a photograph shows is present, but nothing is said of it."""
     rng = stage.rng
     named = [stage.assets.photos[i] for i in stage.photos]
@@ -265,7 +265,7 @@ def move_camera(stage: Stage, shot: Shot, *, gently: bool = False) -> None:
     low, high = shot.busy
     if high - low < 1.0:
         return
-    count = 1 if high - low < 3 or gently else int(rng.integers(1, 2 + min(2, (high - low) // 3)))
+    count = 1 if high - low < 3 or gently else int(rng.integers(1, 2 + min(2, int((high - low) / 3))))
     edges = np.linspace(low, high, count + 1)
     for start, end in pairwise(edges.tolist()):
         taken = {tag: d.name for d in stage.drafts if d.subject is CAMERA for tag in d.tags}
@@ -350,6 +350,47 @@ def crowd(stage: Stage, shot: Shot) -> bool:
         stage.tell(start, start + length, who, act, facts={"count": NUMBERS[moved]})
         stage.deny(subject_of(named, member.subject.color, NUMBERS[moved + 1]), act.ways[0])
     return True
+
+
+def some_move(stage: Stage, shot: Shot) -> bool:
+    """Several different things, of which some move at the same time, each its own way."""
+    rng = stage.rng
+    low, high = shot.busy
+    if high - low < 1.5:
+        return False
+    backdrop(stage, shot)
+    count = int(rng.integers(2, 6))
+    moving = int(rng.integers(0, count + 1))
+    length = float(min(rng.uniform(1.2, 4.0), high - low))
+    start = float(rng.uniform(low, high - length))
+    taken: list[Subject] = []
+    movers: list[Subject] = []
+    for x, y in places(stage, count):
+        member = cast(stage, again=0.0, drawn=0.6, besides=taken)
+        if member is None or member.subject.is_plural:
+            continue
+        taken.append(member.subject)
+        actor = placed(shot, member, x, y, float(rng.uniform(0.14, 0.24)))
+        if len(movers) < moving:
+            acts = [act for act in free_acts(stage, shot, member.subject, ACTS) if act.kind == "move"]
+            act = acts[int(rng.integers(len(acts)))] if acts else None
+            if act is not None and act.does(actor, actor.progress(start, start + length), rng):
+                stage.tell(start, start + length, member.subject, act)
+                movers.append(member.subject)
+        shot.thing(member.picture, actor)
+    if len(movers) > 1:
+        told = [
+            Subject(f"{NUMBERS[n]} {noun}", True)
+            for n in (len(movers), len(movers) + 1)
+            for noun in ("things", "objects")
+        ]
+        which = int(rng.integers(2))
+        ways = forms("move,be moving")
+        facts = {"count": NUMBERS[len(movers)]}
+        also = tuple(movers)
+        stage.tell(start, start + length, told[which], ways=ways, name="move", kind="move", facts=facts, also=also)
+        stage.deny(told[2 + which], ways[0])
+    return bool(taken)
 
 
 def pair(stage: Stage, shot: Shot, meeting: "Meeting | None" = None) -> bool:

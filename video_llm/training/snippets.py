@@ -37,6 +37,9 @@ CLASSES: dict[str, tuple[str, ...]] = {
 SORTS, SORT_SHARES = ("still", "act", "pair", "camera", "edit", "several"), (0.08, 0.46, 0.12, 0.16, 0.1, 0.08)
 
 
+Labels = dict[str, int]
+
+
 @dataclass(frozen=True, eq=False)
 class SnippetBatchPlan:
     """N snippets: what their pixels are made of, and int64 `[N]` for each of `CLASSES`."""
@@ -49,7 +52,8 @@ class SnippetBatchPlan:
 def draw_snippets(rng: Generator, count: int, assets: Assets, split: Split) -> SnippetBatchPlan:
     """Snippets of one split; the same generator state gives the same snippets."""
     sprites, photos = assets.sprites_of(split), assets.photos_of(split)
-    footages, labels = [], []
+    footages: list[Footage] = []
+    labels: list[Labels] = []
     while len(footages) < count:
         aspect = float(rng.choice(ASPECTS, p=ASPECT_SHARES))
         stage = Stage(rng, assets, sprites, photos, split == "held-out", FRAMES, aspect)
@@ -71,9 +75,6 @@ def _shot(stage: Stage, first: int = 0, last: int = FRAMES) -> Shot:
     n = last - first
     start, end = first / FPS, last / FPS
     return Shot(first, last, start, end, (start, end), np.ones(n), stage.aspect, Camera.still(n))
-
-
-Labels = dict[str, int]
 
 
 def _snippet(stage: Stage, sort: str) -> tuple[list[Shot], Labels] | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 from numpy.random import Generator
@@ -105,7 +106,7 @@ class Shot:
     def times(self) -> Times:
         return np.arange(self.first, self.last) / FPS
 
-    def plate(self, picture: int, tint: Sequence[float], cover: float, mirrored: bool = False) -> None:
+    def plate(self, picture: int, tint: Sequence[float] | np.ndarray, cover: float, mirrored: bool = False) -> None:
         """A photograph behind everything."""
         half = max(1.0, self.aspect * 0.75) * cover
         n = self.last - self.first
@@ -179,7 +180,7 @@ class Stage:
 
     def part(self, name: str) -> int:
         """Index of a drawn shape or part."""
-        return next(i for i, s in enumerate(self.assets.sprites) if s.name == f"shape:{name}")
+        return self.assets.shape_index[name]
 
     def tell(
         self,
@@ -229,8 +230,24 @@ SAME = (
     {"car", "automobile", "taxi", "police car", "van", "camper"},
     {"rabbit", "bunny"},
     {"boat", "ship", "rowboat", "sailboat", "canoe", "speedboat", "boats", "motorboat"},
-    {"tower", "building", "skyscraper", "palace", "castle", "house", "fortress", "town", "cathedral", "church"},
+    {
+        "tower",
+        "building",
+        "skyscraper",
+        "palace",
+        "castle",
+        "house",
+        "fortress",
+        "town",
+        "cathedral",
+        "church",
+        "village",
+        "city",
+        "houses",
+    },
     {"man", "woman", "boy", "girl", "person", "player", "baby", "singers", "dancers", "musicians", "orchestra"},
+    {"beach", "palm", "sea", "tree"},
+    {"desert", "dune", "sand"},
     {"bicycle", "bike", "cyclist"},
     {"bear", "panda"},
     {"lizard", "chameleon", "gecko", "iguana", "crocodile"},
@@ -267,6 +284,7 @@ SAME = (
 """Things that one may take for each other."""
 
 
+@cache
 def words_of(named: Named) -> frozenset[str]:
     """Nouns that may be true of a picture."""
     words = {named.head, named.head.rstrip("s"), *named.kinds, *named.noun.split(" ")}
@@ -276,6 +294,7 @@ def words_of(named: Named) -> frozenset[str]:
     return frozenset(words)
 
 
+@cache
 def subject_of(named: Named, color: str = "", count: str = "") -> Subject:
     """A picture as a subject; color: of a drawn shape; count: `three` of them."""
     if count:
