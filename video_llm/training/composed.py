@@ -89,7 +89,10 @@ class ComposedWorld:
         stage = self._stage(rng, _frames(rng), float(rng.choice(ASPECTS, p=ASPECT_SHARES)))
         made = [_made(stage, shot) for shot in _cut(stage)]
         _light(stage, made)
-        scene = Scene(stage.seconds, events_of(stage), absent_from(stage))
+        events = events_of(stage)
+        told = {wording.statement for event in events for wording in event.wordings}
+        absent = tuple(wording for wording in absent_from(stage) if wording.statement not in told)
+        scene = Scene(stage.seconds, events, absent)
         return Plan(scene, footage_of(stage, made), self.assets)
 
     def _draw_person(self, rng: Generator) -> Plan:

@@ -40,6 +40,14 @@ IRREGULAR_ING: Final = {
             "hit",
             "box",
             "plan",
+            "pan",
+            "bob",
+            "flip",
+            "swap",
+            "tip",
+            "split",
+            "set",
+            "zigzag",
         ]
         if word != "box"
     },

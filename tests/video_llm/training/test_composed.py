@@ -111,6 +111,7 @@ def test_plurals(one: str, several: str) -> None:
 def test_forms_combine_verbs_and_rests() -> None:
     assert forms("move,come in", "from the left") == (Form("move", "from the left"), Form("come", "in from the left"))
     assert Form("be", "shown").told_of("some swans", True).statement == "some swans are shown"
+    assert Form("flip", "over").told_of("a dog", False).noun == "a dog flipping over"
     assert Form("go", "up").told_of("a dog", False).asked == "does a dog go up"
 
 
