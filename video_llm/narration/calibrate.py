@@ -143,9 +143,9 @@ def fit_picture(videos: Sequence[IndexedVideo], matcher: PictureMatcher) -> Pict
     for video in videos:
         views = matcher.views(video.index, video.texts)
         alike = matcher.likeness(video.index)
-        for zero_shot, trained, spans in zip(views.zero_shot, views.trained, video.spans, strict=True):
+        for i, (zero_shot, trained, spans) in enumerate(zip(views.zero_shot, views.trained, video.spans, strict=True)):
             runs = picture.runs_of(zero_shot, trained, alike)
-            rows.append(picture.features_of(zero_shot, trained, runs))
+            rows.append(picture.features_of(views, i, runs))
             shown.append(float(bool(spans)))
             shots = [(video.index.shots[a].start_seconds, video.index.shots[b].end_seconds) for a, b, _ in runs]
             right = np.array([any(middle(Span(*shot)) in other for other in spans) for shot in shots])

@@ -45,10 +45,11 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-SHOWN = 8  # candidates kept of a line
+SHOWN = 16  # candidates kept of a line
 SEEN_AT_BEST = 0.99  # no line is surer than this to be shown
-LEAST_PROBABILITY = 0.005  # below it a candidate is not told
-FEATURES = ("zero_shot", "trained", "lead")  # of a line: its best candidate by both views, and its lead over the next
+LEAST_PROBABILITY = 0.002  # below it a candidate is not told
+FEATURES = ("zero_shot", "trained", "rival")  # of a line: its best candidate by both views, and by how much another
+# line of the text fits that place better
 
 
 # --- what is compared -----------------------------------------------------------------------------------------
@@ -268,7 +269,7 @@ def candidates_in(script: Script, index: VisualIndex, matcher: PictureMatcher) -
         zero_shot, trained = views.zero_shot[row], views.trained[row]
         runs = runs_of(zero_shot, trained, alike)
         peaks = [peak for _, _, peak in runs]
-        shown = matcher.calibration.shown(features_of(zero_shot, trained, runs))
+        shown = matcher.calibration.shown(features_of(views, row, runs))
         p = SEEN_AT_BEST * shown * matcher.calibration.where(zero_shot[peaks], trained[peaks])
         told = [
             Candidate(Span(index.shots[first].start_seconds, index.shots[last].end_seconds), float(p[n]), "visual")
@@ -304,11 +305,12 @@ def runs_of(zero_shot: Array, trained: Array, alike: NDArray[np.float32]) -> lis
     return runs
 
 
-def features_of(zero_shot: Array, trained: Array, runs: Sequence[tuple[int, int, int]]) -> Array:
-    """float64 `[len(FEATURES)]` of one line: both views at its best candidate, and how far the next one is behind."""
-    peaks = [peak for _, _, peak in runs]
-    score = (zero_shot + trained)[peaks]
-    return np.array([zero_shot[peaks[0]], trained[peaks[0]], score[0] - (score[1] if len(score) > 1 else 0.0)])
+def features_of(views: Views, line: int, runs: Sequence[tuple[int, int, int]]) -> Array:
+    """float64 `[len(FEATURES)]` of one line: both views at its best candidate, and how much better another line fits
+    there; a text about a video says little of what it does not say something else about."""
+    peak = runs[0][2]
+    there = views.zero_shot[:, peak] + views.trained[:, peak]
+    return np.array([views.zero_shot[line, peak], views.trained[line, peak], there.max() - there[line]])
 
 
 def _in_shots(index: VisualIndex, logits: Array) -> Array:

@@ -102,7 +102,7 @@ def test_seconds_are_shared_among_shots_by_how_much_of_them_lies_inside():
     index = index_of(np.zeros((8, 1)), [(0, 1.5), (1.5, 4)])
     logits = np.array([[1.0, 5.0, 9.0, 9.0]])
     inside = picture._in_shots(index, logits)[0]
-    assert 1.0 < inside[0] < 2.0, "half of the second second counts a quarter"
+    assert 1.0 < inside[0] < 2.0, "half of the second counts a quarter"
     assert inside[1] > 8.0
 
 
@@ -177,3 +177,12 @@ def test_spoken_lines_lie_inside_what_they_describe(monkeypatch):
     for line in spoken.lines:
         assert line.shown[0][0] <= line.said[0] < line.said[1] <= line.shown[0][1]
         assert np.abs(spoken.samples[round((line.said[0] + 0.1) * narrated_needles.RATE)]) > 0.5
+
+
+def test_a_line_is_doubted_where_another_line_fits_its_place_better():
+    rivalled = PictureCalibration(-2.0, (1.0, 0.0, -0.5))
+    matcher = Drawn([[3.0, 0.0, 0.0], [6.0, 0.0, 0.0]])
+    matcher._calibration = rivalled
+    weaker, stronger = candidates_in(script("a cat", "a dog"), INDEX, matcher)
+    (alone,) = candidates_in(script("a cat"), INDEX, Drawn([[3.0, 0.0, 0.0]]))
+    assert weaker[0].score < alone[0].score < stronger[0].score
