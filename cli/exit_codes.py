@@ -10,6 +10,7 @@ from tvu.video_llm.errors import (
     QueriesError,
     ResultsError,
     ScriptError,
+    TrainingError,
     UnknownFormat,
     UnknownModel,
     VideoError,
@@ -37,7 +38,7 @@ class UsageError(TvuError):
 def exit_code_of(error: TvuError) -> ExitCode:
     """The code for an error's class; an error of no known class is a failed backend."""
     match error:
-        case UsageError() | OutputExists() | UnknownModel() | UnknownFormat():
+        case UsageError() | OutputExists() | UnknownModel() | UnknownFormat() | TrainingError():
             return ExitCode.WRONG_USAGE
         case VideoError() | BenchmarkError() | InstructionsError() | ResultsError() | QueriesError() | ScriptError():
             return ExitCode.UNREADABLE_INPUT

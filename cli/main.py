@@ -13,17 +13,20 @@ import typer
 from tvu.cli.align import align
 from tvu.cli.ask import ask
 from tvu.cli.bench import bench
+from tvu.cli.caption import caption
 from tvu.cli.doctor import doctor
 from tvu.cli.exit_codes import ExitCode, exit_code_of
 from tvu.cli.find import find
 from tvu.cli.frames import frames
 from tvu.cli.ground import ground
+from tvu.cli.highlights import highlights
 from tvu.cli.index import index
 from tvu.cli.mcp import mcp
 from tvu.cli.models import models
 from tvu.cli.probe import probe
 from tvu.cli.results import results
 from tvu.cli.serve import serve
+from tvu.cli.train import train
 from tvu.temporal.errors import TvuError
 
 P = ParamSpec("P")
@@ -94,7 +97,7 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
-for command in (ask, ground, align, find, probe, frames, serve, mcp, doctor):
+for command in (ask, ground, caption, highlights, align, find, probe, frames, serve, mcp, train, doctor):
     app.command()(boundary(command))
 for group, name in ((index, "index"), (models, "models"), (bench, "bench"), (results, "results")):
     for info in group.registered_commands:

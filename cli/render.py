@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from tvu.temporal.timecode import format_timecode, percent
 
 if TYPE_CHECKING:
+    from tvu.video_llm.captions import Captioned
     from tvu.video_llm.types import Answer, Grounding, VideoClip
 
 
@@ -21,6 +22,11 @@ def answer_json(answer: "Answer", clip: "VideoClip") -> str:
 def answer_text(answer: "Answer") -> str:
     """One answer for a terminal: a sentence, then a line for each span."""
     return "\n".join([answer.text, *(f"  {line}" for line in grounding_lines(answer.groundings))])
+
+
+def caption_line(told: "Captioned") -> str:
+    """`00:12.0 - 00:15.5  A dog runs to the left.`"""
+    return f"{format_timecode(told.span.start_seconds)} - {format_timecode(told.span.end_seconds)}  {told.text}"
 
 
 def grounding_lines(groundings: "tuple[Grounding, ...]") -> list[str]:

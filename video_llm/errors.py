@@ -23,6 +23,10 @@ class InstructionsError(TvuError):
     """A set of training data is missing, or not in a format that is known; exit code 3."""
 
 
+class TrainingError(TvuError):
+    """A config that cannot be trained by, or a run that cannot go on; exit code 2."""
+
+
 class ResultsError(TvuError):
     """A file of results, or of labels made of them, cannot be read or is not in its format; exit code 3."""
 

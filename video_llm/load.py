@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
 
 WHICH = (
-    "scout, align, clip:<open_clip model>/<tag>, hf:<folder or repository>, lita-13b:FOLDER, vtg-llm-7b:FOLDER, "
-    "videochat-t-7b:FOLDER, http(s)://host/v1#model, or the folder of a saved Video-LLM"
+    "scout, lite, lite:FOLDER, align, clip:<open_clip model>/<tag>, hf:<folder or repository>, lita-13b:FOLDER, "
+    "vtg-llm-7b:FOLDER, videochat-t-7b:FOLDER, http(s)://host/v1#model, or the folder of a saved Video-LLM"
 )
 HF = "hf:"  # before the folder or repository of a model of transformers
+LITE = "lite"  # our own small Video-LLM; `lite:FOLDER` is a checkpoint that somebody trained
 ALIGN = "align"  # texts placed as `tvu align` places lines
 OURS = "tvu"  # the model type of our own Video-LLM, and the mark of a folder that holds one
 
@@ -44,6 +45,10 @@ def weights_needed(name: str, evidence: Sequence[Evidence] = EVIDENCE) -> tuple[
         return ()
     if baseline_named(name) is not None or published_named(name) is not None or folder_named(name) is not None:
         return ()
+    if is_lite(name):
+        from tvu.weights.manifest import names_of
+
+        return names_of(LITE)
     _check(name)
     eyes = ("efficientnet-lite0", "minilm-l6") if name in ("scout", ALIGN) else (*_clip_names(name), "minilm-l6")
     needed = {"visual": eyes, "speech": ("whisper-tiny.en", "minilm-l6"), "screen-text": ("minilm-l6",)}
@@ -74,6 +79,10 @@ def weights_of(model: str) -> dict[str, str]:
     if folder is not None:
         return {"folder": FeatureCache(cache_root() / "features").content_of(folder)}
     hashes = {}
+    if is_lite(model):
+        from tvu.video_llm.lite.files import folder_digest, shipped_folder
+
+        hashes["lite"] = folder_digest(lite_folder(model) or shipped_folder()) or "not here"
     for name in weights_needed(model):
         inventory = read_inventory(folder_of(entry(name)))
         files = "\n".join(f"{file.path} {file.sha256}" for file in inventory.files) if inventory else ""
@@ -96,6 +105,7 @@ def load_model(
     A folder is one that `save_pretrained` of our model and of its processor wrote; `tvu:FOLDER` says the same.
     `baseline:NAME` looks at nothing (`benchmarks/baselines.py`). `lita-13b:FOLDER`, `vtg-llm-7b:FOLDER` and
     `videochat-t-7b:FOLDER` are published models from their authors' files (`published/`).
+    `lite` is our own small Video-LLM (`lite/answer.py`), `lite:FOLDER` a checkpoint of it that `tvu train` exported.
     `align` places questions as `tvu align` places lines of a text (`narration/model.py`).
     `http(s)://host/v1#model` is a model of a server (`remote/address.py`), which chooses its own evidence.
     `hf:SOURCE` is a model of transformers that sees videos, from a folder or from the hub's cache (`hf/load.py`).
@@ -120,6 +130,8 @@ def load_model(
     folder = folder_named(name)
     if folder is not None:
         return _video_llm(name, folder, min_score, use_cache, report)
+    if is_lite(name):
+        return _lite(name, min_score, use_cache, report)
     _check(name)
     from tvu.video_llm.cache import FeatureCache
     from tvu.video_llm.scout.model import LEAST_SCORE, Scout
@@ -176,7 +188,10 @@ def folder_named(name: str) -> Path | None:
     path = Path(name.removeprefix(f"{OURS}:")).expanduser()
     is_told = name.startswith(f"{OURS}:")
     if not is_told and (
-        name in ("scout", ALIGN) or name.startswith(("clip:", HF)) or not (path.is_dir() or "/" in name)
+        name in ("scout", ALIGN)
+        or is_lite(name)
+        or name.startswith(("clip:", HF))
+        or not (path.is_dir() or "/" in name)
     ):
         return None
     if not path.is_dir():
@@ -191,6 +206,38 @@ def folder_named(name: str) -> Path | None:
     if kind != OURS:
         raise UnknownModel(f"{path} holds a model of type {kind!r}, not a Video-LLM of tvu", hint=WHICH)
     return path
+
+
+def is_lite(name: str) -> bool:
+    """Whether a model's name means `lite`, with the checkpoint that ships or another."""
+    return name == LITE or name.startswith(f"{LITE}:")
+
+
+def lite_folder(name: str) -> Path | None:
+    """The folder of `lite:FOLDER`; None for the checkpoint that ships. Raises UnknownModel where it is no folder."""
+    if name == LITE:
+        return None
+    folder = Path(name.removeprefix(f"{LITE}:")).expanduser()
+    if not folder.is_dir():
+        raise UnknownModel(f"{folder} is not a folder", hint="lite:DIR takes what tvu train CONFIG --export DIR wrote")
+    return folder
+
+
+def _lite(name: str, min_score: float | None, use_cache: bool, report: Report) -> VideoModel:
+    from tvu.video_llm.runtime import brisk_threads
+
+    folder = lite_folder(name)
+    brisk_threads()
+    from tvu.video_llm.cache import FeatureCache
+    from tvu.video_llm.lite.answer import Lite, LiteSettings
+    from tvu.weights.load import require
+    from tvu.weights.store import cache_root
+
+    settings = LiteSettings() if min_score is None else LiteSettings(least_score=min_score)
+    cache = FeatureCache(cache_root() / "features") if use_cache else None
+    model = Lite(name, folder, settings, cache=cache, report=report)
+    require(weights_needed(name))
+    return model
 
 
 def _video_llm(name: str, folder: Path, min_score: float | None, use_cache: bool, report: Report) -> VideoModel:

@@ -56,6 +56,10 @@ def adapters(model: nn.Module) -> Iterator[tuple[str, AdaptedLinear]]:
 def merge(model: nn.Module) -> None:
     """Adapters become part of the weights that they adapt, in place: the model is a plain one again."""
     for name, layer in list(adapters(model)):
-        layer.linear.weight.copy_(layer.weight)
+        weight = layer.linear.weight
+        if weight.dtype == torch.float32:
+            weight.addmm_(layer.up, layer.down, alpha=layer.scale)  # one pass over it: there are 200 of them to load
+        else:
+            weight.copy_(layer.weight)
         parent = model.get_submodule(name.rpartition(".")[0])
         setattr(parent, name.rpartition(".")[2], layer.linear)

@@ -1,31 +1,46 @@
 """`lite` answers: spans from the head, text from SmolLM2, windows of a minute over a long video."""
 
+import re
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tvu.temporal.spans import clamp, iou
+from tvu.temporal.squeezetime.network import SqueezeTime
+from tvu.temporal.time_tokens.codec import TimeCodec
 from tvu.temporal.types import Span, VisualTokens
+from tvu.video_llm.benchmarks.choice import BEST_OPTION, MultipleChoice
+from tvu.video_llm.benchmarks.matching import letter_of
 from tvu.video_llm.cache import CacheEntry, FeatureCache
+from tvu.video_llm.captions import Captioned, OnCaption
+from tvu.video_llm.errors import BackendError
 from tvu.video_llm.generate import GenerateConfig, generate
-from tvu.video_llm.lite.checkpoint import LoadedLite, load_lite
+from tvu.video_llm.generation.constraint import TimedCaptions
+from tvu.video_llm.lite.checkpoint import LiteFiles, LoadedLite, load_lite, read_lite
+from tvu.video_llm.lite.files import folder_digest
 from tvu.video_llm.lite.head import Moments, scored_spans
+from tvu.video_llm.lite.inputs import STEPS_PER_SECOND
 from tvu.video_llm.lite.model import Reading
 from tvu.video_llm.lite.prompt import LiteTokenizer, sequences
-from tvu.video_llm.lite.see import LiteSeen, folder_digest, see, seen_key
+from tvu.video_llm.lite.see import LiteSeen, see, seen_key
 from tvu.video_llm.parse import in_words, readable
 from tvu.video_llm.pipeline import Report, be_silent
-from tvu.video_llm.questions import captions_request
+from tvu.video_llm.questions import captions_request, highlights_request
 from tvu.video_llm.types import Answer, Grounding, Prompt, ScoreCurve, Timing, VideoClip
 
 OnText = Callable[[str], None]
+
+NO_BODIES = "people are seen as pictures only, not by their movements"
 
 
 @dataclass(frozen=True)
@@ -36,12 +51,14 @@ class LiteSettings:
     happens at a border is whole in one of them.
     least_score: spans less likely than this are not told.
     max_iou: spans that overlap more are one.
+    most_captions: of one window.
     """
 
     window_seconds: float = 60.0
     overlap_seconds: float = 12.0
     least_score: float = 0.25
     max_iou: float = 0.5
+    most_captions: int = 16
 
     def __post_init__(self) -> None:
         if not 0 <= self.overlap_seconds < self.window_seconds:
@@ -58,26 +75,34 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Found:
-    """What the head says of one query: calibrated groundings, best first, and the curve of being inside."""
+class Looked:
+    """A clip in windows, when its frames appear, and how long it took to decode and to look at them."""
 
-    groundings: tuple[Grounding, ...]
-    present: float
-    curve: ScoreCurve
+    clip: VideoClip
+    windows: tuple[Window, ...]
+    frame_seconds: tuple[float, ...]
+    decode_s: float
+    encode_s: float
 
 
 @dataclass(frozen=True)
-class Captioned:
-    """One thing that happens, in words."""
+class Told:
+    """What the head says of one query about one window.
 
-    span: Span
-    text: str
+    spans: (start, end, probability), file seconds, best first. present: the probability that it is there at all.
+    inside: float32 `[V]`, of each token.
+    """
+
+    spans: tuple[tuple[float, float, float], ...]
+    present: float
+    inside: NDArray[np.float32]
 
 
 class Lite:
     """The model behind `-m lite`. It remembers the clip that it looked at last.
 
-    folder: of the checkpoint, by default the one that ships. Weights are loaded when a clip needs them.
+    folder: of the checkpoint, by default the one that ships. Its files are read at once, networks are made when a clip
+    needs them. Raises WeightsError where the files are missing or damaged.
     """
 
     def __init__(
@@ -92,57 +117,39 @@ class Lite:
         self.name = name
         self.settings = settings or LiteSettings()
         self.cache = cache
-        self._folder, self._report = folder, report
-        self._last: tuple[VideoClip, LiteSeen, list[Window]] | None = None
+        self.files: LiteFiles = read_lite(folder)
+        self._report = report
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._last: Looked | None = None
+        self._no_bodies = ""
 
     @cached_property
     def loaded(self) -> LoadedLite:
-        """The checkpoint. Raises WeightsError where a part of it is missing."""
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        return load_lite(self._folder, device)
+        """The networks. Raises WeightsError where a part of them is missing."""
+        return load_lite(self.files, self._device, self._motion)
+
+    @cached_property
+    def _motion(self) -> SqueezeTime:
+        return self.files.motion(self._device)
+
+    @property
+    def codec(self) -> TimeCodec:
+        """How it writes times."""
+        return self.loaded.model.codec
 
     @cached_property
     def tokenizer(self) -> LiteTokenizer:
         """Ids of what is read and written."""
         from tvu.weights.load import located
 
-        config = self.loaded.model.config
-        return LiteTokenizer(located("smollm2-135m") / "tokenizer.json", self.loaded.model.codec, config.known_tokens)
+        return LiteTokenizer(located("smollm2-135m") / "tokenizer.json", self.codec, self.files.config.known_tokens)
 
-    @cached_property
-    def _device(self) -> torch.device:
-        return self.loaded.model.new_rows.device
-
-    # --- VideoModel ---
+    # --- the protocol of every model ---
 
     def find(self, clip: VideoClip, queries: Sequence[str]) -> list[Answer]:
         """When each query happens; the video is decoded and encoded once for all of them."""
-        started = time.perf_counter()
-        seen, windows, is_new = self.look(clip)
-        encoded = time.perf_counter()
-        found = self.moments(windows, clip, queries)
-        done = time.perf_counter()
-        timing = Timing(
-            seen.decode_s if is_new else 0.0,
-            seen.encode_s if is_new else 0.0,
-            max(0.0, encoded - started - (seen.decode_s + seen.encode_s if is_new else 0.0)),
-            done - encoded,
-            done - started,
-        )
-        frames = tuple(seen.spans[:, 0].tolist())
-        return [
-            Answer(
-                query,
-                in_words(each.groundings),
-                each.groundings,
-                self.name,
-                timing,
-                curves=(each.curve,),
-                prompt=query,
-                frame_seconds=frames,
-            )
-            for query, each in zip(queries, found, strict=True)
-        ]
+        answers, _ = self._found(clip, queries)
+        return answers
 
     def ground(self, clip: VideoClip, queries: Sequence[str]) -> list[list[Grounding]]:
         """The spans alone, best first."""
@@ -150,113 +157,157 @@ class Lite:
 
     def answer(self, clip: VideoClip, question: str, on_text: OnText | None = None) -> Answer:
         """Text for a question that wants words, spans for one that asks when. Spans come with both."""
-        (found,) = self.find(clip, [question])
+        typed = choice_in(question)
+        if typed is not None:
+            return self.choose(clip, typed)
+        ((found,), (told,)) = self._found(clip, [question])
         if not wants_words(question):
             return found
         started = time.perf_counter()
-        text = self.write(clip, question, on_text)
-        took = time.perf_counter() - started
-        timing = Timing(
-            found.timing.decode_s,
-            found.timing.encode_s,
-            found.timing.temporal_s,
-            found.timing.generate_s + took,
-            found.timing.total_s + took,
-        )
-        return Answer(
-            question,
-            text,
-            found.groundings,
-            self.name,
-            timing,
-            curves=found.curves,
-            prompt=question,
-            frame_seconds=found.frame_seconds,
-        )
+        if question.strip() == captions_request():
+            text = "\n".join(map(_line, self.caption(clip)))
+        else:
+            looked = self.look(clip)
+            window = looked.windows[int(np.argmax([each.present for each in told]))]
+            text = readable(self._written(window, question, on_text, 128), window.span, self.codec)
+        return _later(replace(found, text=text), time.perf_counter() - started)
 
-    # --- what it can do beside ---
+    # --- what else it can do ---
 
-    def write(self, clip: VideoClip, question: str, on_text: OnText | None = None, most_new: int = 128) -> str:
-        """What SmolLM2 says of the clip; of a long one, of the window that the head thinks most likely."""
-        _, windows, _ = self.look(clip)
-        window = windows[0]
-        if len(windows) > 1:
-            present = [self._head([window], [question])[0][1] for window in windows]
-            window = windows[int(np.argmax(present))]
-        return readable(self._written(window, question, on_text, most_new), window.span, self.loaded.model.codec)
+    def choose(self, clip: VideoClip, question: MultipleChoice) -> Answer:
+        """The option whose letter is likeliest to be written, as `(B)`, with the spans that the head has for the
+        question; of a long clip, by the window that these are most likely in."""
+        put = question.request.user.rstrip()
+        ((found,), (told,)) = self._found(clip, [put])
+        started = time.perf_counter()
+        window = self.look(clip).windows[int(np.argmax([each.present for each in told]))]
+        best = int(np.argmax(self._letters(window, question, put)))
+        text = f"({letter_of(best)}) {question.options[best]}"
+        return _later(replace(found, question=question.question, text=text), time.perf_counter() - started)
 
-    def caption(self, clip: VideoClip, on_caption: Callable[[Captioned], None] | None = None) -> list[Captioned]:
-        """What happens and when, in words, in the order of time; each is told as soon as its window is read."""
-        _, windows, _ = self.look(clip)
+    def highlights(self, clip: VideoClip, topic: str) -> Answer:
+        """The moments that show `topic` best, best first, with the curve that they were read off."""
+        (found,) = self.find(clip, [highlights_request(topic)])
+        return replace(found, question=topic)
+
+    def caption(self, clip: VideoClip, on_caption: OnCaption | None = None) -> list[Captioned]:
+        """What happens and when, in the order of time; each is told to `on_caption` as soon as it is written.
+
+        Of what two windows see, the one tells what has its middle nearer to its own.
+        """
+        looked = self.look(clip)
         told: list[Captioned] = []
-        for window in windows:
-            text = self._written(window, captions_request(), None, 192)
-            for each in captions_in(text, window.span, self.loaded.model.codec):
-                if all(each.text != known.text or iou(each.span, known.span) < 0.3 for known in told):
-                    told.append(each)
-                    if on_caption is not None:
-                        on_caption(each)
+
+        def tell(own: Span, each: Captioned) -> None:
+            if _is_of(each, own) and all(each.text != known.text or iou(each.span, known.span) < 0.3 for known in told):
+                told.append(each)
+                if on_caption is not None:
+                    on_caption(each)
+
+        for number, window in enumerate(looked.windows):
+            self._report("writing", number / len(looked.windows))
+            reading = CaptionReader(window.span, self.codec, partial(tell, _own_part(looked.windows, number)))
+            self._written(window, captions_request(), reading.take, 24 * self.settings.most_captions, is_caption=True)
+            reading.finish()
         return sorted(told, key=lambda each: each.span)
 
-    def look(self, clip: VideoClip) -> tuple[LiteSeen, list[Window], bool]:
-        """What a clip looks like, in windows, and whether that is new. Raises VideoError and WeightsError."""
-        if self._last is not None and self._last[0] == clip:
-            return self._last[1], self._last[2], False
-        seen, is_new = self._recalled(clip)
-        windows = [self._window(seen, first, last) for first, last in windows_of(len(seen.slow), self.settings)]
-        self._last = (clip, seen, windows)
-        return seen, windows, is_new
+    def look(self, clip: VideoClip) -> Looked:
+        """What a clip looks like, in windows. Raises VideoError and WeightsError.
 
-    def moments(self, windows: Sequence[Window], clip: VideoClip, queries: Sequence[str]) -> list[Found]:
-        """What the head says of each query, windows put together."""
-        settings = self.settings
-        per_window = [self._head([window], queries) for window in windows]
-        found = []
-        for number in range(len(queries)):
-            spans: list[tuple[Span, float]] = []
-            times, curve = [], []
-            for window, told in zip(windows, per_window, strict=True):
-                scored, _, inside = told[number]
-                for start, end, probability in scored:
-                    if end - start > 1e-3 and (span := clamp(Span(start, end), clip.span)) is not None:
-                        spans.append((span, probability))
-                middle = window.tokens.spans[0].mean(-1).cpu().numpy()
-                times.append(middle)
-                curve.append(inside)
-            present = max(told[number][1] for told in per_window)
-            order = np.argsort(np.concatenate(times), kind="stable")
-            kept: list[Grounding] = []
-            for span, score in sorted(spans, key=lambda each: -each[1]):
-                if score >= settings.least_score and all(iou(span, g.span) <= settings.max_iou for g in kept):
-                    kept.append(Grounding(span, score, "visual"))
-            told_curve = ScoreCurve(
-                "visual", np.concatenate(times)[order], np.concatenate(curve)[order].astype(np.float32)
-            )
-            found.append(Found(tuple(kept), present, told_curve))
-        return found
+        While its frames are looked at, the language model is loaded.
+        """
+        if self._last is not None and self._last.clip == clip:
+            return self._last
+        self._last = None  # two at once would be held otherwise
+        _ = self._motion
+        aside = ThreadPoolExecutor(1, "lite-load")
+        try:
+            loading = aside.submit(lambda: self.loaded)
+            seen = self._recalled(clip)
+            loading.result()
+        finally:
+            aside.shutdown(wait=False, cancel_futures=True)
+        parts = windows_of(len(seen.slow), self.settings)
+        windows = tuple(self._window(seen, first, last) for first, last in parts)
+        starts = tuple(seen.spans[:, 0].tolist())
+        self._last = Looked(clip, windows, starts, seen.decode_s, seen.encode_s)
+        return self._last
 
     # --- steps ---
 
-    def _recalled(self, clip: VideoClip) -> tuple[LiteSeen, bool]:
+    def _found(self, clip: VideoClip, queries: Sequence[str]) -> tuple[list[Answer], list[list[Told]]]:
+        """Answers with spans, and what the head says of each query window by window."""
+        started = time.perf_counter()
+        is_new = self._last is None or self._last.clip != clip
+        looked = self.look(clip)
+        encoded = time.perf_counter()
+        per_query: list[list[Told]] = [[] for _ in queries]
+        for number, window in enumerate(looked.windows):
+            self._report("reading", number / len(looked.windows))
+            for query, told in zip(per_query, self._head(window, queries), strict=True):
+                query.append(told)
+        done = time.perf_counter()
+        decode_s, encode_s = (looked.decode_s, looked.encode_s) if is_new else (0.0, 0.0)
+        temporal_s = max(0.0, encoded - started - decode_s - encode_s)
+        timing = Timing(decode_s, encode_s, temporal_s, done - encoded, done - started)
+        answers = []
+        for query, told in zip(queries, per_query, strict=True):
+            groundings = self._groundings(told, clip.span)
+            answers.append(
+                Answer(
+                    query,
+                    in_words(groundings),
+                    groundings,
+                    self.name,
+                    timing,
+                    tuple(note for note in (self._no_bodies, self.cache.trouble if self.cache else "") if note),
+                    (_curve(looked.windows, told),),
+                    query,
+                    looked.frame_seconds,
+                )
+            )
+            timing = Timing()  # the time that all of them took is told with the first
+        return answers, per_query
+
+    def _groundings(self, told: Sequence[Told], part: Span) -> tuple[Grounding, ...]:
+        """Spans of all windows, calibrated, best first, none of them twice."""
+        settings = self.settings
+        kept: list[Grounding] = []
+        for start, end, score in sorted((each for window in told for each in window.spans), key=lambda each: -each[2]):
+            if score < settings.least_score or end - start <= 1e-3:
+                continue
+            span = clamp(Span(start, end), part)
+            if span is not None and all(iou(span, known.span) <= settings.max_iou for known in kept):
+                kept.append(Grounding(span, score, "visual"))
+        return tuple(kept)
+
+    def _recalled(self, clip: VideoClip) -> LiteSeen:
         from tvu.video_llm.encode import lite0_encoder
-        from tvu.video_llm.lite.pose import BodyFollower, PoseModels
         from tvu.weights.load import located
 
-        loaded = self.loaded
         cells, pose = lite0_encoder(), located("mediapipe-bodies")
-        bodies = BodyFollower(PoseModels(pose))
-        makers = (cells.name, f"motion@{folder_digest(loaded.folder)}", f"bodies@{pose.name}")
+        makers = (cells.name, f"motion@{folder_digest(self.files.folder)}", f"bodies@{pose.name}")
         key = seen_key(clip, self.cache.content_of(clip.path), makers) if self.cache else ""
         entry = self.cache.load(key) if self.cache else None
         if entry is not None:
             try:
-                return LiteSeen.from_arrays(dict(entry.arrays)), False
+                return LiteSeen.from_arrays(dict(entry.arrays))
             except (KeyError, ValueError):  # another version wrote it
                 pass
-        seen = see(clip, cells, loaded.motion, bodies, lambda done: self._report("watching", done))
-        if self.cache is not None:
+        bodies = self._follower(pose)
+        seen = see(clip, cells, self._motion, bodies, lambda done: self._report("watching", done))
+        if self.cache is not None and bodies is not None:  # or a machine that can look for people would never do so
             self.cache.store(key, CacheEntry(seen.to_arrays(), {}))
-        return seen, True
+        return seen
+
+    def _follower(self, folder: Path) -> Any:
+        from tvu.video_llm.lite.pose import BodyFollower, PoseModels
+
+        try:
+            return BodyFollower(PoseModels(folder, num_threads=1))  # beside two other networks on the same cores
+        except BackendError as error:
+            self._no_bodies = f"{NO_BODIES}: {error.message}"
+            return None
 
     @torch.inference_mode()
     def _window(self, seen: LiteSeen, first: int, last: int) -> Window:
@@ -268,38 +319,58 @@ class Lite:
         return Window(span, tokens, rows)
 
     @torch.inference_mode()
-    def _head(
-        self, windows: Sequence[Window], queries: Sequence[str]
-    ) -> list[tuple[list[tuple[float, float, float]], float, Any]]:
-        """For each query about one window: (start, end, probability) in file seconds, presence, inside `[V]`."""
-        (window,) = windows
-        counts = window.tokens.lengths.tolist()
-        told = sequences(self.tokenizer, [(0, query, "") for query in queries], counts)
-        arrays = (told.ids, told.is_visual, told.video, told.answers, told.last_asked)
-        reading = Reading(*(torch.from_numpy(array).to(self._device) for array in arrays))
+    def _head(self, window: Window, queries: Sequence[str]) -> list[Told]:
         with _autocast(self._device):
-            output = self.loaded.model.read(window.tokens, window.rows, reading)
+            output = self.loaded.model.read(window.tokens, window.rows, self._reading(window, queries))
             moments = output.moments()
-        calibration = self.loaded.calibration
-        present = moments.present.float().cpu()
         on_cpu = Moments(
             *(each.float().cpu() for each in (moments.inside, moments.quality, moments.spans, moments.present)),
             is_real=moments.is_real.cpu(),
         )
+        calibration, offset = self.files.calibration, window.span.start_seconds
         a, b, c = calibration.span
-        result = []
+        told = []
         for row in range(len(queries)):
-            there = float(torch.sigmoid(calibration.present[0] + calibration.present[1] * present[row]))
-            scored = []
-            for start, end, score in scored_spans(on_cpu, row, max_iou=self.settings.max_iou):
-                logit = float(np.log(max(score, 1e-6) / max(1 - score, 1e-6)))
-                probability = float(1 / (1 + np.exp(-(a + b * logit + c * float(present[row])))))
-                scored.append((start + window.span.start_seconds, end + window.span.start_seconds, probability))
-            inside = (on_cpu.inside[row].sigmoid() * there).numpy()
-            result.append((scored, there, inside))
-        return result
+            present = float(on_cpu.present[row])
+            there = _sigmoid(calibration.present[0] + calibration.present[1] * present)
+            spans = tuple(
+                (start + offset, end + offset, _sigmoid(a + b * _logit(score) + c * present))
+                for start, end, score in scored_spans(on_cpu, row, max_iou=self.settings.max_iou)
+            )
+            told.append(Told(spans, there, (on_cpu.inside[row].sigmoid() * there).numpy()))
+        return told
 
-    def _written(self, window: Window, question: str, on_text: OnText | None, most_new: int) -> str:
+    def _reading(self, window: Window, queries: Sequence[str], prefill: Sequence[int] = ()) -> Reading:
+        """Prompts about one window; `prefill`: how the answer begins."""
+        told = sequences(self.tokenizer, [(0, query, "") for query in queries], window.tokens.lengths.tolist())
+        ids, is_visual, answers, last = told.ids, told.is_visual, told.answers, told.last_asked
+        if prefill:
+            ids = np.concatenate([ids, np.repeat([prefill], len(queries), 0)], 1)
+            is_visual, answers = (np.pad(each, ((0, 0), (0, len(prefill)))) for each in (is_visual, answers))
+            last = last + len(prefill)
+        arrays = (ids, is_visual, told.video, answers, last)
+        return Reading(*(torch.from_numpy(array).to(self._device) for array in arrays))
+
+    @torch.inference_mode()
+    def _letters(self, window: Window, question: MultipleChoice, put: str) -> list[float]:
+        """Of each option the logit of its letter, where the options part, after how answers of the protocol begin."""
+        begins = "(" if question.protocol == "lmms-eval" else BEST_OPTION
+        written = [
+            self.tokenizer.encode(f"{begins}{letter_of(i)}) {option}") for i, option in enumerate(question.options)
+        ]
+        shared = 0
+        while len({tuple(ids[: shared + 1]) for ids in written}) == 1 and shared + 1 < min(map(len, written)):
+            shared += 1
+        with _autocast(self._device):
+            model = self.loaded.model
+            reading = self._reading(window, [put], written[0][:shared])
+            hidden = model.read(window.tokens, window.rows, reading).hidden[0, int(reading.last_asked[0])]
+            logits = torch.nn.functional.linear(hidden, model.table).float()
+        return [float(logits[ids[shared]]) for ids in written]
+
+    def _written(
+        self, window: Window, question: str, on_text: OnText | None, most_new: int, *, is_caption: bool = False
+    ) -> str:
         ids, first = self.tokenizer.prompt(self.tokenizer.encode(question.strip()), window.rows.shape[1])
         input_ids = torch.tensor([ids])
         is_visual = torch.zeros_like(input_ids, dtype=torch.bool)
@@ -308,9 +379,19 @@ class Lite:
             window.rows[:, :, None].float(), window.tokens.spans, (1, 1), window.tokens.lengths
         )
         prompt = Prompt(input_ids, is_visual, torch.tensor([len(ids)]), visual)
+        constraint = (
+            TimedCaptions.of(self.codec, window.span.seconds, self._words, max_captions=self.settings.most_captions)
+            if is_caption
+            else None
+        )
         tell = None if on_text is None else (lambda row, text: on_text(text))
         (generation,) = generate(
-            prompt, self._engine, self._words, GenerateConfig(max_new_tokens=most_new), on_text=tell
+            prompt,
+            self._engine,
+            self._words,
+            GenerateConfig(max_new_tokens=most_new),
+            constraints=[constraint],
+            on_text=tell,
         )
         return generation.text
 
@@ -330,9 +411,57 @@ class Lite:
         from tvu.weights.load import located
 
         words = AutoTokenizer.from_pretrained(located("smollm2-135m"), local_files_only=True)
-        words.add_tokens([AddedToken(token, normalized=False) for token in self.loaded.model.codec.added_tokens])
+        words.add_tokens([AddedToken(token, normalized=False) for token in self.codec.added_tokens])
         words.add_tokens([VIDEO_START, VIDEO_END], special_tokens=True)
         return words
+
+
+class CaptionReader:
+    """Captions out of a text that is still being written: two times before each sentence.
+
+    part: what times are counted in; each caption is told as soon as the next begins, or its line ends.
+    """
+
+    def __init__(self, part: Span, codec: TimeCodec, tell: OnCaption) -> None:
+        token = "(?:" + "|".join(re.escape(token) for token in codec.added_tokens) + ")"
+        self._whole = re.compile(rf"({token})\s*({token})\s*([^\n]*?)\s*(?=\n|{token}|\Z)")
+        self._opens = re.compile(token)
+        self._part, self._codec, self._tell = part, codec, tell
+        self._text = ""
+
+    def take(self, text: str) -> None:
+        """What was written after what was taken before."""
+        self._text += text
+        while (match := self._whole.search(self._text)) is not None:
+            rest = self._text[match.end() :]
+            if not (rest.startswith("\n") or self._opens.match(rest)):
+                return  # its line goes on
+            self._say(match)
+            self._text = rest
+
+    def finish(self) -> None:
+        """Nothing more is written."""
+        for match in self._whole.finditer(self._text):
+            self._say(match)
+        self._text = ""
+
+    def _say(self, match: re.Match[str]) -> None:
+        start, end = (self._codec.decode(match[i], self._part.seconds) for i in (1, 2))
+        words = " ".join("".join(c if c.isprintable() else " " for c in match[3]).split())
+        if words and end > start:
+            offset = self._part.start_seconds
+            self._tell(Captioned(Span(offset + start, offset + end), words))
+
+
+_OPTION = r"\(?[A-Z][).:]\s+"
+_WORDS = frozenset(
+    {"is", "are", "does", "do", "did", "was", "were", "has", "have", "who", "whose", "why", "describe", "summarize"}
+    | {"summarise", "how"}
+)
+_TWO_WORDS = frozenset(
+    {"what happens", "what is", "what does", "what are", "what did", "what do", "what comes", "what was", "what color"}
+    | {"what colour", "which color", "which colour", "which direction", "which way", "which thing"}
+)
 
 
 def wants_words(question: str) -> bool:
@@ -340,25 +469,23 @@ def wants_words(question: str) -> bool:
     words = question.strip().lower().split()
     if not words:
         return False
-    if "options:" in words or "(a)" in words:
-        return True
-    if " ".join(words[:2]) in (
-        "how many",
-        "what happens",
-        "what is",
-        "what does",
-        "what are",
-        "what did",
-        "what comes",
-    ):
-        return True
-    return words[0] in ("is", "are", "does", "do", "did", "was", "were", "who", "why", "describe", "summarize", "how")
+    return words[0] in _WORDS or " ".join(words[:2]) in _TWO_WORDS
+
+
+def choice_in(question: str) -> MultipleChoice | None:
+    """A multiple choice as people type it, `Which way? (A) left (B) right`; None for any other question."""
+    parts = re.split(rf"(?:^|\s)(?={_OPTION})", question.strip())
+    head, options = parts[0].strip(), parts[1:]
+    letters = [option.lstrip("(")[0] for option in options]
+    if not head or len(options) < 2 or letters != [letter_of(i) for i in range(len(options))]:
+        return None
+    told = tuple(re.sub(rf"^{_OPTION}", "", option).strip().rstrip(",;") for option in options)
+    head = re.sub(r"\s*\b[Oo]ptions?:$", "", head)
+    return MultipleChoice(head.removeprefix("Question:").strip(), told) if all(told) else None
 
 
 def windows_of(steps: int, settings: LiteSettings) -> list[tuple[int, int]]:
     """First and last step (exclusive) of each window; the last is moved back to end with the video."""
-    from tvu.video_llm.lite.inputs import STEPS_PER_SECOND
-
     size = round(settings.window_seconds * STEPS_PER_SECOND)
     hop = size - round(settings.overlap_seconds * STEPS_PER_SECOND)
     if steps <= size:
@@ -367,19 +494,56 @@ def windows_of(steps: int, settings: LiteSettings) -> list[tuple[int, int]]:
     return [(first, first + size) for first in firsts]
 
 
-def captions_in(text: str, part: Span, codec: Any) -> Iterator[Captioned]:
-    """Captions of an answer that tells two times before each sentence, in file seconds."""
-    import re
+def _own_part(windows: Sequence[Window], number: int) -> Span:
+    """Of a window, what is nearer to its middle than to that of a neighbour."""
+    span = windows[number].span
+    start = span.start_seconds if number == 0 else (span.start_seconds + windows[number - 1].span.end_seconds) / 2
+    is_last = number + 1 == len(windows)
+    end = span.end_seconds if is_last else (span.end_seconds + windows[number + 1].span.start_seconds) / 2
+    return Span(start, end)
 
-    time_ = "(?:" + "|".join(re.escape(token) for token in codec.added_tokens) + ")"
-    for match in re.finditer(rf"({time_})\s*({time_})\s*([^<]+)", text):
-        start, end = (codec.decode(match[i], part.seconds) for i in (1, 2))
-        words = match[3].strip()
-        if words and end > start:
-            yield Captioned(Span(part.start_seconds + start, part.start_seconds + end), words)
+
+def _is_of(told: Captioned, part: Span) -> bool:
+    middle = (told.span.start_seconds + told.span.end_seconds) / 2
+    return part.start_seconds <= middle < part.end_seconds
+
+
+def _curve(windows: Sequence[Window], told: Sequence[Told]) -> ScoreCurve:
+    """Being inside, over the whole clip; where windows overlap, the higher."""
+    times = np.concatenate([_middles(window) for window in windows])
+    scores = np.concatenate([each.inside for each in told]).astype(np.float32)
+    order = np.argsort(times, kind="stable")
+    times, scores = times[order], scores[order]
+    first = np.flatnonzero(np.concatenate([[True], np.diff(times) > 1e-6]))
+    return ScoreCurve("visual", times[first], np.maximum.reduceat(scores, first))
+
+
+def _middles(window: Window) -> NDArray[np.float64]:
+    """float64 `[V]`, file seconds; the tokens of a window count from its start."""
+    middles: NDArray[np.float64] = window.tokens.spans[0].mean(-1).double().cpu().numpy()
+    return middles + window.span.start_seconds
+
+
+def _line(told: Captioned) -> str:
+    from tvu.temporal.timecode import format_timecode
+
+    return f"{format_timecode(told.span.start_seconds)} - {format_timecode(told.span.end_seconds)} {told.text}"
+
+
+def _later(answer: Answer, seconds: float) -> Answer:
+    """The same answer that took so much longer to write."""
+    timing = answer.timing
+    more = replace(timing, generate_s=timing.generate_s + seconds, total_s=timing.total_s + seconds)
+    return replace(answer, timing=more)
+
+
+def _sigmoid(x: float) -> float:
+    return float(1 / (1 + np.exp(-np.clip(x, -50, 50))))
+
+
+def _logit(p: float) -> float:
+    return float(np.log(max(p, 1e-6) / max(1 - p, 1e-6)))
 
 
 def _autocast(device: torch.device) -> Any:
-    from contextlib import nullcontext
-
     return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()

@@ -12,11 +12,13 @@ from torch import Tensor, nn
 
 from tvu.temporal.squeezetime.network import SqueezeTime
 from tvu.video_llm.lite.adapters import merge
+from tvu.video_llm.lite.files import shipped_folder
 from tvu.video_llm.lite.model import LiteConfig, LiteModel
 from tvu.weights.errors import WeightsError
 from tvu.weights.load import located
 
 SHARD_BYTES = 15_000_000
+AGAIN = "install tvu again, or export the checkpoint again"
 
 
 @dataclass(frozen=True)
@@ -46,13 +48,6 @@ class LoadedLite:
     card: Mapping[str, Any]
 
 
-def shipped_folder() -> Path:
-    """Where the checkpoint that comes with tvu is."""
-    import tvu.weights.load as beside
-
-    return Path(beside.__file__).parent / "lite"
-
-
 def save_lite(
     folder: Path,
     config: LiteConfig,
@@ -77,55 +72,85 @@ def save_lite(
         shards[-1][name] = half
         size += half.nbytes
     for number, shard in enumerate(shards, 1):
-        save_file(shard, folder / f"lite-{number:05d}-of-{len(shards):05d}.safetensors")
+        path = folder / f"lite-{number:05d}-of-{len(shards):05d}.safetensors"
+        save_file(shard, path)
+        path.chmod(0o644)  # it writes for its owner alone
     told = {"model": config.to_json(), "calibration": asdict(calibration), "card": dict(card)}
     (folder / "config.json").write_text(json.dumps(told, indent=1) + "\n", "utf-8")
 
 
-def load_lite(folder: Path | None = None, device: torch.device | str = "cpu") -> LoadedLite:
-    """The checkpoint of a folder, by default the one that ships.
+@dataclass(frozen=True)
+class LiteFiles:
+    """What the files of a checkpoint hold, before anything is made of it; state: tensors by name, in float16."""
 
-    Raises WeightsError where it, or the language model that it was trained with, is missing or damaged.
+    folder: Path
+    config: LiteConfig
+    calibration: Calibration
+    card: Mapping[str, Any]
+    state: Mapping[str, Tensor]
+
+    def motion(self, device: torch.device | str = "cpu") -> SqueezeTime:
+        """The motion network. Raises WeightsError where the files hold none of their config."""
+        network = SqueezeTime(self.config.motion_config)
+        told = {name.removeprefix("motion."): each for name, each in self.state.items() if name.startswith("motion.")}
+        counters = {name: each for name, each in network.state_dict().items() if not each.is_floating_point()}
+        try:
+            network.load_state_dict({**told, **counters})
+        except RuntimeError as error:
+            raise WeightsError(f"{self.folder} lacks the motion network", hint=AGAIN) from error
+        return network.requires_grad_(False).eval().to(device)
+
+
+def read_lite(folder: Path | None = None) -> LiteFiles:
+    """The files of a folder, by default those that ship with tvu.
+
+    Raises WeightsError where there are none, or they are damaged.
     """
-    from transformers import AutoModelForCausalLM
-
+    is_shipped = folder is None
     folder = folder or shipped_folder()
     try:
         told = json.loads((folder / "config.json").read_text("utf-8"))
-        config = LiteConfig(**told["model"])
-        calibration = Calibration(
-            **{name: tuple(values) for name, values in told.get("calibration", {}).items()}  # type: ignore[arg-type]
-        )
+        model = {name: tuple(v) if isinstance(v, list) else v for name, v in told["model"].items()}
+        config = LiteConfig(**model)
+        calibration = Calibration(**{name: tuple(values) for name, values in told["calibration"].items()})
         state: dict[str, Tensor] = {}
-        for shard in sorted(folder.glob("lite-*.safetensors")):
+        shards = sorted(folder.glob("lite-*-of-*.safetensors"))
+        if not shards or len(shards) != int(shards[0].stem.rpartition("-")[2]):
+            raise ValueError(f"{len(shards)} of its shards are there")
+        for shard in shards:
             state.update(load_file(shard))
-    except FileNotFoundError as error:
-        raise WeightsError(f"{folder} holds no checkpoint of lite", hint="install tvu again") from error
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if is_shipped:
+            hint = "train one: tvu train CONFIG --export DIR, then -m lite:DIR"
+            raise WeightsError("no trained lite ships with this tvu", hint=hint) from error
+        raise WeightsError(f"{folder} holds no checkpoint of lite", hint="tvu train CONFIG --export DIR") from error
     except Exception as error:  # json and safetensors raise their own
-        raise WeightsError(
-            f"{folder} cannot be loaded: {str(error).splitlines()[0]}", hint="install it again"
-        ) from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise WeightsError(f"{folder} cannot be loaded: {reason}", hint=AGAIN) from error
+    return LiteFiles(folder, config, calibration, told.get("card", {}), state)
 
-    on_gpu = torch.device(device).type == "cuda"
-    dtype = torch.bfloat16 if on_gpu else torch.float32
+
+def load_lite(files: LiteFiles, device: torch.device | str = "cpu", motion: SqueezeTime | None = None) -> LoadedLite:
+    """A checkpoint that can answer; `motion`: its motion network, if that was made before.
+
+    Raises WeightsError where the files, or the language model that they were trained with, are missing or damaged.
+    """
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # stderr is ours
+    config = files.config
+    dtype = torch.bfloat16 if torch.device(device).type == "cuda" else torch.float32
     causal: Any = AutoModelForCausalLM.from_pretrained(located("smollm2-135m"), dtype=dtype, local_files_only=True)
     model = LiteModel(config, causal.model)
-    motion = SqueezeTime(config.motion_config)
-    fill(model, {name: each for name, each in state.items() if not name.startswith("motion.")}, folder)
-    moving = {name.removeprefix("motion."): each for name, each in state.items() if name.startswith("motion.")}
-    counters = {name: each for name, each in motion.state_dict().items() if not each.is_floating_point()}
-    try:
-        motion.load_state_dict({**moving, **counters})
-    except RuntimeError as error:
-        raise WeightsError(f"{folder} lacks the motion network", hint="install tvu again") from error
+    fill(model, {name: each for name, each in files.state.items() if not name.startswith("motion.")}, files.folder)
     merge(model.language)
     grow(causal, model)
-    for part in (model, causal, motion):
+    for part in (model, causal):
         part.requires_grad_(False).eval()
-    model.to(device)
-    causal.to(device)
-    motion.to(device)
-    return LoadedLite(model, causal, motion, calibration, folder, told.get("card", {}))
+        part.to(device)
+    motion = motion or files.motion(device)
+    return LoadedLite(model, causal, motion, files.calibration, files.folder, files.card)
 
 
 @torch.no_grad()
@@ -135,7 +160,7 @@ def fill(model: nn.Module, state: Mapping[str, Tensor], folder: Path) -> None:
     if set(state) != set(wanted) or any(state[name].shape != each.shape for name, each in wanted.items()):
         lacking = sorted(set(wanted) ^ set(state))
         about = f": {lacking[0]}" if lacking else ""
-        raise WeightsError(f"{folder} holds the weights of another model{about}", hint="install tvu again")
+        raise WeightsError(f"{folder} holds the weights of another model{about}", hint=AGAIN)
     for name, each in wanted.items():
         each.copy_(state[name].to(each.dtype))
 

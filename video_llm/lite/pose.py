@@ -37,6 +37,7 @@ _MARGIN = 1.25  # of the square around a person
 _HIPS, _EDGE = 33, 34  # further landmarks: the middle of the hips and a point on the circle around the body
 _CHANGED = 38.0  # mean difference of two small grey pictures, out of 255, from which on they are of two shots
 _LOOK_AGAIN_STEPS = 8
+_NOBODY_STEPS = 6  # without anybody, after which every other step is searched
 
 
 @dataclass(frozen=True)
@@ -254,6 +255,7 @@ class BodyFollower:
         self._last_small: Floats | None = None
         self._since_look = 0
         self._next_part = 0
+        self._alone = 0  # steps since anybody was seen
 
     def follow(self, frames: NDArray[np.uint8]) -> Bodies:
         """frames: `[T, 3, H, W]` RGB, about a quarter second apart."""
@@ -273,6 +275,10 @@ class BodyFollower:
         """Landmarks where the person was, or of whoever is found now, or in one part of the picture, in turn."""
         if self._is_new_shot(picture):
             self._square = self._last_seen = None
+            self._alone = 0
+        self._alone += 1
+        if self._alone > _NOBODY_STEPS and self._alone % 2 == 0:
+            return None
         self._since_look += 1
         if self._square and self._since_look < _LOOK_AGAIN_STEPS:
             found = self._at(picture, self._square, _MIN_PRESENCE)
@@ -310,6 +316,7 @@ class BodyFollower:
             self._square = None
             return None
         self._last_seen = self._square
+        self._alone = 0
         return points[:NUM_LANDMARKS], visibility[:NUM_LANDMARKS], presence
 
     def _is_new_shot(self, picture: Image.Image) -> bool:

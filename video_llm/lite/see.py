@@ -1,9 +1,10 @@
 """What `lite` sees of a real clip: one decoding pass to the three paths, on a clock of quarter seconds."""
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,15 +13,15 @@ from numpy.typing import NDArray
 
 from tvu.temporal.squeezetime.network import SqueezeTime
 from tvu.temporal.types import Span
-from tvu.video_llm.encode import squashed
-from tvu.video_llm.lite.inputs import BODY_CHANNELS, MOTION_FPS, STEPS_PER_SECOND, LiteInputs
-from tvu.video_llm.lite.motion import FRAMES_PER_STEP, SIDE, snippet_features
+from tvu.video_llm.encode import CELLS
+from tvu.video_llm.lite.inputs import BODY_CHANNELS, MOTION_FPS, SLOW_CHANNELS, STEPS_PER_SECOND, LiteInputs
+from tvu.video_llm.lite.motion import FRAMES_PER_STEP, SnippetStream, smaller
 from tvu.video_llm.lite.pose import BodyFollower
 from tvu.video_llm.sample import SamplingConfig, sample_frames
 from tvu.video_llm.types import VideoClip
 
 SAMPLING = SamplingConfig(fps=MOTION_FPS, max_side=400)
-LAYOUT = 1  # of what is kept in the cache; raised when it, or how it is made, changes
+LAYOUT = 2  # of what is kept in the cache; raised when it, or how it is made, changes
 
 Pixels = NDArray[np.uint8]
 Progress = Callable[[float], None]
@@ -103,41 +104,85 @@ def see(
     """One pass over a clip. Raises VideoError where it cannot be decoded.
 
     The frame of a step is the one on the screen when the step begins, as in training; motion is told by the 2 s around
-    each half second.
+    each half second. Frames of a few seconds are in memory at once, however long the clip is.
+
+    bodies: None where nobody can look for people, who are then seen as pictures only.
     """
     steps = steps_of(clip)
-    spans = step_spans(clip.span, steps)
-    times = clip.span.start_seconds + np.arange(steps * FRAMES_PER_STEP) / MOTION_FPS
-    slow, body, there, small = [], [], [], []
-    started = time.perf_counter()
-    decode_s = 0.0
-    done = 0
-    for pixels, waited in _timed(clip, times):
-        decode_s += waited
-        first = -done % FRAMES_PER_STEP
-        of_steps = pixels[first::FRAMES_PER_STEP]
-        done += len(pixels)
-        small.append(squashed(pixels, SIDE))
-        if len(of_steps):
-            slow.append(cells.cells(of_steps))
-            if bodies is not None:
-                found = bodies.follow(of_steps)
-                body.append(found.features)
-                there.append(found.has_body)
-        progress(done / len(times))
-    weight = motion.conv1.weight
-    with torch.inference_mode():
-        (moved,) = snippet_features([torch.from_numpy(np.concatenate(small)).to(weight.device)], motion)
-    took = time.perf_counter() - started
-    return LiteSeen(
-        np.concatenate(slow),
-        moved.half().cpu().numpy(),
-        np.concatenate(body) if body else np.zeros((steps, BODY_CHANNELS), np.float32),
-        np.concatenate(there) if there else np.zeros(steps, np.bool_),
-        spans,
-        decode_s,
-        took - decode_s,
+    seen = LiteSeen(
+        np.zeros((steps, CELLS, SLOW_CHANNELS), np.float16),
+        np.zeros((steps, motion.config.num_channels), np.float16),
+        np.zeros((steps, BODY_CHANNELS), np.float32),
+        np.zeros(steps, np.bool_),
+        step_spans(clip.span, steps),
     )
+    times = clip.span.start_seconds + np.arange(steps * FRAMES_PER_STEP) / MOTION_FPS
+    started = time.perf_counter()
+    decode_s, done = 0.0, 0
+    with _Paths(seen, cells, motion, bodies) as paths:
+        for pixels, waited in _timed(clip, times):
+            decode_s += waited
+            paths.take(done, pixels)
+            done += len(pixels)
+            progress(done / len(times))
+    return replace(seen, decode_s=decode_s, encode_s=time.perf_counter() - started - decode_s)
+
+
+class _Paths:
+    """The three paths, each a thread of its own: their networks leave Python, and none of them fills two cores alone.
+
+    What they find is written into the arrays of `seen`, in order of time. Leaving waits for them.
+    """
+
+    AHEAD = 2  # batches of frames that wait for the slowest path
+
+    def __init__(self, seen: LiteSeen, cells: Cells, motion: SqueezeTime, bodies: BodyFollower | None) -> None:
+        self._seen, self._cells, self._bodies = seen, cells, bodies
+        self._stream, self._moved = SnippetStream(motion, len(seen.slow)), 0
+        self._threads = [ThreadPoolExecutor(1, f"lite-{name}") for name in ("slow", "motion", "body")]
+        self._waiting: deque[list[Future[None]]] = deque()
+
+    def __enter__(self) -> "_Paths":
+        return self
+
+    def take(self, first: int, pixels: Pixels) -> None:
+        """Frames from number `first` on. Raises what a path raised about earlier ones."""
+        step = -(-first // FRAMES_PER_STEP)
+        of_steps = pixels[step * FRAMES_PER_STEP - first :: FRAMES_PER_STEP]
+        slow, motion, body = self._threads
+        jobs = [motion.submit(self._look_at_motion, pixels)]
+        if len(of_steps):
+            jobs += [slow.submit(self._look, step, of_steps), body.submit(self._look_for_people, step, of_steps)]
+        self._waiting.append(jobs)
+        while len(self._waiting) > self.AHEAD:
+            self._wait()
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        try:
+            while self._waiting and error is None:
+                self._wait()
+        finally:
+            for thread in self._threads:
+                thread.shutdown(wait=False, cancel_futures=True)
+
+    def _wait(self) -> None:
+        for job in self._waiting.popleft():
+            job.result()
+
+    def _look(self, step: int, pixels: Pixels) -> None:
+        self._seen.slow[step : step + len(pixels)] = self._cells.cells(pixels)
+
+    def _look_at_motion(self, pixels: Pixels) -> None:
+        found = self._stream.take(smaller(torch.from_numpy(pixels)))
+        self._seen.motion[self._moved : self._moved + len(found)] = found.half().cpu().numpy()
+        self._moved += len(found)
+
+    def _look_for_people(self, step: int, pixels: Pixels) -> None:
+        if self._bodies is None:
+            return
+        found = self._bodies.follow(pixels)
+        self._seen.body[step : step + len(pixels)] = found.features
+        self._seen.has_body[step : step + len(pixels)] = found.has_body
 
 
 def _timed(clip: VideoClip, times: NDArray[np.float64]) -> Iterator[tuple[Pixels, float]]:
@@ -155,13 +200,3 @@ def seen_key(clip: VideoClip, content: str, makers: tuple[str, ...]) -> str:
     """The key in the cache: content, part, decoder, and everything that looked."""
     span = f"{clip.span.start_seconds:.3f}-{clip.span.end_seconds:.3f}"
     return f"{content} {span} {clip.decoder} {SAMPLING} {' '.join(makers)} {LAYOUT}"
-
-
-def folder_digest(folder: Path) -> str:
-    """Twelve hex digits of the weights of a folder, for keys."""
-    import hashlib
-
-    digest = hashlib.sha256()
-    for file in sorted(folder.glob("*.safetensors")):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:12]

@@ -1,7 +1,8 @@
 """Composed videos that were rendered and looked at once, so that every question about them costs no pixels."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from tvu.temporal.squeezetime.network import SqueezeTime
 from tvu.video_llm.lite.inputs import GRID, STEPS_PER_SECOND
-from tvu.video_llm.lite.motion import FRAMES_PER_STEP, SIDE, snippet_features
+from tvu.video_llm.lite.motion import FRAMES_PER_STEP, smaller, snippet_features
 from tvu.video_llm.training.scenes import Scene
 
 if TYPE_CHECKING:
@@ -54,10 +56,29 @@ class SlowTower:
         found = []
         for some in frames.split(batch):
             unit = ((some.to(self._dtype) - 127.5) / 127.5).contiguous(memory_format=torch.channels_last)
+            if unit.is_cuda and len(unit) < batch:  # cuDNN plans anew for every size, which takes longer than a batch
+                unit = functional.pad(unit, (0, 0, 0, 0, 0, 0, 0, batch - len(unit)))
             # The head is a convolution, a norm and an activation for each place; the mean over places comes last.
-            last = self._net.forward_features(unit)
+            last = self._net.forward_features(unit)[: len(some)]
             found.append(functional.adaptive_avg_pool2d(last, GRID).flatten(2).transpose(1, 2).half())
         return torch.cat(found)
+
+
+class _Plans(IterableDataset[Any]):
+    """Plans 0 .. entries - 1 of a world, dealt out to processes; each is drawn from its own number."""
+
+    def __init__(self, world: "ComposedWorld", entries: int, seed: Sequence[int], longest: float) -> None:
+        self.world, self.entries, self.seed, self.longest = world, entries, tuple(seed), longest
+
+    def __iter__(self) -> Iterator[tuple[int, Any]]:
+        worker = get_worker_info()
+        first, every = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        for number in range(first, self.entries, every):
+            rng = np.random.default_rng((*self.seed, number))
+            plan = self.world.draw(rng)
+            while plan.scene.seconds > self.longest:
+                plan = self.world.draw(rng)
+            yield number, replace(plan, assets=None)  # type: ignore[arg-type]  # sent to another process
 
 
 @torch.inference_mode()
@@ -71,39 +92,30 @@ def build_bank(
     seed: Sequence[int],
     longest: float,
     together: int = 8,
-    report: Callable[[int], None] = lambda done: None,
+    workers: int = 0,
 ) -> Bank:
-    """`entries` videos of `world`, the same for the same seed."""
+    """`entries` videos of `world`, the same for the same seed. workers: processes that draw them."""
     from tvu.video_llm.training.composed import render
 
-    rng = np.random.default_rng(seed)
-    plans: list[Any] = []
-    while len(plans) < entries:
-        plan = world.draw(rng)
-        if plan.scene.seconds <= longest:
-            plans.append(plan)
-    order = sorted(range(entries), key=lambda i: plans[i].scene.seconds)  # little padding
     network = network.eval()
+    scenes: list[Any] = [None] * entries
     slow: list[Tensor] = [torch.empty(0)] * entries
     motion: list[Tensor] = [torch.empty(0)] * entries
-    for first in range(0, entries, together):
-        some = order[first : first + together]
-        frames = render([plans[i] for i in some], device)
-        counts = [max(1, round(plans[i].scene.seconds * STEPS_PER_SECOND)) for i in some]
-        videos = [_of_steps(frames[row], steps) for row, steps in enumerate(counts)]
-        seen = tower(torch.cat([video[::FRAMES_PER_STEP] for video in videos])).split(counts)
-        moved = snippet_features([smaller(video) for video in videos], network)
-        for i, appearance, movement in zip(some, seen, moved, strict=True):
-            slow[i], motion[i] = appearance, movement.half()
-        report(first + len(some))
+    drawn = iter(DataLoader(_Plans(world, entries, seed, longest), batch_size=None, num_workers=workers))
+    while many := list(islice(drawn, 32 * together)):
+        by_length = sorted(many, key=lambda each: each[1].scene.seconds)  # little padding
+        for first in range(0, len(by_length), together):
+            some = by_length[first : first + together]
+            plans = [replace(plan, assets=world.assets) for _, plan in some]
+            frames = render(plans, device)
+            counts = [max(1, round(plan.scene.seconds * STEPS_PER_SECOND)) for plan in plans]
+            videos = [_of_steps(frames[row], steps) for row, steps in enumerate(counts)]
+            seen = tower(torch.cat([video[::FRAMES_PER_STEP] for video in videos])).split(counts)
+            moved = snippet_features([smaller(video) for video in videos], network)
+            for (number, plan), appearance, movement in zip(some, seen, moved, strict=True):
+                scenes[number], slow[number], motion[number] = plan.scene, appearance, movement.half()
     starts = np.concatenate([[0], np.cumsum([len(each) for each in slow])]).tolist()
-    return Bank(tuple(plan.scene for plan in plans), torch.cat(slow), torch.cat(motion), tuple(starts))
-
-
-def smaller(video: Tensor) -> Tensor:
-    """uint8 frames at the size that the motion network sees, means of the pixels that each covers."""
-    wide = video.half() if video.is_cuda else video.float()
-    return functional.interpolate(wide, size=(SIDE, SIDE), mode="area").round().to(torch.uint8)
+    return Bank(tuple(scenes), torch.cat(slow), torch.cat(motion), tuple(starts))
 
 
 def _of_steps(frames: Tensor, steps: int) -> Tensor:

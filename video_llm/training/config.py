@@ -7,12 +7,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from tvu.temporal.errors import TvuError
+from tvu.video_llm.errors import TrainingError
 from tvu.video_llm.lite.model import LiteConfig
-
-
-class TrainingError(TvuError):
-    """A config that cannot be trained by, or data that cannot be trained on."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +48,13 @@ class TrainConfig:
     """One run.
 
     out:         folder of checkpoints, log and results.
-    motion:      a motion network that was trained before (`stage = "motion"`), as safetensors; None: untrained.
+    motion:      a motion network that was trained before (`stage = "motion"`), as safetensors; None: untrained. Of
+                 that stage itself: where to go on from.
     stage:       "lite", or "motion": the motion network alone, on what moves how in drawn snippets.
     steps:       optimiser steps; videos: in each, on each GPU; workers: processes that draw scenes.
     lr:          of new modules; adapter_lr: of adapters and new words. Cosine to a hundredth after `warmup` steps.
     text_weight: of the text loss, the head's losses weigh 1 each.
+    compile:     the blocks of the language model are compiled for the GPU, which takes a minute and then half the time.
     max_seconds: saves and stops after that long, to be resumed; 0: no limit.
     save_every, eval_every: steps between checkpoints and between looks at held-out data; evaluate: videos of each
                  source in such a look.
@@ -76,6 +74,7 @@ class TrainConfig:
     weight_decay: float = 0.02
     warmup: int = 100
     text_weight: float = 0.5
+    compile: bool = False
     max_seconds: float = 0.0
     save_every: int = 500
     eval_every: int = 0

@@ -12,8 +12,9 @@ from safetensors.torch import load_file
 
 from tvu.temporal.spans import iou
 from tvu.temporal.types import Span
+from tvu.video_llm.errors import TrainingError
 from tvu.video_llm.lite.checkpoint import Calibration, save_lite
-from tvu.video_llm.training.config import TrainConfig, TrainingError
+from tvu.video_llm.training.config import TrainConfig
 
 RIDGE = 1e-2  # keeps the fit finite where scores separate all
 

@@ -15,10 +15,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from tvu.temporal.squeezetime.network import SqueezeTime
+from tvu.video_llm.errors import TrainingError
 from tvu.video_llm.lite.head import moment_loss
 from tvu.video_llm.lite.model import LiteModel
 from tvu.video_llm.training.bank import Bank, SlowTower, build_bank
-from tvu.video_llm.training.config import TrainConfig, TrainingError
+from tvu.video_llm.training.config import TrainConfig
 from tvu.video_llm.training.data import Batch, Looker, Scenes, loader
 from tvu.video_llm.training.feature_videos import FeatureWorld
 from tvu.weights.load import located
@@ -116,6 +117,9 @@ class Trainer:
         self.config, self.group, self.log = config, group, log
         self.out = Path(config.out)
         self.model = new_model(config, group.device)
+        if config.compile and group.device.type == "cuda":
+            for layer in self.model.language.layers:
+                layer.compile(dynamic=True)  # one at a time: thirty of the same compile once
         self.optimizer = optimizer_of(self.model, config)
         self.step = 0
         self.resumed = 0
@@ -208,7 +212,7 @@ class Trainer:
             group.device,
             seed=(config.seed, 2 if split == "train" else 3, group.rank),
             longest=config.data.longest,
-            report=lambda done: None,
+            workers=config.workers,
         )
         self.log({"bank": split, "videos": entries, "seconds": round(time.perf_counter() - started, 1)})
         return bank

@@ -8,7 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tvu.video_llm.training.config import TrainConfig, TrainingError
+from tvu.video_llm.errors import TrainingError
+from tvu.video_llm.training.config import TrainConfig
 from tvu.video_llm.training.loop import Group, Trainer
 
 Tell = Callable[[str], None]
@@ -50,7 +51,7 @@ def held_out(trainer: Trainer, out: Path, tell: Tell) -> None:
     tell(table(scores))
 
 
-def predictions(trainer: Trainer) -> Iterator[Any]:
+def predictions(trainer: Trainer, held_out_bank: Any = None) -> Iterator[Any]:
     """What the model says about `config.evaluate` held-out videos of each source."""
     from tvu.video_llm.lite.prompt import LiteTokenizer
     from tvu.video_llm.training.data import Looker, Scenes
@@ -62,7 +63,7 @@ def predictions(trainer: Trainer) -> Iterator[Any]:
     json_, lite0 = located("smollm2-135m") / "tokenizer.json", located("efficientnet-lite0")
     tokenizer = LiteTokenizer(json_, trainer.model.codec, config.model.known_tokens)
     for source in [name for name, weight in config.data.weights.items() if weight > 0 and name != "real"]:
-        bank = trainer.bank("held-out") if source == "composed" else None
+        bank = (held_out_bank or trainer.bank("held-out")) if source == "composed" else None
         data = replace(config.data, weights={source: 1.0}, real=(), distract=0.0)
         videos = min(16, config.evaluate)
         scenes = Scenes(
