@@ -19,13 +19,18 @@ from tvu.video_llm.training.scenes import Scene
 
 if TYPE_CHECKING:
     from tvu.video_llm.training.composed import ComposedWorld
+    from tvu.video_llm.training.skeletons import SkeletonPlan
 
 
 @dataclass(frozen=True)
 class Bank:
-    """Entries one after the other: slow `[N, 4, 1280]` and motion `[N, M]` float16, starts int `[entries + 1]`."""
+    """Entries one after the other: slow `[N, 4, 1280]` and motion `[N, M]` float16, starts int `[entries + 1]`.
+
+    bodies: the plan of the drawn person whom an entry is about, None where it is about none.
+    """
 
     scenes: tuple[Scene, ...]
+    bodies: tuple["SkeletonPlan | None", ...]
     slow: Tensor
     motion: Tensor
     starts: tuple[int, ...]
@@ -99,6 +104,7 @@ def build_bank(
 
     network = network.eval()
     scenes: list[Any] = [None] * entries
+    bodies: list[Any] = [None] * entries
     slow: list[Tensor] = [torch.empty(0)] * entries
     motion: list[Tensor] = [torch.empty(0)] * entries
     drawn = iter(DataLoader(_Plans(world, entries, seed, longest), batch_size=None, num_workers=workers))
@@ -113,9 +119,10 @@ def build_bank(
             seen = tower(torch.cat([video[::FRAMES_PER_STEP] for video in videos])).split(counts)
             moved = snippet_features([smaller(video) for video in videos], network)
             for (number, plan), appearance, movement in zip(some, seen, moved, strict=True):
-                scenes[number], slow[number], motion[number] = plan.scene, appearance, movement.half()
+                scenes[number], bodies[number] = plan.scene, plan.skeleton
+                slow[number], motion[number] = appearance, movement.half()
     starts = np.concatenate([[0], np.cumsum([len(each) for each in slow])]).tolist()
-    return Bank(tuple(scenes), torch.cat(slow), torch.cat(motion), tuple(starts))
+    return Bank(tuple(scenes), tuple(bodies), torch.cat(slow), torch.cat(motion), tuple(starts))
 
 
 def _of_steps(frames: Tensor, steps: int) -> Tensor:

@@ -19,7 +19,7 @@ class DataConfig:
     assets:     the file of sprites and backgrounds that `tvu.video_llm.training.assets` makes, for composed videos;
                 without it they are drawn shapes.
     bank:       composed videos that are rendered and looked at once, before training; their questions are always new.
-    real:       instruction sets as `training/instruction_sets.py` reads them: `{"format", "path", "videos"}` each.
+    real:       instruction sets as `training/instruction_sets.py` reads them: `{"path": file, "videos": folder}` each.
     questions:  asked about each video at once.
     kinds:      of tasks, with how often each is asked; None leaves it to `training/tasks.py`.
     distract:   share of videos whose missing paths are filled with those of other videos, which nothing is asked of.
@@ -56,8 +56,9 @@ class TrainConfig:
     text_weight: of the text loss, the head's losses weigh 1 each.
     compile:     the blocks of the language model are compiled for the GPU, which takes a minute and then half the time.
     max_seconds: saves and stops after that long, to be resumed; 0: no limit.
-    save_every, eval_every: steps between checkpoints and between looks at held-out data; evaluate: videos of each
-                 source in such a look.
+    budget_seconds: the rates fall by the clock and training ends after that long, if `steps` do not end it first;
+                 0: by steps alone, which can be repeated exactly.
+    save_every:  steps between checkpoints. evaluate: held-out videos of each source that the end is measured on.
     """
 
     out: str
@@ -76,8 +77,8 @@ class TrainConfig:
     text_weight: float = 0.5
     compile: bool = False
     max_seconds: float = 0.0
+    budget_seconds: float = 0.0
     save_every: int = 500
-    eval_every: int = 0
     evaluate: int = 64
     log_every: int = 20
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from tvu.temporal.time_tokens.codec import TimeCodec
 from tvu.video_llm.lite.head import Targets
 from tvu.video_llm.lite.inputs import BODY_CHANNELS, GRID, SLOW_CHANNELS, STEPS_PER_SECOND, LiteInputs
 from tvu.video_llm.lite.model import LiteConfig, Reading
@@ -19,6 +20,7 @@ from tvu.video_llm.models.parts import build_codec, build_reductions
 from tvu.video_llm.training.bank import Bank
 from tvu.video_llm.training.config import DataConfig
 from tvu.video_llm.training.feature_videos import FeatureWorld
+from tvu.video_llm.training.real import RealVideos, Stretch, draw_stretch
 from tvu.video_llm.training.scenes import Scene, Split
 from tvu.video_llm.training.skeletons import SkeletonWorld
 from tvu.video_llm.training.tasks import Sample, draw_sample
@@ -33,7 +35,7 @@ class Video:
 
     features: a plan of `FeatureWorld` to be rendered as the slow path; bank: an entry whose slow and motion paths are
     taken; motion: an entry whose motion alone is; body: a plan of `SkeletonWorld`, or its landmarks `[T', 104]` and
-    whether each is there.
+    whether each is there; real: a stretch of a real video, whose three paths are taken and whose questions are asked.
     Paths of other videos are repeated or cut to this one's length.
     """
 
@@ -43,6 +45,7 @@ class Video:
     bank: int = -1
     motion: int = -1
     body: Any = None
+    real: Stretch | None = None
 
     @property
     def steps(self) -> int:
@@ -81,7 +84,8 @@ def visual_counts(config: LiteConfig, most: int = 320) -> list[int]:
 class Scenes(IterableDataset[Batch]):
     """An endless stream of batches, the same for the same seed and number of workers.
 
-    bank_scenes: of the entries of the bank, in its order.
+    bank: whose entries composed videos are; None where there are none. Processes get its scenes, not its features.
+    real: videos of the user's instruction sets; None where there are none.
     """
 
     def __init__(
@@ -90,20 +94,25 @@ class Scenes(IterableDataset[Batch]):
         model: LiteConfig,
         tokenizer_json: Path,
         lite0: Path,
-        bank_scenes: Sequence[Scene],
+        bank: Bank | None,
         *,
+        real: RealVideos | None = None,
         videos: int,
         split: Split,
         seed: Sequence[int],
     ) -> None:
         self.data, self.model, self.videos, self.split, self.seed = data, model, videos, split, tuple(seed)
-        self._tokenizer_json, self._lite0, self._bank_scenes = tokenizer_json, lite0, list(bank_scenes)
+        self._tokenizer_json, self._lite0 = tokenizer_json, lite0
+        self._bank_scenes = () if bank is None else bank.scenes
+        self._bank_bodies = () if bank is None else bank.bodies
+        self._real = () if real is None else real.videos
+        self._codec = build_codec(model.codec)
         self._counts = visual_counts(model)
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
         torch.set_num_threads(1)
-        codec = build_codec(self.model.codec)
+        codec = self._codec
         tokenizer = LiteTokenizer(self._tokenizer_json, codec, self.model.known_tokens)
         features, skeletons = FeatureWorld(self._lite0, self.split), SkeletonWorld(self.split)
         number = 0
@@ -116,29 +125,39 @@ class Scenes(IterableDataset[Batch]):
             for first in rng.permutation(GROUP) * self.videos:
                 videos = tuple(drawn[first : first + self.videos])
                 asked = tuple(
-                    (v, draw_sample(rng, video.scene, codec, self.split, kinds=self.data.kinds))
-                    for v, video in enumerate(videos)
-                    for _ in range(self.data.questions)
+                    (v, sample) for v, video in enumerate(videos) for sample in self._asked(rng, video, codec)
                 )
                 counts = [self._counts[video.steps] for video in videos]
                 told = sequences(tokenizer, [(v, s.question, s.answer) for v, s in asked], counts)
                 yield Batch(videos, asked, told, int(rng.integers(2**31)))
 
+    def _asked(self, rng: np.random.Generator, video: Video, codec: TimeCodec) -> Sequence[Sample]:
+        if video.real is not None:
+            return video.real.asked
+        kinds = self.data.kinds
+        return [draw_sample(rng, video.scene, codec, self.split, kinds) for _ in range(self.data.questions)]
+
     def _draw(self, rng: np.random.Generator, features: FeatureWorld, skeletons: SkeletonWorld) -> Video:
-        names = [name for name, weight in self.data.weights.items() if weight > 0 and name != "real"]
+        names = [name for name, weight in self.data.weights.items() if weight > 0]
         weights = np.array([self.data.weights[name] for name in names], np.float64)
         while True:
             source = names[int(rng.choice(len(names), p=weights / weights.sum()))]
-            video = self._of(source, rng, features, skeletons)
-            if video.scene.seconds <= self.data.longest:
+            video = self._real_video(rng) if source == "real" else self._of(source, rng, features, skeletons)
+            if video is not None and video.scene.seconds <= self.data.longest:
                 return video
+
+    def _real_video(self, rng: np.random.Generator) -> Video | None:
+        stretch = draw_stretch(rng, self._real, self._codec, self.data.longest, self.data.questions)
+        return None if stretch is None else Video("real", Scene(stretch.steps / STEPS_PER_SECOND, ()), real=stretch)
 
     def _of(self, source: str, rng: np.random.Generator, features: FeatureWorld, skeletons: SkeletonWorld) -> Video:
         entries = len(self._bank_scenes)
         other = int(rng.integers(entries)) if entries and rng.random() < self.data.distract else -1
         if source == "composed" and entries:
             entry = int(rng.integers(entries))
-            body = skeletons.draw(rng) if rng.random() < self.data.distract / 2 else None
+            body = self._bank_bodies[entry]
+            if body is None and rng.random() < self.data.distract / 2:
+                body = skeletons.draw(rng)
             return Video(source, self._bank_scenes[entry], bank=entry, body=body)
         if source == "skeletons":
             plan = skeletons.draw(rng)
@@ -177,6 +196,7 @@ class Looker:
     device: torch.device
     features: FeatureWorld
     bank: Bank | None = None
+    real: RealVideos | None = None
     generator: torch.Generator = field(init=False)
 
     def __post_init__(self) -> None:
@@ -203,6 +223,11 @@ class Looker:
                 slow[b, : videos[b].steps] = seen[row, place].to(slow.dtype)
                 has_slow[b, : videos[b].steps] = True
         for b, video in enumerate(videos):
+            if video.real is not None and self.real is not None:
+                *paths, there = self.real.entry(video.real)
+                slow[b, : video.steps], motion[b, : video.steps] = (each.to(device) for each in paths[:2])
+                has_slow[b, : video.steps] = has_motion[b, : video.steps] = True
+                body[b, : video.steps], has_body[b, : video.steps] = paths[2].numpy(), there.numpy()
             if video.bank >= 0 and self.bank is not None:
                 entry_slow, entry_motion = self.bank.entry(video.bank, video.steps)
                 slow[b, : video.steps], motion[b, : video.steps] = entry_slow, entry_motion

@@ -22,6 +22,7 @@ from tvu.video_llm.training.bank import Bank, SlowTower, build_bank
 from tvu.video_llm.training.config import TrainConfig
 from tvu.video_llm.training.data import Batch, Looker, Scenes, loader
 from tvu.video_llm.training.feature_videos import FeatureWorld
+from tvu.video_llm.training.real import RealVideos, look_at_real
 from tvu.weights.load import located
 
 Log = Callable[[dict[str, Any]], None]
@@ -78,7 +79,9 @@ def new_model(config: TrainConfig, device: torch.device) -> LiteModel:
 
 def motion_network(config: TrainConfig, device: torch.device) -> SqueezeTime:
     """The motion network, trained before. Raises TrainingError for a file that is not of this config."""
-    network = SqueezeTime(config.model.motion_config)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)  # an untrained one is the same whenever the run goes on
+        network = SqueezeTime(config.model.motion_config)
     if config.motion is not None:
         try:
             network.load_state_dict(load_file(config.motion))
@@ -90,11 +93,16 @@ def motion_network(config: TrainConfig, device: torch.device) -> SqueezeTime:
     return network.eval().requires_grad_(False).to(device)
 
 
-def learning_rate(step: int, config: TrainConfig) -> float:
-    """Share of the full rate: linear for `warmup` steps, then half a cosine down to a hundredth."""
+def learning_rate(step: int, config: TrainConfig, seconds: float = 0.0) -> float:
+    """Share of the full rate: linear for `warmup` steps, then half a cosine down to a hundredth.
+
+    seconds: how long training has taken, for a budget of time.
+    """
     if step < config.warmup:
         return (step + 1) / config.warmup
     done = (step - config.warmup) / max(1, config.steps - config.warmup)
+    if config.budget_seconds:
+        done = max(done, seconds / config.budget_seconds)
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
 
 
@@ -114,6 +122,8 @@ class Trainer:
     """One run: `run()` trains from the last checkpoint in `config.out`, or from the start, to the end or the limit."""
 
     def __init__(self, config: TrainConfig, group: Group, log: Log) -> None:
+        if config.budget_seconds and group.size > 1:
+            raise TrainingError("clocks of several processes differ", hint="train by steps, without budget_seconds")
         self.config, self.group, self.log = config, group, log
         self.out = Path(config.out)
         self.model = new_model(config, group.device)
@@ -124,6 +134,7 @@ class Trainer:
         self.step = 0
         self.resumed = 0
         self.seconds = 0.0
+        self._since = time.perf_counter()
 
     def run(self, bank: Bank | None = None) -> None:
         """Raises TrainingError for a checkpoint of another config."""
@@ -131,22 +142,24 @@ class Trainer:
         config, group = self.config, self.group
         if bank is None and config.data.weights.get("composed", 0) > 0:
             bank = self.bank("train")
-        looker = Looker(config.model, group.device, FeatureWorld(located("efficientnet-lite0"), "train"), bank)
+        real = self.real() if config.data.weights.get("real", 0) > 0 else None
+        looker = Looker(config.model, group.device, FeatureWorld(located("efficientnet-lite0"), "train"), bank, real)
         scenes = Scenes(
             config.data,
             config.model,
             located("smollm2-135m") / "tokenizer.json",
             located("efficientnet-lite0"),
-            () if bank is None else bank.scenes,
+            bank,
+            real=real,
             videos=config.videos,
             split="train",
             seed=(config.seed, 1, group.rank, self.resumed),
         )
         batches = loader(scenes, config.workers)
-        started = time.perf_counter()
+        started = self._since = time.perf_counter()
         recent: dict[str, float] = {}
         since = (self.step, started)
-        while self.step < config.steps:
+        while not self.is_done:
             losses = self.update(looker, next(batches))
             for name, value in losses.items():
                 recent[name] = recent.get(name, 0.0) + value
@@ -158,17 +171,26 @@ class Trainer:
                 self.log({"step": self.step, **mean, "videos_per_s": round(videos / (now - since[1]), 1)})
                 recent, since = {}, (self.step, now)
             is_over = bool(config.max_seconds) and time.perf_counter() - started > config.max_seconds
-            if self.step % config.save_every == 0 or self.step == config.steps or is_over:
-                self.seconds += time.perf_counter() - started
-                started = time.perf_counter()
+            if self.step % config.save_every == 0 or self.is_done or is_over:
                 self.save()
             if is_over:
                 return
 
+    @property
+    def taken(self) -> float:
+        """Seconds of training, those before the last resumption included."""
+        return self.seconds + time.perf_counter() - self._since
+
+    @property
+    def is_done(self) -> bool:
+        """Whether steps or time are used up."""
+        config = self.config
+        return self.step >= config.steps or bool(config.budget_seconds and self.taken > config.budget_seconds)
+
     def update(self, looker: Looker, batch: Batch) -> dict[str, Tensor]:
         """One step of the optimiser; the losses, on the device."""
         config, model = self.config, self.model
-        share = learning_rate(self.step, config)
+        share = learning_rate(self.step, config, self.taken)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * share
         model.train()
@@ -217,6 +239,27 @@ class Trainer:
         self.log({"bank": split, "videos": entries, "seconds": round(time.perf_counter() - started, 1)})
         return bank
 
+    def real(self) -> RealVideos:
+        """The user's videos of this process, as its eyes see them."""
+        from tvu.video_llm.encode import lite0_encoder
+        from tvu.video_llm.lite.pose import BodyFollower, PoseModels
+
+        config, group = self.config, self.group
+        models = PoseModels(located("mediapipe-bodies"), num_threads=1)
+        network = motion_network(config, group.device)
+        started = time.perf_counter()
+        real = look_at_real(
+            config.data.real,
+            self.out / "seen",
+            lite0_encoder(),
+            network.half() if group.device.type == "cuda" else network,
+            lambda: BodyFollower(models),
+            lambda reason: self.log({"real": reason}),
+            share=(group.rank, group.size),
+        )
+        self.log({"real": len(real.videos), "seconds": round(time.perf_counter() - started, 1)})
+        return real
+
     def save(self) -> None:
         """Weights, optimiser and place, each file written beside and renamed."""
         if self.group.rank != 0:
@@ -230,7 +273,7 @@ class Trainer:
         told = {
             "step": self.step,
             "resumed": self.resumed,
-            "seconds": round(self.seconds, 1),
+            "seconds": round(self.taken, 1),
             "config": self.config.to_json(),
         }
         part = self.out / "progress.json.part"

@@ -19,14 +19,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from tvu.temporal.squeezetime.network import SqueezeTime
 from tvu.temporal.squeezetime.views import normalise
 from tvu.video_llm.lite.inputs import MOTION_FPS, STEPS_PER_SECOND
 from tvu.video_llm.lite.motion import FRAMES_PER_STEP, SIDE, STEPS_PER_SNIPPET, snippet_frames
 from tvu.video_llm.training.config import TrainConfig
 from tvu.video_llm.training.scenes import Event, Scene, Split
 
-SNIPPETS = 8  # of each video
+SNIPPETS = 24  # of each video
+BUSY_SHARE = 0.75  # of them hold an event, where there is one
 LONGEST = 20.0  # seconds of a video that snippets are cut from
 TAUGHT_SCENES = 1500  # scenes whose tags are counted, to know which there are
 LEAST_SHARE = 0.004  # of those scenes; rarer tags are not learned
@@ -99,6 +99,9 @@ class _Snippets(IterableDataset[_Drawn]):
             for plan in plans:
                 truth = snippet_tags(plan.scene, steps_in(plan.scene), self.tags)
                 chosen = rng.integers(0, len(truth), SNIPPETS)
+                busy = np.flatnonzero(truth.any(axis=1))
+                if len(busy):
+                    chosen = np.where(rng.random(SNIPPETS) < BUSY_SHARE, rng.choice(busy, SNIPPETS), chosen)
                 snippets.append(chosen)
                 tags.append(truth[chosen])
             bare = tuple(replace(plan, assets=None) for plan in plans) if worker is not None else tuple(plans)
@@ -116,7 +119,7 @@ def train_motion(config: TrainConfig, group: Any, log: Callable[[dict[str, Any]]
 
     from tvu.video_llm.training.assets import Assets
     from tvu.video_llm.training.composed import ComposedWorld, render
-    from tvu.video_llm.training.loop import learning_rate
+    from tvu.video_llm.training.loop import learning_rate, motion_network
 
     device = group.device
     assets = Assets.load(Path(config.data.assets)) if config.data.assets else Assets.drawn()
@@ -124,7 +127,7 @@ def train_motion(config: TrainConfig, group: Any, log: Callable[[dict[str, Any]]
     world = ComposedWorld(assets, "train")
     tags = known_tags([world.draw(rng).scene for _ in range(TAUGHT_SCENES)])
     torch.manual_seed(config.seed)
-    network = SqueezeTime(config.model.motion_config).to(device)
+    network = motion_network(config, device).requires_grad_(True)
     head = nn.Linear(network.config.num_channels, len(tags)).to(device)
     parameters = [*network.parameters(), *head.parameters()]
     optimizer = torch.optim.AdamW(

@@ -34,7 +34,7 @@ def run(config: TrainConfig, tell: Tell) -> None:
         return
     trainer = Trainer(config, group, log)
     trainer.run()
-    if config.evaluate and group.rank == 0 and trainer.step >= config.steps:
+    if config.evaluate and group.rank == 0 and trainer.is_done:
         held_out(trainer, out, tell)
 
 
@@ -71,7 +71,7 @@ def predictions(trainer: Trainer, held_out_bank: Any = None) -> Iterator[Any]:
             config.model,
             json_,
             lite0,
-            () if bank is None else bank.scenes,
+            bank,
             videos=videos,
             split="held-out",
             seed=(config.seed, 4),
