@@ -21,6 +21,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from tvu.kernels.exp2_triton import exp2, silu
 from tvu.kernels.ssd_scan_triton import _softplus
 
 ANY_LENGTH = ["L", "chunks"]  # else every other length would be compiled anew
@@ -92,7 +93,7 @@ def _borders(
         step = _step_size(_row(delta, t, stride_dl, channel, real), offset, SOFTPLUS)
         value = _row(u, t, stride_ul, channel, real)
         inserted = _row(B, t, stride_bl, state, kept)[None, :]
-        decay = tl.exp2(step[:, None] * rate)
+        decay = exp2(step[:, None] * rate)
         if ADJOINT:  # noqa: SIM108  as two lines
             h = (h + value[:, None] * inserted) * decay
         else:
@@ -125,7 +126,7 @@ def _pass(
         arriving = tl.load(states + chunk * DN, mask=inside, other=0.0)
         total = tl.load(decays + chunk * (DN // N), mask=inside, other=0.0)
         tl.store(states + chunk * DN, carried, mask=inside)
-        carried = carried * tl.exp2(total * rate) + arriving
+        carried = carried * exp2(total * rate) + arriving
     if HAS_FINAL:
         tl.store(final + video * DN + element, carried, mask=inside)
 
@@ -172,13 +173,13 @@ def _outputs(
         value = _row(u, t, stride_ul, channel, real)
         inserted = _row(B, t, stride_bl, state, kept)[None, :]
         read = _row(C, t, stride_cl, state, kept)[None, :]
-        h = h * tl.exp2(step[:, None] * rate) + (step * value)[:, None] * inserted
+        h = h * exp2(step[:, None] * rate) + (step * value)[:, None] * inserted
         y = tl.sum(h * read, axis=1)
         if HAS_D:
             y += through * value
         if HAS_Z:
             gate = _row(z, t, stride_zl, channel, real)
-            y *= gate / (1.0 + tl.exp(-gate))
+            y *= silu(gate)
         tl.store(out + t * D + channel, y, mask=real)
     last = chunks - 1
     if REVERSE:
@@ -240,12 +241,12 @@ def _gradients(
         read = tl.load(C + token * stride_cl + n, mask=token < L, other=0.0).to(tl.float32)[:, None]
         h_before = tl.load(states + entering + n, mask=real, other=0.0)[None, :]
         g_after = tl.load(adjoints + entering + n, mask=real, other=0.0)[None, :]
-        decay = tl.exp2(step * (rate * LOG2_E))
+        decay = exp2(step * (rate * LOG2_E))
         own = step * value * inserted
         start = tl.where(row[:, None] == first, own + decay * h_before, own)
         _, h = tl.associative_scan((decay, start), 0, _then, reverse=REVERSE)
         start = tl.where(row[:, None] == last, dy * read + g_after, dy * read)
-        _, g = tl.associative_scan((tl.exp2(next_step * (rate * LOG2_E)), start), 0, _then, reverse=not REVERSE)
+        _, g = tl.associative_scan((exp2(next_step * (rate * LOG2_E)), start), 0, _then, reverse=not REVERSE)
         through_decay = g * (h - own)  # h_(t-1) exp(dt_t A) is h_t without what t inserted
         to_step += through_decay * rate + g * inserted * value
         to_u += g * inserted

@@ -2,7 +2,8 @@
 
 Chunk by chunk, as in section 6 of the paper: (1) step sizes and the prefix sums S of the log decays of each chunk;
 (2) what a chunk alone leaves at its borders; (3) the states that enter each chunk, one chunk after the other;
-(4) the outputs, from the tokens of a chunk and from the states that enter it.
+(4) the outputs, from the tokens of a chunk and from the states that enter it, and what a norm after the gate needs:
+each program has a few heads of a token and writes their sum of squares; a fifth launch makes factors of the sums.
 
 Nothing is flipped: with E the exclusive prefix sum, token i sees j >= i through exp(E_j - E_i) in the backward
 direction where it sees j <= i through exp(S_i - S_j) in the forward one. Of the two exponents the one that is not
@@ -28,10 +29,12 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from tvu.kernels.exp2_triton import exp2, silu
 from tvu.kernels.ssd_scan import PLAIN_STEPS, StepSizes
 
 HEADS_OF_STEPS = 16  # of one program
 PASSED_AT_ONCE = 512  # elements of a state
+ROWS_OF_FACTORS = 128
 ENOUGH_PROGRAMS = 1024  # to fill any GPU
 CHUNKS_AHEAD = 4  # loads under way
 ANY_LENGTH = ["L", "chunks"]  # else every other length would be compiled anew
@@ -173,9 +176,9 @@ def _states(
             step = tl.load(steps + first + token)
             S, E = _sums_of(sums + first, token, TRANSPOSED)
             if FORWARD:
-                right += _left_behind(value, key, tl.exp2(whole - S + step), PRECISION)
+                right += _left_behind(value, key, exp2(whole - S + step), PRECISION)
             if BACKWARD:
-                left += _left_behind(value, key, tl.exp2(E + step), PRECISION)
+                left += _left_behind(value, key, exp2(E + step), PRECISION)
         out = states + ((video * chunks + chunk) * H + head) * P * N + channel[:, None] * N + state[None, :]
         if FORWARD:
             tl.store(out, right, mask=inside)
@@ -202,7 +205,7 @@ def _pass(
     for turn in tl.range(0, chunks, num_stages=AHEAD):
         chunk = tl.where(backward, chunks - 1 - turn, turn).to(tl.int64)
         arriving = tl.load(states + chunk * H * PN, mask=inside, other=0.0).to(tl.float32)
-        decay = tl.exp2(tl.load(sums + chunk * CHUNK))
+        decay = exp2(tl.load(sums + chunk * CHUNK))
         tl.store(states + chunk * H * PN, carried, mask=inside)
         carried = carried * decay + arriving
     tl.store(final + (direction * batch * H + head) * PN + element, carried, mask=inside)
@@ -210,14 +213,18 @@ def _pass(
 
 @triton.jit(do_not_specialize=ANY_LENGTH)
 def _outputs(
-    x, B, C, D, z, lengths, steps, sums, states, out, L, H, P, N, chunks, heads_per_group, runs, direction_stride,
-    stride_xb, stride_xl, stride_xh, stride_bb, stride_bl, stride_bg, stride_cb, stride_cl, stride_cg,
+    x, B, C, D, z, weight, lengths, steps, sums, states, out, squares, L, H, P, N, chunks, heads_per_group, runs,
+    direction_stride, stride_xb, stride_xl, stride_xh, stride_bb, stride_bl, stride_bg, stride_cb, stride_cl, stride_cg,
     stride_dh, stride_dp, stride_zb, stride_zl, stride_zh,
     FORWARD: tl.constexpr, BACKWARD: tl.constexpr, ITSELF: tl.constexpr, HAS_LENGTHS: tl.constexpr,
-    HAS_D: tl.constexpr, HAS_Z: tl.constexpr, TRANSPOSED: tl.constexpr, PRECISION: tl.constexpr, HEADS: tl.constexpr,
+    HAS_D: tl.constexpr, HAS_Z: tl.constexpr, HAS_WEIGHT: tl.constexpr, TRANSPOSED: tl.constexpr,
+    PRECISION: tl.constexpr, HEADS: tl.constexpr,
     CHUNK: tl.constexpr, BLOCK: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_N: tl.constexpr,
 ):  # fmt: skip
-    """One program: one block of tokens, a run of at most HEADS heads of one group, which share C B^T."""
+    """One program: one block of tokens, a run of at most HEADS heads of one group, which share C B^T.
+
+    HAS_WEIGHT: y is multiplied by `weight` `[H, P]` after its squares were summed into `squares` `[runs, B, L]`.
+    """
     video = tl.program_id(1).to(tl.int64)
     run = tl.program_id(0) % runs
     block = tl.program_id(0) // runs % (CHUNK // BLOCK)
@@ -238,10 +245,14 @@ def _outputs(
     CB = tl.dot(query, tl.trans(_tile(B, start + row, stride_bl, state, there, N)), input_precision=PRECISION)
     if ITSELF != 1:  # how many times a token sees itself
         CB = tl.where(row[:, None] == row[None, :], CB * ITSELF, CB)
+    square = tl.zeros([BLOCK], dtype=tl.float32)
 
     for head in range(first_head, end_head):
         first = ((video * H + head) * chunks + chunk) * CHUNK
         value = _tile(x + head * stride_xh, start + row, stride_xl, channel, there, P)
+        if HAS_Z:  # asked for early, used last
+            at = z + video * stride_zb + chunk * CHUNK * stride_zl + head * stride_zh
+            gate = _tile(at, start + row, stride_zl, channel, there, P)
         S, E = _sums_of(sums + first, start + row, TRANSPOSED)
         step = tl.load(steps + first + start + row)
         past, future = S[:, None] - S[None, :], E[None, :] - E[:, None]  # [i, j]: how token i sees token j
@@ -251,7 +262,7 @@ def _outputs(
             decay = tl.where(row[:, None] >= row[None, :], past, float("-inf"))
         else:
             decay = tl.where(row[:, None] <= row[None, :], future, float("-inf"))
-        y = tl.dot((CB * tl.exp2(decay + step[None, :])).to(value.dtype), value, input_precision=PRECISION)
+        y = tl.dot((CB * exp2(decay + step[None, :])).to(value.dtype), value, input_precision=PRECISION)
 
         entering = states + ((video * chunks + chunk) * H + head) * P * N + channel[:, None] * N + state[None, :]
         inside = (channel < P)[:, None] & (state < N)[None, :]
@@ -260,41 +271,90 @@ def _outputs(
             before = 0.0
             if BLOCK < CHUNK:
                 before = tl.load(sums + first + start - 1, mask=start > 0, other=0.0)
-                H_left = H_left.to(tl.float32) * tl.exp2(before)
+                H_left = H_left.to(tl.float32) * exp2(before)
                 for other in range(0, start, BLOCK):
                     token = other + row
                     inserted = _tile(x + head * stride_xh, token, stride_xl, channel, token < real, P)
                     key = _tile(B, token, stride_bl, state, token < real, N)
                     seen, _ = _sums_of(sums + first, token, TRANSPOSED)
-                    seen = tl.exp2(before - seen + tl.load(steps + first + token))
+                    seen = exp2(before - seen + tl.load(steps + first + token))
                     H_left += _left_behind(inserted, key, seen, PRECISION)
             read = tl.dot(query, tl.trans(H_left.to(query.dtype)), input_precision=PRECISION)
-            y += read * tl.exp2(S - before)[:, None]
+            y += read * exp2(S - before)[:, None]
             entering += direction_stride
         if BACKWARD:
             H_right = tl.load(entering, mask=inside, other=0.0)
             after = tl.load(sums + first + start + BLOCK - 1)
             if BLOCK < CHUNK:
-                H_right = H_right.to(tl.float32) * tl.exp2(tl.load(sums + first + CHUNK - 1) - after)
+                H_right = H_right.to(tl.float32) * exp2(tl.load(sums + first + CHUNK - 1) - after)
                 for other in range(start + BLOCK, CHUNK, BLOCK):
                     token = other + row
                     inserted = _tile(x + head * stride_xh, token, stride_xl, channel, token < real, P)
                     key = _tile(B, token, stride_bl, state, token < real, N)
                     _, seen = _sums_of(sums + first, token, TRANSPOSED)
-                    seen = tl.exp2(seen - after + tl.load(steps + first + token))
+                    seen = exp2(seen - after + tl.load(steps + first + token))
                     H_right += _left_behind(inserted, key, seen, PRECISION)
             read = tl.dot(query, tl.trans(H_right.to(query.dtype)), input_precision=PRECISION)
-            y += read * tl.exp2(after - E)[:, None]
+            y += read * exp2(after - E)[:, None]
         if HAS_D:
             skip = tl.load(D + head * stride_dh + channel * stride_dp, mask=channel < P, other=0.0).to(tl.float32)
             y += value.to(tl.float32) * skip[None, :]
         if HAS_Z:
-            at = z + video * stride_zb + chunk * CHUNK * stride_zl + head * stride_zh
-            gate = _tile(at, start + row, stride_zl, channel, there, P).to(tl.float32)
-            y *= gate / (1.0 + tl.exp(-gate))
+            wide = gate.to(tl.float32)
+            y *= silu(wide)
+        if HAS_WEIGHT:
+            square += tl.sum(y * y, axis=1)
+            y *= tl.load(weight + head * P + channel, mask=channel < P, other=0.0).to(tl.float32)[None, :]
         token = chunk * CHUNK + start + row
         address = out + ((video * L + token[:, None]) * H + head) * P + channel[None, :]
         tl.store(address, y, mask=(token < L)[:, None] & (channel < P)[None, :])
+    if HAS_WEIGHT:
+        token = chunk * CHUNK + start + row
+        tl.store(squares + (run * tl.num_programs(1) + video) * L + token, square, mask=token < L)
+
+
+@triton.jit(do_not_specialize=["rows"])
+def _row_factors(squares, out, rows, runs, channels, eps, BLOCK: tl.constexpr):
+    """1 / sqrt(mean square + eps) of each row, from sums of squares `[runs, rows]`, added in their order."""
+    row = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    total = tl.zeros([BLOCK], dtype=tl.float32)
+    for run in range(runs):
+        total += tl.load(squares + run * rows + row, mask=row < rows, other=0.0)
+    tl.store(out + row, tl.rsqrt(total / channels + eps), mask=row < rows)
+
+
+def scan_normed(
+    x: Tensor,
+    dt: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    z: Tensor,
+    weight: Tensor,
+    step_sizes: StepSizes,
+    lengths: Tensor | None,
+    *,
+    eps: float,
+    itself_twice: bool,
+    tiling: Tiling | None = None,
+) -> tuple[Tensor, Tensor]:
+    """`ssd_bidirectional_normed`: u and the factors of its rows."""
+    batch, length, heads, width = x.shape
+    tiling = tiling or fitting_tiling(x, B)
+    runs = B.shape[2] * triton.cdiv(heads // B.shape[2], tiling.heads)
+    squares = x.new_empty(runs, batch, length, dtype=torch.float32)
+    u, _, _ = _scan(
+        *(x, dt, A, B, C, D, z, step_sizes, lengths),
+        forward=True, backward=True, itself=2 if itself_twice else 1, tiling=tiling,
+        norm=(weight.contiguous(), squares),
+    )  # fmt: skip
+    factor = x.new_empty(batch, length, dtype=torch.float32)
+    rows = batch * length
+    _row_factors[(triton.cdiv(rows, ROWS_OF_FACTORS),)](
+        squares, factor, rows, runs, heads * width, eps, BLOCK=ROWS_OF_FACTORS, num_warps=1
+    )
+    return u, factor
 
 
 def scan(
@@ -341,10 +401,12 @@ def _scan(
     transposed: bool = False,
     tiling: Tiling | None = None,
     dtype: torch.dtype | None = None,
+    norm: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """y, the final states, and those that enter each chunk, `[directions, B, chunks, H, P, N]`.
 
     dtype: of y; that of x if None.
+    norm: the weight that y is multiplied by, and where the sums of squares of runs of heads go, as in `_outputs`.
     """
     batch, length, heads, width = x.shape
     groups, size = B.shape[2:]
@@ -389,12 +451,14 @@ def _scan(
     )  # fmt: skip
 
     out = x.new_empty(x.shape, dtype=dtype)
+    weight, squares = (None, None) if norm is None else norm
     runs = groups * triton.cdiv(heads // groups, tiling.heads)
     _outputs[(chunks * (chunk // tiling.block) * runs, batch)](
-        x, B, C, D, z, lengths, steps, sums, states, out, length, heads, width, size, chunks, heads // groups, runs,
-        states.stride(0), *x.stride()[:3], *B.stride()[:3], *C.stride()[:3],
+        x, B, C, D, z, weight, lengths, steps, sums, states, out, squares,
+        length, heads, width, size, chunks, heads // groups, runs, states.stride(0), *x.stride()[:3],
+        *B.stride()[:3], *C.stride()[:3],
         *((0, 0) if D is None else D.stride()), *((0, 0, 0) if z is None else z.stride()[:3]),
-        **which, ITSELF=itself, HAS_D=D is not None, HAS_Z=z is not None,
+        **which, ITSELF=itself, HAS_D=D is not None, HAS_Z=z is not None, HAS_WEIGHT=norm is not None,
         HEADS=tiling.heads, CHUNK=chunk, BLOCK=tiling.block, **blocks,
         num_warps=tiling.warps, num_stages=tiling.stages, maxnreg=tiling.registers,
     )  # fmt: skip
