@@ -110,7 +110,9 @@ def kernels(
     frames: Annotated[list[int] | None, typer.Option(help="Frames of the video, a multiple of 4.")] = None,
     op: Annotated[
         list[str] | None,
-        typer.Option(help="Only these: names as printed, `storm` and `decoder` for the last two parts."),
+        typer.Option(
+            help="Only these: names as printed, whole or up to a comma; `storm` and `decoder`, the last two parts."
+        ),
     ] = None,
     compiled: Annotated[bool, typer.Option("--compile/--no-compile", help="Run torch.compile beside.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON Lines.")] = False,
@@ -122,7 +124,7 @@ def kernels(
     from itertools import chain
 
     from tvu.video_llm.errors import BackendError
-    from tvu.video_llm.export import written_beside
+    from tvu.video_llm.export import write_text
     from tvu.video_llm.runtime import cuda_devices
 
     if not cuda_devices():
@@ -133,6 +135,11 @@ def kernels(
     from tvu.temporal.encoders import storm_speed
 
     sizes, wanted = frames or bench.SIZES, tuple(op or ())
+    unknown = set(wanted) - {"storm", "decoder"} - bench.names()
+    if unknown:
+        raise UsageError(
+            f"there is no operation {sorted(unknown)[0]!r}", hint=f"one of {', '.join(sorted(bench.names()))}"
+        )
     operations = bench.measure(sizes, compiled=compiled, only=wanted)
     encoder = storm_speed.measure(sizes) if not wanted or "storm" in wanted else ()
     decoder = decoder_speed.measure() if not wanted or "decoder" in wanted else ()
@@ -141,9 +148,8 @@ def kernels(
     for row in chain(operations, encoder, decoder):
         lines.append(json.dumps({"part": _PARTS[type(row).__module__.split(".")[-1]], **asdict(row)}))
         print(lines[-1] if as_json else _told(row), flush=True)
-    if out is not None:
-        with written_beside(out) as beside:
-            beside.write_text("".join(f"{line}\n" for line in lines))
+        if out is not None:  # whole after every row: whoever stops a long run keeps what it had
+            write_text(out, "".join(f"{line}\n" for line in lines))
 
 
 _PARTS = {"bench": "operation", "storm_speed": "storm", "decoder_speed": "decoder"}

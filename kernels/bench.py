@@ -61,7 +61,7 @@ class Row:
     ratio: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Op:
     """What is measured: `make(frames)` gives one set of inputs, the functions take it whole.
 
@@ -90,14 +90,27 @@ class ParityError(AssertionError):
 
 def measure(sizes: Sequence[int] = SIZES, *, compiled: bool = True, only: Sequence[str] = ()) -> Iterator[Row]:
     """Rows as they are measured. Raises ParityError where an operation is wrong, before it is timed."""
-    from tvu.kernels.bench_scans import SCANS
+    from tvu.kernels.bench_scans import SCANS, compile_side_by_side
 
     ceilings = Ceilings(read_ceiling(), product_ceiling())
-    for op in (*OPS, *SCANS):
-        if only and op.name not in only:
-            continue
+    chosen = [op for op in (*OPS, *SCANS) if not only or not _spellings(op).isdisjoint(only)]
+    if not set(chosen).isdisjoint(SCANS):
+        compile_side_by_side(sizes)
+    for op in chosen:
         for frames in op.sizes or sizes:
             yield _row(op, frames, ceilings, compiled)
+
+
+def names() -> set[str]:
+    """What `only` may hold."""
+    from tvu.kernels.bench_scans import SCANS
+
+    return set().union(*(_spellings(op) for op in (*OPS, *SCANS)))
+
+
+def _spellings(op: Op) -> set[str]:
+    """The name, and what stands before its comma, which all variants of an operation share."""
+    return {op.name, op.name.split(",")[0]}
 
 
 def read_ceiling() -> float:

@@ -1,12 +1,20 @@
 """The scans beside the kernels of mamba-ssm and flash-linear-attention; `kernels/bench.py` measures them.
 
 The layer is the one of Mamba-2 with 3584 channels, expanded twice, between its two projections: short convolution, scan
-both ways, skip, gate and norm; 256 tokens a frame. mamba-ssm scans one way, so it is called twice, the second time on
-flipped tensors whose answer is flipped back.
+both ways, skip, gate and norm; 256 tokens a frame. Ours leaves the norm as a factor of each row, for whoever reads the
+rows next; mamba-ssm writes them normed. It scans one way, so it is called twice, the second time on flipped tensors,
+and its answer is flipped back.
+
+Its kernels tune themselves at their first call, some forty of them, compiled one after the other: minutes. Here
+processes side by side compile them first, into Triton's cache on disk.
 """
 
 import importlib
-from collections.abc import Callable
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,15 +22,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tvu.kernels.bench import Op, hold_near
+from tvu.kernels.bench import Op, _tensors, hold_near
 from tvu.kernels.causal_conv import causal_conv_silu, causal_conv_silu_plain
-from tvu.kernels.gated_norm import gated_norm, gated_norm_plain
+from tvu.kernels.gated_norm import gated_norm_plain
 from tvu.kernels.selective_scan import selective_scan, selective_scan_plain
-from tvu.kernels.ssd_scan import StepSizes, ssd_bidirectional, ssd_bidirectional_plain
+from tvu.kernels.ssd_scan import StepSizes, ssd_bidirectional, ssd_bidirectional_normed
 
 TOKENS_PER_FRAME, HEADS, WIDTH = 256, 112, 64
 INNER = HEADS * WIDTH
-HELD_HEADS = 2  # the twin goes token by token, so it is held against a few heads, each of which knows nothing of others
+HELD_HEADS, HELD_TOKENS = 2, 128  # of the scan, in float64
+HELD_FRAMES = 16  # of the Mamba-1 scan, whose twin goes token by token: those that no later token reaches
+SECONDS_TO_COMPILE = 90
 NO_LOOP = "the twin is a loop over tokens: a graph of that many nodes is not compiled"
 
 
@@ -49,12 +59,25 @@ def _cut(xBC: Tensor, states: int) -> tuple[Tensor, Tensor, Tensor]:
     return x.unflatten(-1, (HEADS, WIDTH)), B[:, :, None], C[:, :, None]
 
 
-def _core(states: int, projected: Tensor, taps: Tensor, bias: Tensor, *parameters: Tensor) -> Tensor:
+def _core(states: int, projected: Tensor, taps: Tensor, bias: Tensor, *parameters: Tensor) -> tuple[Tensor, Tensor]:
     rates, steps, skip, weight = parameters
     z, xBC, dt = _split(projected, states)
     x, B, C = _cut(causal_conv_silu(xBC, taps, bias), states)
-    y = ssd_bidirectional(x, dt, rates, B, C, D=skip, steps=StepSizes(steps, softplus=True))
-    return gated_norm(y.flatten(2), weight.to(y.dtype), z)
+    heads = z.unflatten(-1, (HEADS, WIDTH))
+    return ssd_bidirectional_normed(
+        *(x, dt, rates, B, C),
+        z=heads,
+        weight=weight.view(HEADS, WIDTH),
+        D=skip,
+        steps=StepSizes(steps, softplus=True),
+    )
+
+
+def _causal_conv1d() -> Callable[..., Any] | None:
+    try:
+        return importlib.import_module("causal_conv1d").causal_conv1d_fn
+    except (ImportError, OSError):
+        return None
 
 
 def _mamba_core(states: int) -> Callable[..., Any] | str:
@@ -64,10 +87,7 @@ def _mamba_core(states: int) -> Callable[..., Any] | str:
         norm = importlib.import_module("mamba_ssm.ops.triton.layernorm_gated").rmsnorm_fn
     except (ImportError, OSError, RuntimeError) as error:
         return f"mamba-ssm cannot be imported: {error}"
-    try:
-        convolve = importlib.import_module("causal_conv1d").causal_conv1d_fn
-    except (ImportError, OSError):
-        convolve = None
+    convolve = _causal_conv1d()
 
     def core(projected: Tensor, taps: Tensor, bias: Tensor, *parameters: Tensor) -> Tensor:
         rates, steps, skip, weight = parameters
@@ -117,21 +137,44 @@ def _mamba_scans(states: int) -> Callable[..., Any] | str:
     return scans
 
 
+def both_directions_at(
+    at: Tensor, x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, skip: Tensor, bias: Tensor
+) -> Tensor:
+    """`ssd_bidirectional_plain` of one video at a few tokens, `[len(at), H, P]`: the sum of what all tokens tell them.
+
+    The decay from j to i is that of the steps after j up to i, or of those from i on before j where j comes later.
+    """
+    x, dt, B, C = x[0], F.softplus(dt[0] + bias), B[0, :, 0], C[0, :, 0]
+    S = (dt * A).cumsum(0)  # [L, H]
+    E = S - dt * A
+    decay = torch.minimum(S[at, None] - S[None], E[None] - E[at, None]).exp()  # [len(at), L, H]
+    weight = decay * (C[at] @ B.mT)[..., None] * dt
+    weight[torch.arange(len(at)), at] *= 2  # a token sees itself both ways
+    return torch.einsum("ijh,jhp->ihp", weight, x) + x[at] * skip[:, None]
+
+
+def _hold_scan(y: Tensor, x: Tensor, dt: Tensor, rates: Tensor, steps: Tensor, skip: Tensor, *BC: Tensor) -> None:
+    """A few heads at a few tokens, each of which all tokens reach; heads know nothing of each other."""
+    at = torch.linspace(0, y.shape[1] - 1, HELD_TOKENS, device="cuda").long()
+    few = slice(HEADS - HELD_HEADS, HEADS)
+    wide = [t.double() for t in (x[:, :, few], dt[..., few], rates[few], *BC, skip[few], steps[few])]
+    # states between chunks are bfloat16 too
+    hold_near("ssd_bidirectional", y[0, at][:, few], both_directions_at(at, *wide), 2e-2)
+
+
 def _hold_core(states: int, inputs: tuple[Any, ...]) -> None:
-    """A few heads against the twins, in float64: before the norm, which mixes heads, and the norm by itself."""
+    """Step by step: the convolution, the scan before its gate, and the gated norm of that."""
     projected, taps, bias, rates, steps, skip, weight = inputs
     z, xBC, dt = _split(projected, states)
     convolved = causal_conv_silu(xBC, taps, bias)
     hold_near("causal_conv_silu", convolved[:, :4096], causal_conv_silu_plain(xBC[:, :4096].double(), taps, bias))
     x, B, C = _cut(convolved, states)
-    y = ssd_bidirectional(x, dt, rates, B, C, D=skip, steps=StepSizes(steps, softplus=True))
-    few = slice(HEADS - HELD_HEADS, HEADS)
-    wide = [t.double() for t in (x[:, :, few], dt[..., few], rates[few], B, C, skip[few], steps[few])]
-    exact = ssd_bidirectional_plain(*wide[:5], D=wide[5], steps=StepSizes(wide[6], softplus=True))
-    hold_near("ssd_bidirectional", y[:, :, few], exact, 2e-2)  # states between chunks are bfloat16 too
-    gated = gated_norm(y.flatten(2), weight.to(y.dtype), z)[:, :4096]
-    exact = gated_norm_plain(y.flatten(2)[:, :4096].double(), weight.to(y.dtype).double(), z[:, :4096].double())
-    hold_near("gated_norm", gated, exact)
+    y = _scans(x, dt, rates, steps, skip, B, C)
+    _hold_scan(y, x, dt, rates, steps, skip, B, C)
+    u, factor = _core(states, *inputs)
+    some = slice(0, None, 16)
+    exact = gated_norm_plain(y.flatten(2)[:, some].double(), weight.double(), z[:, some].double())
+    hold_near("ssd_bidirectional_normed", u.flatten(2)[:, some] * factor[:, some, None], exact)
 
 
 def _scan_inputs(frames: int, states: int) -> tuple[Any, ...]:
@@ -146,11 +189,7 @@ def _scans(x: Tensor, dt: Tensor, rates: Tensor, steps: Tensor, skip: Tensor, B:
 
 
 def _hold_scans(inputs: tuple[Any, ...]) -> None:
-    x, dt, rates, steps, skip, B, C = inputs
-    few = slice(HELD_HEADS)
-    wide = [t.double() for t in (x[:, :, few], dt[..., few], rates[few], B, C, skip[few], steps[few])]
-    exact = ssd_bidirectional_plain(*wide[:5], D=wide[5], steps=StepSizes(wide[6], softplus=True))
-    hold_near("ssd_bidirectional", _scans(*inputs)[:, :, few], exact, 2e-2)
+    _hold_scan(_scans(*inputs), *inputs)
 
 
 def _selective_inputs(frames: int) -> tuple[Any, ...]:
@@ -169,12 +208,15 @@ def _selective(reverse: bool, *inputs: Tensor) -> Tensor:
 
 def _hold_selective(reverse: bool, inputs: tuple[Any, ...]) -> None:
     few = 256
-    u, z, delta, B, C, A, skip, bias = (t.double() for t in inputs)
+    held = min(inputs[0].shape[1], HELD_FRAMES * TOKENS_PER_FRAME)
+    some = slice(-held, None) if reverse else slice(held)
+    u, z, delta, B, C = (t[:, some].double() for t in inputs[:5])
+    A, skip, bias = (t.double() for t in inputs[5:])
     exact = selective_scan_plain(
         u[..., :few], delta[..., :few], A[:few], B, C, D=skip[:few], z=z[..., :few],
         delta_bias=bias[:few], softplus=True, reverse=reverse,
     )[0]  # fmt: skip
-    hold_near("selective_scan", _selective(reverse, *inputs)[..., :few], exact)
+    hold_near("selective_scan", _selective(reverse, *inputs)[:, some, :few], exact)
 
 
 def _mamba_selective() -> Callable[..., Any] | str:
@@ -199,9 +241,73 @@ def _mamba_selective() -> Callable[..., Any] | str:
     return scan
 
 
-def _layer_bytes(inputs: tuple[Any, ...], out: Tensor) -> int:
+def compile_side_by_side(sizes: Sequence[int]) -> None:
+    """Runs every contender of the scans once, each process its share of what there is to tune.
+
+    What has not ended in SECONDS_TO_COMPILE is stopped: the measurement compiles what is missing.
+    """
+    parts = max(2, min(14, (os.cpu_count() or 2) - 2))
+    some = sorted({min(sizes), max(sizes)})  # Triton compiles numbers that 16 divides apart from others
+    command = "from tvu.kernels.bench_scans import compile_share; compile_share({}, {}, {})"
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-P", "-c", command.format(part, parts, [min(size, 32) for size in some])],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for part in range(parts)
+    ]
+    until = time.monotonic() + SECONDS_TO_COMPILE
+    for process in started:
+        try:
+            process.wait(max(0.0, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def compile_share(part: int, parts: int, sizes: Sequence[int]) -> None:
+    """One process of `compile_side_by_side`: our operations in turn, of each peer's kernels every parts-th choice."""
+    share = 0
+    for frames in sizes:
+        for op in SCANS:
+            functions = [op.ours] * (share % parts == part)
+            share += 1
+            peers = [peer for name, peer in op.peers.items() if not isinstance(peer, str) and "core" not in op.name]
+            inputs = op.make(frames) if functions or peers else ()
+            for function in functions:
+                function(*inputs)
+            for tuner in _tuners():  # again at every size: a tuner remembers, whatever 16 divides
+                tuner.configs = _every(tuner, part, parts)
+                tuner.cache.clear()
+            for function in peers:
+                function(*inputs)
+
+
+_all_choices: dict[int, list[Any]] = {}
+
+
+def _every(tuner: Any, part: int, parts: int) -> list[Any]:
+    choices = _all_choices.setdefault(id(tuner), tuner.configs)
+    return choices[part::parts] or [choices[part % len(choices)]]
+
+
+def _tuners() -> Iterator[Any]:
+    """Every kernel of the peers that tunes itself."""
+    from triton.runtime.autotuner import Autotuner
+
+    for name, module in list(sys.modules.items()):
+        if name.startswith(("mamba_ssm.", "fla.")):
+            for value in list(vars(module).values()):
+                while value is not None and not isinstance(value, Autotuner) and type(value).__name__ == "Heuristics":
+                    value = value.fn
+                if isinstance(value, Autotuner):
+                    yield value
+
+
+def _layer_bytes(inputs: tuple[Any, ...], out: Any) -> int:
     """One pass over memory: all that the projection gave, and what the next one takes."""
-    return sum(t.numel() * t.element_size() for t in (*inputs, out))
+    return sum(t.numel() * t.element_size() for t in (*inputs, *_tensors(out)))
 
 
 def _scan_flops(states: int, inputs: tuple[Any, ...]) -> int:
@@ -211,6 +317,7 @@ def _scan_flops(states: int, inputs: tuple[Any, ...]) -> int:
 
 
 def _of_layer(states: int) -> tuple[Op, ...]:
+    convolution = "" if _causal_conv1d() else ", torch's convolution"
     return (
         Op(
             f"core of a bidirectional Mamba-2 layer, {states} states",
@@ -220,7 +327,7 @@ def _of_layer(states: int) -> tuple[Op, ...]:
             _layer_bytes,
             hold=partial(_hold_core, states),
             flops=partial(_scan_flops, states),
-            peers={"mamba-ssm twice, flipped": _mamba_core(states)},
+            peers={f"mamba-ssm twice, flipped{convolution}": _mamba_core(states)},
             compiled=NO_LOOP,
         ),
         Op(
