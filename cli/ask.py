@@ -67,5 +67,5 @@ def ask(
         print(f"drawn: {timeline}", file=sys.stderr)
     if clip_dir:
         options.cut_spans(clip, answers, clip_dir, force)
-    if not any(answer.groundings for answer in answers):
+    if not any(answer.groundings or (answer.is_in_words and answer.text) for answer in answers):
         raise typer.Exit(ExitCode.NOTHING_FOUND)

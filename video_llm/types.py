@@ -192,6 +192,7 @@ class Timing:
 class Answer:
     """What one question about one clip came to; `groundings` best first, empty where nothing was found.
 
+    is_in_words:   whether the question asked for words, which then are the answer, moments or none.
     prompt:        what a language model read, a mark for each run of visual tokens; empty where there is none.
     frame_seconds: when the frames appear that were looked at, file seconds; empty where the model does not tell.
     """
@@ -205,6 +206,7 @@ class Answer:
     curves: tuple[ScoreCurve, ...] = ()  # for drawing; empty from models that give none
     prompt: str = ""
     frame_seconds: tuple[float, ...] = ()
+    is_in_words: bool = False
 
     def __post_init__(self) -> None:
         scores = [g.score for g in self.groundings]

@@ -170,7 +170,7 @@ class Lite:
             looked = self.look(clip)
             window = looked.windows[int(np.argmax([each.present for each in told]))]
             text = readable(self._written(window, question, on_text, 128), window.span, self.codec)
-        return _later(replace(found, text=text), time.perf_counter() - started)
+        return _later(replace(found, text=text, is_in_words=True), time.perf_counter() - started)
 
     # --- what else it can do ---
 
@@ -183,7 +183,9 @@ class Lite:
         window = self.look(clip).windows[int(np.argmax([each.present for each in told]))]
         best = int(np.argmax(self._letters(window, question, put)))
         text = f"({letter_of(best)}) {question.options[best]}"
-        return _later(replace(found, question=question.question, text=text), time.perf_counter() - started)
+        return _later(
+            replace(found, question=question.question, text=text, is_in_words=True), time.perf_counter() - started
+        )
 
     def highlights(self, clip: VideoClip, topic: str) -> Answer:
         """The moments that show `topic` best, best first, with the curve that they were read off."""
@@ -424,7 +426,7 @@ class CaptionReader:
 
     def __init__(self, part: Span, codec: TimeCodec, tell: OnCaption) -> None:
         token = "(?:" + "|".join(re.escape(token) for token in codec.added_tokens) + ")"
-        self._whole = re.compile(rf"({token})\s*({token})\s*([^\n]*?)\s*(?=\n|{token}|\Z)")
+        self._whole = re.compile(rf"({token}) *({token})[^\S\n]*([^\n]*?)[^\S\n]*(?=\n|{token}|\Z)")
         self._opens = re.compile(token)
         self._part, self._codec, self._tell = part, codec, tell
         self._text = ""

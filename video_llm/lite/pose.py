@@ -8,6 +8,9 @@ models (MediaPipe's documentation of them); the code is ours.
 
 import importlib
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -37,7 +40,7 @@ _MARGIN = 1.25  # of the square around a person
 _HIPS, _EDGE = 33, 34  # further landmarks: the middle of the hips and a point on the circle around the body
 _CHANGED = 38.0  # mean difference of two small grey pictures, out of 255, from which on they are of two shots
 _LOOK_AGAIN_STEPS = 8
-_NOBODY_STEPS = 6  # without anybody, after which every other step is searched
+_NOBODY_STEPS = 6  # without anybody, after which every other step is searched, in whole or in part by turns
 
 
 @dataclass(frozen=True)
@@ -227,12 +230,28 @@ class PoseModels:
 def _load(path: Path, num_threads: int) -> Any:
     try:
         runtime = importlib.import_module("ai_edge_litert.interpreter")
-        network = runtime.Interpreter(model_path=str(path), num_threads=num_threads)
-        network.allocate_tensors()
+        with _nobody_reads_stderr():
+            network = runtime.Interpreter(model_path=str(path), num_threads=num_threads)
+            network.allocate_tensors()
     except (ImportError, ValueError, RuntimeError) as error:
         hint = "LiteRT (ai-edge-litert) runs on Linux; without it people are seen as pictures only"
         raise BackendError(f"cannot run {path.name}: {error}", hint=hint) from error
     return network
+
+
+@contextmanager
+def _nobody_reads_stderr() -> Iterator[None]:
+    """LiteRT tells of its own good health on stderr, which is ours, and has no switch for that."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def parts_of(width: int, height: int) -> list[Square]:
@@ -287,11 +306,12 @@ class BodyFollower:
         self._since_look = 0
         near, least = self._near(picture), _MIN_SMALL_PRESENCE
         people = near and self._small(picture, near)
-        if not people:
+        looks_at_part = self._alone > _NOBODY_STEPS and self._alone % 4 == 1
+        if not people and not looks_at_part:
             people, least = self._models.people(picture), _MIN_PRESENCE
         if not people and self._square:  # the detector wants a face or a front; the one followed may turn their back
             return self._at(picture, self._square, _MIN_SMALL_PRESENCE)
-        if not people:
+        if not people and (looks_at_part or self._alone <= _NOBODY_STEPS):
             parts = parts_of(*picture.size)
             people, least = self._small(picture, parts[self._next_part % len(parts)]), _MIN_SMALL_PRESENCE
             self._next_part += 5  # neighbours overlap, so the next one looked at is elsewhere

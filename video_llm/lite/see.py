@@ -10,12 +10,13 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from tvu.temporal.squeezetime.network import SqueezeTime
 from tvu.temporal.types import Span
 from tvu.video_llm.encode import CELLS
 from tvu.video_llm.lite.inputs import BODY_CHANNELS, MOTION_FPS, SLOW_CHANNELS, STEPS_PER_SECOND, LiteInputs
-from tvu.video_llm.lite.motion import FRAMES_PER_STEP, SnippetStream, smaller
+from tvu.video_llm.lite.motion import FRAMES_PER_STEP, SIDE, SnippetStream
 from tvu.video_llm.lite.pose import BodyFollower
 from tvu.video_llm.sample import SamplingConfig, sample_frames
 from tvu.video_llm.types import VideoClip
@@ -173,7 +174,7 @@ class _Paths:
         self._seen.slow[step : step + len(pixels)] = self._cells.cells(pixels)
 
     def _look_at_motion(self, pixels: Pixels) -> None:
-        found = self._stream.take(smaller(torch.from_numpy(pixels)))
+        found = self._stream.take(torch.from_numpy(_small(pixels)))
         self._seen.motion[self._moved : self._moved + len(found)] = found.half().cpu().numpy()
         self._moved += len(found)
 
@@ -185,6 +186,15 @@ class _Paths:
         self._seen.has_body[step : step + len(pixels)] = found.has_body
 
 
+def _small(pixels: Pixels) -> Pixels:
+    """What `lite.motion.smaller` does, in half the time: uint8 `[T, 3, H, W]` to `[T, 3, 112, 112]`."""
+    small = np.empty((len(pixels), 3, SIDE, SIDE), np.uint8)
+    for frame, out in zip(pixels, small, strict=True):
+        picture = Image.fromarray(np.ascontiguousarray(frame.transpose(1, 2, 0)))
+        out[:] = np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BOX)).transpose(2, 0, 1)
+    return small
+
+
 def _timed(clip: VideoClip, times: NDArray[np.float64]) -> Iterator[tuple[Pixels, float]]:
     """Frames `[T, 3, H, W]` batch by batch, and how long each was waited for."""
     batches = sample_frames(clip, SamplingConfig(max_side=SAMPLING.max_side, at_seconds=tuple(times.tolist())))
@@ -193,7 +203,7 @@ def _timed(clip: VideoClip, times: NDArray[np.float64]) -> Iterator[tuple[Pixels
         batch = next(batches, None)
         if batch is None:
             return
-        yield np.ascontiguousarray(batch.pixels[0]), time.perf_counter() - asked
+        yield batch.pixels[0], time.perf_counter() - asked
 
 
 def seen_key(clip: VideoClip, content: str, makers: tuple[str, ...]) -> str:

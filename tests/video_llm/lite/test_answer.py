@@ -1,0 +1,206 @@
+"""`lite` as a model of tvu, with a language model of random weights."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.video_llm.media.drawing import draw_video
+from tvu.temporal.types import Span
+from tvu.video_llm.benchmarks.choice import MultipleChoice
+from tvu.video_llm.benchmarks.examinee import Chooser, choose
+from tvu.video_llm.benchmarks.types import AskConfig
+from tvu.video_llm.captions import Captioned, Captioner, Highlighter
+from tvu.video_llm.decode import open_video
+from tvu.video_llm.lite.answer import CaptionReader, Lite, LiteSettings, choice_in, wants_words, windows_of
+from tvu.video_llm.lite.see import LiteSeen, step_spans, steps_of
+from tvu.video_llm.questions import captions_request
+from tvu.video_llm.types import VideoClip
+
+SETTINGS = LiteSettings(window_seconds=4.0, overlap_seconds=1.0, least_score=0.0, most_captions=3)
+
+
+class Dreaming(Lite):
+    """Sees noise in every clip, the same for the same part."""
+
+    looks = 0
+
+    def _recalled(self, clip):
+        self.looks += 1
+        steps = steps_of(clip)
+        rng = np.random.default_rng(round(clip.span.start_seconds * 1000))
+        return LiteSeen(
+            rng.normal(size=(steps, 4, 1280)).astype(np.float16),
+            rng.normal(size=(steps, 16)).astype(np.float16),
+            np.zeros((steps, 104), np.float32),
+            np.zeros(steps, np.bool_),
+            step_spans(clip.span, steps),
+        )
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> VideoClip:
+    return open_video(draw_video(tmp_path_factory.mktemp("video") / "a.mp4", num_frames=250, size=(64, 48)))  # 10 s
+
+
+@pytest.fixture
+def model(checkpoint: Path, tiny_weights: Path) -> Dreaming:
+    return Dreaming("lite:tiny", checkpoint, SETTINGS)
+
+
+def test_spans_lie_in_the_clip_and_come_best_first(model, clip):
+    first, second = model.find(clip, ["a dog runs", "a cat"])
+    assert first.question == "a dog runs" and first.model == "lite:tiny" and first.groundings
+    scores = [grounding.score for grounding in first.groundings]
+    assert scores == sorted(scores, reverse=True)
+    assert all(0 <= g.span.start_seconds < g.span.end_seconds <= 10 for g in first.groundings)
+    assert first.groundings != second.groundings and model.looks == 1
+    assert first.timing.total_s > 0 and second.timing.total_s == 0
+
+
+def test_a_part_of_a_file_is_told_in_the_seconds_of_the_file(model, clip):
+    part = VideoClip(**{**vars(clip), "span": Span(5.0, 8.0)})
+    (answer,) = model.find(part, ["a dog"])
+    assert all(5 <= g.span.start_seconds < g.span.end_seconds <= 8 for g in answer.groundings)
+    assert answer.curves[0].times.min() >= 5 and answer.curves[0].times.max() <= 8
+    assert answer.frame_seconds[0] == 5.0
+
+
+def test_the_curve_covers_every_window_once(model, clip):
+    (answer,) = model.find(clip, ["a dog"])
+    times = answer.curves[0].times
+    assert (np.diff(times) > 0).all() and times[0] < 0.5 and times[-1] > 9.4
+    assert np.diff(times).max() < 0.6
+
+
+def test_unlikely_spans_are_not_told(checkpoint, tiny_weights, clip):
+    (answer,) = Dreaming("lite", checkpoint, LiteSettings(least_score=1.0)).find(clip, ["a dog"])
+    assert answer.groundings == () and answer.text == "Nothing in this video seems to be that."
+
+
+def test_a_second_question_about_the_clip_looks_no_more(model, clip):
+    model.find(clip, ["a dog"])
+    answer = model.answer(clip, "How many dogs are there?")
+    assert model.looks == 1 and answer.timing.encode_s == 0 and answer.is_in_words
+
+
+def test_a_question_for_a_time_is_answered_by_spans_without_writing(model, clip):
+    answer = model.answer(clip, "When does the dog run?")
+    assert answer.text.startswith("Most likely from") and not answer.is_in_words
+
+
+def test_a_choice_is_answered_by_its_likeliest_letter(model, clip):
+    question = MultipleChoice("Which way does it go?", ("left", "right", "up"))
+    assert isinstance(model, Chooser)
+    answer = model.choose(clip, question)
+    assert answer.text in ("(A) left", "(B) right", "(C) up")
+    response = choose(model, clip, question, AskConfig())
+    assert response.status == "parsed" and response.text == answer.text
+    typed = model.answer(clip, "Which way does it go? (A) left (B) right (C) up")
+    assert typed.text == answer.text and typed.is_in_words
+
+
+def test_the_options_are_read_not_only_their_letters(model, clip):
+    a, b = (
+        model._letters(model.look(clip).windows[0], q, q.request.user.rstrip())
+        for q in (MultipleChoice("Which?", ("left", "right")), MultipleChoice("Which?", ("up", "down")))
+    )
+    assert len(a) == 2 and a != b
+
+
+def test_captions_come_in_order_each_once_as_they_are_written(model, clip):
+    told: list[Captioned] = []
+    captions = model.caption(clip, told.append)
+    assert isinstance(model, Captioner) and sorted(told, key=lambda each: each.span) == captions
+    assert all(0 <= each.span.start_seconds < each.span.end_seconds <= 10 and each.text for each in captions)
+    answer = model.answer(clip, captions_request())
+    assert answer.text.count("\n") == max(0, len(captions) - 1)
+
+
+def test_highlights_are_asked_for_as_the_model_was_taught(model, clip):
+    assert isinstance(model, Highlighter)
+    found = model.highlights(clip, "a goal")
+    assert found.question == "a goal" and "best first" in found.prompt and found.curves
+
+
+# --- captions out of a text ---
+
+
+def told_by(*pieces: str) -> list[tuple[float, float, str]]:
+    from tvu.temporal.time_tokens.lita import LitaTimeTokens
+
+    found: list[Captioned] = []
+    reader = CaptionReader(Span(10.0, 29.0), LitaTimeTokens(20), found.append)
+    for piece in pieces:
+        reader.take(piece)
+    reader.finish()
+    return [(each.span.start_seconds, each.span.end_seconds, each.text) for each in found]
+
+
+def test_a_caption_is_two_times_and_a_sentence():
+    text = "<t0> <t4> A dog runs.\n<t4> <t19> It stops < here."
+    assert told_by(text) == [(10, 14, "A dog runs."), (14, 29, "It stops < here.")]
+    assert told_by(*text) == told_by(text)  # letter by letter
+
+
+def test_captions_of_one_line_part_at_their_times():
+    assert told_by("<t0> <t4> A dog runs. <t5> <t6> It stops.") == [(10, 14, "A dog runs."), (15, 16, "It stops.")]
+
+
+def test_what_is_no_caption_is_passed_over():
+    assert told_by("Well. <t3> <t3> Nothing.\n<t4> <t2> Backwards.\n<t5> alone\n<t1> <t2>\n") == []
+    assert told_by("<t1> <t2> A \x1b[31mdog.") == [(11, 12, "A [31mdog.")]
+
+
+def test_a_caption_is_told_as_soon_as_its_line_ends():
+    from tvu.temporal.time_tokens.lita import LitaTimeTokens
+
+    found: list[Captioned] = []
+    reader = CaptionReader(Span(0.0, 19.0), LitaTimeTokens(20), found.append)
+    reader.take("<t0> <t4> A dog runs.")
+    assert not found
+    reader.take("\n")
+    assert len(found) == 1
+
+
+# --- what is asked ---
+
+
+@pytest.mark.parametrize("question", ["How many times does it jump?", "Is there a dog?", "What happens after it?"])
+def test_some_questions_want_words(question):
+    assert wants_words(question)
+
+
+@pytest.mark.parametrize("question", ["When does the dog jump?", "a dog", "Find the goal", "at what time is it?", ""])
+def test_others_want_a_time(question):
+    assert not wants_words(question)
+
+
+def test_a_typed_choice_is_understood():
+    told = choice_in("Question: Which way?\nOptions:\n(A) left\n(B) to the right")
+    assert told == MultipleChoice("Which way?", ("left", "to the right"))
+    assert choice_in("Which way? A. left B. right") == MultipleChoice("Which way?", ("left", "right"))
+
+
+@pytest.mark.parametrize(
+    "question", ["When does vitamin A) appear?", "(A) left (B) right", "Which? (A) one", "Why? (B) a (A) b"]
+)
+def test_what_is_no_choice_is_none(question):
+    assert choice_in(question) is None
+
+
+# --- windows ---
+
+
+def test_a_short_video_is_one_window():
+    assert windows_of(7, SETTINGS) == [(0, 7)]
+
+
+def test_windows_overlap_and_the_last_ends_with_the_video():
+    assert windows_of(40, SETTINGS) == [(0, 16), (12, 28), (24, 40)]
+    assert windows_of(37, SETTINGS) == [(0, 16), (12, 28), (21, 37)]
+
+
+def test_windows_overlap_by_less_than_their_length():
+    with pytest.raises(ValueError, match="overlap"):
+        LiteSettings(window_seconds=2, overlap_seconds=2)

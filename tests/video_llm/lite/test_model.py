@@ -1,0 +1,141 @@
+"""From what is seen to visual tokens, and from a question and these to what the language model makes of them."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.video_llm.lite.tiny_lite import KNOWN, byte_tokenizer, tiny_config, tiny_inputs, tiny_model
+from tvu.video_llm.lite.inputs import LiteInputs
+from tvu.video_llm.lite.model import LiteModel, Reading, relative_time
+from tvu.video_llm.lite.prompt import LiteTokenizer, sequences
+from tvu.video_llm.models.parts import build_codec
+
+QUESTION = "When does a dog run?"
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> LiteTokenizer:
+    path = tmp_path_factory.mktemp("tokens") / "tokenizer.json"
+    byte_tokenizer().save(str(path))
+    return LiteTokenizer(Path(path), build_codec(tiny_config().codec), KNOWN)
+
+
+def reading(tokenizer: LiteTokenizer, asked: list[tuple[int, str, str]], counts: list[int]) -> Reading:
+    told = sequences(tokenizer, asked, counts)
+    arrays = (told.ids, told.is_visual, told.video, told.answers, told.last_asked)
+    return Reading(*map(torch.from_numpy, arrays))
+
+
+def only(inputs: LiteInputs, row: int) -> LiteInputs:
+    steps = int(inputs.lengths[row])
+    names = ("slow", "motion", "body", "has_slow", "has_motion", "has_body")
+    return LiteInputs(
+        **{name: getattr(inputs, name)[row : row + 1, :steps] for name in names}, lengths=inputs.lengths[row : row + 1]
+    )
+
+
+def test_a_visual_token_is_half_a_second_and_knows_its_time():
+    tokens, rows = tiny_model().eyes(tiny_inputs([10, 6]))
+    assert tokens.features.shape == (2, 5, 1, 24) and rows.shape == (2, 5, 32)
+    assert tokens.lengths.tolist() == [5, 3]
+    torch.testing.assert_close(tokens.spans[0, 1], torch.tensor([0.5, 1.0], dtype=torch.float64))
+
+
+def test_the_padding_of_other_videos_changes_nothing(tokenizer):
+    model, both = tiny_model(), tiny_inputs([16, 7])
+    asked = [(0, QUESTION, "<t3> <t9>"), (1, "How many?", "2"), (1, QUESTION, "")]
+    tokens, rows = model.eyes(both)
+    together = model.read(tokens, rows, reading(tokenizer, asked, tokens.lengths.tolist()))
+    alone_tokens, alone_rows = model.eyes(only(both, 1))
+    alone = model.read(
+        alone_tokens, alone_rows, reading(tokenizer, [(0, *asked[2][1:])], alone_tokens.lengths.tolist())
+    )
+    few = int(alone_tokens.lengths[0])
+    ours, theirs = together.moments(), alone.moments()
+    torch.testing.assert_close(ours.spans[2, :few], theirs.spans[0], atol=1e-4, rtol=0)  # float32, another order
+    torch.testing.assert_close(ours.inside[2, :few], theirs.inside[0], atol=1e-4, rtol=0)
+    torch.testing.assert_close(ours.present[2], theirs.present[0], atol=1e-4, rtol=0)
+
+
+def test_what_a_path_lacks_does_not_count(tokenizer):
+    model, inputs = tiny_model(), tiny_inputs([8])
+    blind = LiteInputs(
+        inputs.slow, inputs.motion, inputs.body, inputs.has_slow, inputs.has_motion & False, inputs.has_body,
+        inputs.lengths,
+    )  # fmt: skip
+    other = LiteInputs(
+        inputs.slow, inputs.motion + 7, inputs.body, inputs.has_slow, inputs.has_motion & False, inputs.has_body,
+        inputs.lengths,
+    )  # fmt: skip
+    assert torch.equal(model.eyes(blind)[1], model.eyes(other)[1])
+    assert not torch.equal(model.eyes(blind)[1], model.eyes(inputs)[1])
+
+
+def test_paths_that_a_model_does_not_look_at_do_not_count():
+    model, inputs = tiny_model(paths=("body",)), tiny_inputs([8])
+    other = LiteInputs(
+        inputs.slow + 1, inputs.motion + 1, inputs.body, inputs.has_slow, inputs.has_motion, inputs.has_body,
+        inputs.lengths,
+    )  # fmt: skip
+    assert torch.equal(model.eyes(inputs)[1], model.eyes(other)[1])
+
+
+def test_visual_tokens_know_the_question(tokenizer):
+    model = tiny_model()
+    tokens, rows = model.eyes(tiny_inputs([8]))
+    asked = [(0, QUESTION, ""), (0, "When does a cat run?", "")]
+    inside = model.read(tokens, rows, reading(tokenizer, asked, [4])).moments().inside
+    assert not torch.allclose(inside[0], inside[1])
+
+
+def test_text_is_lost_on_the_answer_only(tokenizer):
+    model = tiny_model()
+    tokens, rows = model.eyes(tiny_inputs([8]))
+    told = reading(tokenizer, [(0, QUESTION, "<t3> <t9>")], [4])
+    assert int(told.answers.sum()) == len(tokenizer.encode("<t3> <t9>")) + 1  # and the mark that ends it
+    assert float(model.read(tokens, rows, told).text_loss().detach()) > 0
+    unanswered = reading(tokenizer, [(0, QUESTION, "")], [4])
+    assert float(model.read(tokens, rows, unanswered).text_loss().detach()) == 0
+
+
+def test_gradients_reach_eyes_adapters_new_words_and_head(tokenizer):
+    model = tiny_model()
+    for name, each in model.named_parameters():
+        if name.endswith(".up"):
+            torch.nn.init.normal_(each, std=0.1)
+    output = model(tiny_inputs([8]), reading(tokenizer, [(0, QUESTION, "<t3>")], [4]))
+    found = output.moments()
+    (output.text_loss() + found.inside.sum() + found.spans.sum() + found.quality.sum() + found.present.sum()).backward()
+    without = [name for name, each in model.named_parameters() if each.requires_grad and each.grad is None]
+    assert not without
+
+
+def test_time_is_relative_to_what_is_looked_at():
+    tokens, _ = tiny_model().eyes(tiny_inputs([8]))
+    later = tiny_model().eyes(tiny_inputs([8]), tokens.spans.repeat_interleave(2, 1)[:, :8] * 0 + _spans(8, start=60))[
+        0
+    ]
+    torch.testing.assert_close(relative_time(later), relative_time(tokens), atol=1e-4, rtol=0)
+
+
+def _spans(steps: int, start: float) -> torch.Tensor:
+    starts = start + torch.arange(steps, dtype=torch.float64) / 4
+    return torch.stack([starts, starts + 0.25], -1)[None]
+
+
+def test_a_config_of_unknown_paths_is_refused():
+    with pytest.raises(ValueError, match="paths"):
+        tiny_config(paths=("sound",))
+
+
+def test_inputs_of_other_shapes_are_refused():
+    inputs = tiny_inputs([4])
+    with pytest.raises(ValueError, match="body"):
+        LiteInputs(inputs.slow, inputs.motion, inputs.body[..., :3], inputs.has_slow, inputs.has_motion,
+                   inputs.has_body, inputs.lengths)  # fmt: skip
+
+
+def test_a_model_keeps_its_table_beside_the_new_words():
+    model: LiteModel = tiny_model()
+    assert model.table.shape == (KNOWN + 20 + 2, 32)
