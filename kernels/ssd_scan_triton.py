@@ -318,8 +318,9 @@ def _row_factors(squares, out, rows, runs, channels, eps, BLOCK: tl.constexpr):
     """1 / sqrt(mean square + eps) of each row, from sums of squares `[runs, rows]`, added in their order."""
     row = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     total = tl.zeros([BLOCK], dtype=tl.float32)
-    for run in range(runs):
-        total += tl.load(squares + run * rows + row, mask=row < rows, other=0.0)
+    for _ in range(runs):
+        total += tl.load(squares + row, mask=row < rows, other=0.0)
+        squares += rows
     tl.store(out + row, tl.rsqrt(total / channels + eps), mask=row < rows)
 
 
