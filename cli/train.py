@@ -26,6 +26,10 @@ def train(
     from tvu.video_llm.training.run import changes_of, run
 
     told = TrainConfig.read(config, changes_of(settings or []))
+    if export is not None:
+        from tvu.video_llm.training.export import check_folder
+
+        check_folder(export)  # now, not after the training
     run(told, lambda line: print(line, file=sys.stderr, flush=True))
     if export is not None:
         from tvu.video_llm.training.export import export_lite

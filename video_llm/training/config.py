@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from tvu.temporal.errors import TvuError
 from tvu.video_llm.errors import TrainingError
 from tvu.video_llm.lite.model import LiteConfig
+from tvu.video_llm.training.tasks import KINDS
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,11 @@ class DataConfig:
             raise TrainingError(f"data.weights are of {', '.join(sorted(known))}, not {dict(self.weights)}")
         if ("real" in self.weights) != bool(self.real):
             raise TrainingError("data.real lists instruction sets, and data.weights says how often: both or neither")
+        if any(set(each) != {"path", "videos"} for each in self.real):
+            raise TrainingError("a set of data.real has a path and videos, the folder that they are in")
+        unknown = sorted(set(self.kinds or ()) - set(KINDS))
+        if unknown:
+            raise TrainingError(f"no kind of task is called {unknown[0]}", hint=f"there are {', '.join(KINDS)}")
 
 
 @dataclass(frozen=True)
@@ -108,6 +115,8 @@ class TrainConfig:
             place = told
             for parent in parents:
                 place = place.setdefault(parent, {})
+                if not isinstance(place, dict):
+                    raise TrainingError(f"{parent} is no table, so it holds no {name}")
             place[last] = value
         return cls.from_told(told)
 
@@ -115,7 +124,11 @@ class TrainConfig:
     def from_told(cls, told: Mapping[str, Any]) -> "TrainConfig":
         """From plain values."""
         values = dict(told)
+        for name in ("model", "data"):
+            if not isinstance(values.get(name, {}), Mapping):
+                raise TrainingError(f"{name} is a table of settings")
         values["model"] = _made(LiteConfig, values.get("model", {}), "model.")
+        _check_parts(values["model"])
         data = dict(values.get("data", {}))
         data["real"] = tuple(data.get("real", ()))
         values["data"] = _made(DataConfig, data, "data.")
@@ -124,6 +137,21 @@ class TrainConfig:
     def to_json(self) -> dict[str, Any]:
         """Plain values, as `from_told` takes them."""
         return asdict(self)
+
+
+def _check_parts(model: LiteConfig) -> None:
+    """Parts that are told by name are made once, without memory. Raises TrainingError for one that cannot be."""
+    import torch
+
+    from tvu.video_llm.lite.model import Eyes
+    from tvu.video_llm.models.parts import build_codec
+
+    try:
+        build_codec(model.codec)
+        with torch.device("meta"):
+            Eyes(model)
+    except (TvuError, TypeError, ValueError, KeyError) as error:
+        raise TrainingError(f"model cannot be made: {error}") from error
 
 
 def _made(kind: type, told: Mapping[str, Any], prefix: str) -> Any:

@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
@@ -15,6 +15,7 @@ from tvu.temporal.types import Span
 from tvu.video_llm.errors import TrainingError
 from tvu.video_llm.lite.checkpoint import Calibration, save_lite
 from tvu.video_llm.training.config import TrainConfig
+from tvu.video_llm.training.loop import motion_network
 
 RIDGE = 1e-2  # keeps the fit finite where scores separate all
 
@@ -22,13 +23,12 @@ RIDGE = 1e-2  # keeps the fit finite where scores separate all
 def export_lite(config: TrainConfig, folder: Path) -> str:
     """Writes the run of `config.out` into `folder`; returns what was written, in words.
 
-    Raises TrainingError where the run is not finished, or `folder` holds something.
+    Raises TrainingError where there is no run, or `folder` holds something.
     """
     out = Path(config.out)
-    if not (out / "model.safetensors").exists() or config.motion is None:
-        raise TrainingError(f"{out} holds no finished run with a motion network", hint="train it first")
-    if folder.exists() and any(folder.iterdir()):
-        raise TrainingError(f"{folder} is not empty", hint="name another folder")
+    if not (out / "model.safetensors").exists():
+        raise TrainingError(f"{out} holds no trained model", hint='train it first, with stage = "lite"')
+    check_folder(folder)
     calibration, scores = Calibration(), {}
     if (out / "held_out.jsonl").exists():
         lines = (out / "held_out.jsonl").read_text("utf-8").splitlines()
@@ -36,11 +36,18 @@ def export_lite(config: TrainConfig, folder: Path) -> str:
         scores = json.loads((out / "held_out.json").read_text("utf-8"))
     progress = json.loads((out / "progress.json").read_text("utf-8"))
     card = {"steps": progress["step"], "seconds": progress["seconds"], "seed": config.seed, "held_out": scores}
-    model = replace(config.model)
-    save_lite(folder, model, load_file(out / "model.safetensors"), load_file(config.motion), calibration, card)
+    trained = load_file(out / "model.safetensors")
+    motion = motion_network(config, torch.device("cpu")).state_dict()
+    save_lite(folder, config.model, trained, motion, calibration, card)
     files = sorted(folder.iterdir())
     size = sum(file.stat().st_size for file in files) / 1e6
     return f"{folder}: {len(files)} files, {size:.1f} MB"
+
+
+def check_folder(folder: Path) -> None:
+    """Raises TrainingError where `folder` is a file, or holds something."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise TrainingError(f"{folder} is not an empty folder", hint="name another folder")
 
 
 def calibrated(predicted: Sequence[Mapping[str, Any]]) -> Calibration:

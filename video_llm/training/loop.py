@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -85,7 +86,7 @@ def motion_network(config: TrainConfig, device: torch.device) -> SqueezeTime:
     if config.motion is not None:
         try:
             network.load_state_dict(load_file(config.motion))
-        except (OSError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError, SafetensorError) as error:
             raise TrainingError(
                 f"{config.motion} is no motion network of this config: {str(error).splitlines()[0]}",
                 hint='train one with stage = "motion"',
@@ -139,6 +140,8 @@ class Trainer:
     def run(self, bank: Bank | None = None) -> None:
         """Raises TrainingError for a checkpoint of another config."""
         self.restore()
+        if self.is_done:
+            return
         config, group = self.config, self.group
         if bank is None and config.data.weights.get("composed", 0) > 0:
             bank = self.bank("train")
@@ -285,16 +288,27 @@ class Trainer:
         progress = self.out / "progress.json"
         if not progress.exists():
             return
-        told = json.loads(progress.read_text("utf-8"))
-        if told["config"]["model"] != json.loads(json.dumps(self.config.model.to_json())):
+        try:
+            told = json.loads(progress.read_text("utf-8"))
+            of_model = told["config"]["model"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise TrainingError(f"{progress} cannot be read: {error}", hint="give another `out`") from error
+        if of_model != json.loads(json.dumps(self.config.model.to_json())):
             raise TrainingError(
                 f"{self.out} holds a run of another model", hint="give another `out`, or remove the folder"
             )
         load_trained(self.model, self.out / "model.safetensors")
         if (self.out / "optimizer.pt").exists():
-            state = torch.load(self.out / "optimizer.pt", map_location=self.group.device, weights_only=True)
-            self.optimizer.load_state_dict(state["optimizer"])
+            try:
+                state = torch.load(self.out / "optimizer.pt", map_location=self.group.device, weights_only=True)
+                self.optimizer.load_state_dict(state["optimizer"])
+            except Exception as error:  # pickle, zip files and torch raise their own
+                reason = (str(error).splitlines() or [""])[0]
+                hint = "give another `out`, or remove optimizer.pt to go on with a new optimiser"
+                raise TrainingError(f"optimizer.pt of {self.out} cannot be read: {reason}", hint=hint) from error
             self.step = int(state["step"])
+        else:
+            self.step = int(told["step"])
         self.resumed = int(told["resumed"]) + 1
         self.seconds = float(told["seconds"])
         self.log({"resumed": self.step})

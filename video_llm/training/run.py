@@ -43,6 +43,8 @@ def held_out(trainer: Trainer, out: Path, tell: Tell) -> None:
     from tvu.video_llm.training.predict import keep
 
     predicted = list(predictions(trainer))
+    if not predicted:  # trained on real videos alone, of which nothing is held out
+        return
     keep(iter(predicted), out / "held_out.jsonl")
     from tvu.video_llm.training.evaluate import score, table
 

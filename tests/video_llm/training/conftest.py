@@ -1,0 +1,58 @@
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from tests.video_llm.lite.tiny_lite import save_language, tiny_config
+from tvu.video_llm.training.config import TrainConfig
+from tvu.video_llm.training.feature_statistics import CHANNELS
+
+
+@pytest.fixture(scope="session")
+def tiny_lite0(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The last layers of a Lite0 of random weights, all that feature videos are made with."""
+    folder = tmp_path_factory.mktemp("lite0")
+    generator = torch.Generator().manual_seed(0)
+    tensors = {
+        "conv_head.weight": torch.randn(1280, CHANNELS, 1, 1, generator=generator) / CHANNELS**0.5,
+        "bn2.weight": torch.full((1280,), 3.5),
+        "bn2.bias": torch.full((1280,), -3.0),
+        "bn2.running_mean": torch.zeros(1280),
+        "bn2.running_var": torch.full((1280,), 5.0),
+        "classifier.weight": torch.randn(1000, 1280, generator=generator) / 16,
+        "classifier.bias": torch.zeros(1000),
+    }
+    save_file(tensors, folder / "model.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_language(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_language(tmp_path_factory.mktemp("language"))
+
+
+@pytest.fixture
+def tiny_weights(tiny_lite0: Path, tiny_language: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+    """Every place that looks for weights finds tiny ones."""
+    folders = {"efficientnet-lite0": tiny_lite0, "smollm2-135m": tiny_language, "mediapipe-bodies": tiny_lite0}
+    for module in ("tvu.weights.load", "tvu.video_llm.training.loop", "tvu.video_llm.lite.checkpoint"):
+        monkeypatch.setattr(f"{module}.located", folders.__getitem__)
+    return folders
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> TrainConfig:
+    """Two steps on skeletons."""
+    told = {
+        "out": str(tmp_path / "run"),
+        "model": tiny_config().to_json(),
+        "data": {"weights": {"skeletons": 1}, "questions": 2, "longest": 12.0},
+        "steps": 2,
+        "videos": 2,
+        "workers": 0,
+        "log_every": 1,
+        "save_every": 1,
+        "evaluate": 0,
+    }
+    return TrainConfig.from_told(told)

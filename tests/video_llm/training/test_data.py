@@ -1,0 +1,140 @@
+"""Batches of generated videos and what is asked about them."""
+
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.video_llm.lite.tiny_lite import tiny_config
+from tvu.temporal.types import Span
+from tvu.video_llm.models.parts import build_codec
+from tvu.video_llm.training.bank import Bank
+from tvu.video_llm.training.config import DataConfig
+from tvu.video_llm.training.data import Batch, Looker, Scenes, Video, visual_counts
+from tvu.video_llm.training.feature_videos import FeatureWorld
+from tvu.video_llm.training.scenes import Event, Scene, Wording
+from tvu.video_llm.training.tasks import Sample
+
+CONFIG = tiny_config()
+CODEC = build_codec(CONFIG.codec)
+
+
+@pytest.fixture(scope="module")
+def world(tiny_lite0: Path) -> FeatureWorld:
+    return FeatureWorld(tiny_lite0, "train")
+
+
+@pytest.fixture(scope="module")
+def scenes(tiny_language: Path, tiny_lite0: Path) -> Scenes:
+    return drawn(
+        tiny_language, tiny_lite0, DataConfig(weights={"features": 1, "skeletons": 1}, questions=2, longest=12)
+    )
+
+
+def drawn(language: Path, lite0: Path, data: DataConfig, bank: Bank | None = None) -> Scenes:
+    return Scenes(data, CONFIG, language / "tokenizer.json", lite0, bank, videos=3, split="train", seed=(0, 1))
+
+
+@pytest.fixture(scope="module")
+def batches(scenes: Scenes) -> list[Batch]:
+    return list(islice(scenes, 8))
+
+
+def bank_of(*steps: int) -> Bank:
+    """Videos whose features tell their number and their step."""
+    slow = torch.cat(
+        [torch.full((n, 4, 1280), float(i)) + torch.arange(n)[:, None, None] / 100 for i, n in enumerate(steps)]
+    )
+    wording = Wording("a ball", "roll", "rolls", "rolling")
+    scenes = tuple(Scene(n / 4, (Event(Span(0.25, 0.75), (wording,), "roll", "move"),)) for n in steps)
+    starts = tuple(np.concatenate([[0], np.cumsum(steps)]).tolist())
+    return Bank(scenes, (None,) * len(steps), slow.half(), slow[:, 0, :16].half(), starts)
+
+
+def asked_of(*samples: Sample) -> Batch:
+    return Batch((Video("features", Scene(4.0, ())),), tuple((0, sample) for sample in samples), None, 0)
+
+
+def test_the_same_seed_draws_the_same(scenes, batches):
+    again = next(iter(scenes))
+    assert again.asked == batches[0].asked and again.seed == batches[0].seed
+    np.testing.assert_array_equal(again.sequences.ids, batches[0].sequences.ids)
+
+
+def test_every_video_is_asked_about_as_often_as_was_told(batches):
+    for batch in batches:
+        assert [video for video, _ in batch.asked] == [0, 0, 1, 1, 2, 2]
+        assert all(video.scene.seconds <= 12 for video in batch.videos)
+    assert {video.source for batch in batches for video in batch.videos} == {"features", "skeletons"}
+
+
+def test_videos_of_a_batch_are_about_as_long_as_each_other(batches):
+    spread = [max(v.steps for v in batch.videos) - min(v.steps for v in batch.videos) for batch in batches]
+    assert np.mean(spread) < 12  # of up to 48 steps
+
+
+def test_there_is_a_place_for_every_visual_token(batches, world):
+    looker = Looker(CONFIG, torch.device("cpu"), world)
+    counts = visual_counts(CONFIG)
+    for batch in batches[:2]:
+        inputs, reading = looker.inputs(batch), looker.reading(batch)
+        assert inputs.lengths.tolist() == [video.steps for video in batch.videos]
+        expected = [counts[batch.videos[v].steps] for v, _ in batch.asked]
+        assert reading.is_visual.sum(1).tolist() == expected
+
+
+def test_what_is_seen_is_the_same_for_the_same_batch(batches, world):
+    looker = Looker(CONFIG, torch.device("cpu"), world)
+    one, two = looker.inputs(batches[0]), looker.inputs(batches[0])
+    assert torch.equal(one.slow, two.slow) and torch.equal(one.body, two.body)
+
+
+def test_each_source_is_seen_by_its_own_path(batches, world):
+    looker = Looker(CONFIG, torch.device("cpu"), world)
+    batch = next(batch for batch in batches if {v.source for v in batch.videos} == {"features", "skeletons"})
+    inputs = looker.inputs(batch)
+    for row, video in enumerate(batch.videos):
+        path = inputs.has_slow if video.source == "features" else inputs.has_body
+        assert path[row, : video.steps].any() and not path[row, video.steps :].any()
+
+
+def test_composed_videos_are_taken_from_the_bank(tiny_language, tiny_lite0, world):
+    bank = bank_of(16, 24, 20)
+    data = DataConfig(weights={"composed": 1}, questions=1, distract=0.0)
+    batch = next(iter(drawn(tiny_language, tiny_lite0, data, bank)))
+    inputs = Looker(CONFIG, torch.device("cpu"), world, bank).inputs(batch)
+    for row, video in enumerate(batch.videos):
+        expected, _ = bank.entry(video.bank, video.steps)
+        assert torch.equal(inputs.slow[row, : video.steps], expected) and video.scene is bank.scenes[video.bank]
+
+
+def test_a_longer_video_repeats_an_entry_and_a_shorter_one_cuts_it():
+    slow, motion = bank_of(3, 5).entry(0, 7)
+    assert (slow[:, 0, 0].float() * 100).round().tolist() == [0, 1, 2, 0, 1, 2, 0] and motion.shape == (7, 16)
+
+
+def test_targets_are_what_the_questions_ask_for(world):
+    looker = Looker(CONFIG, torch.device("cpu"), world)
+    spans = (Span(0.5, 1.5), Span(2.0, 3.0))
+    told = looker.targets(
+        asked_of(
+            Sample("moments", "q", "a", spans, True),
+            Sample("absent", "q", "a", (), False),
+            Sample("caption", "q", "a", spans, None),
+        )
+    )
+    assert told.is_asked.tolist() == [True, True, False]
+    assert told.is_event.tolist() == [[True, True], [False, False], [False, False]]
+    assert told.spans[0].tolist() == [[0.5, 1.5], [2.0, 3.0]]
+    assert told.is_present[:2].tolist() == [1.0, 0.0] and told.is_present[2].isnan()
+
+
+def test_questions_without_any_span_have_targets_too(world):
+    told = Looker(CONFIG, torch.device("cpu"), world).targets(asked_of(Sample("absent", "q", "a", (), False)))
+    assert told.spans.shape == (1, 1, 2) and not told.is_event.any()
+
+
+def test_half_as_many_tokens_as_steps_are_counted_beforehand():
+    assert visual_counts(CONFIG, 7) == [0, 1, 1, 2, 2, 3, 3, 4]

@@ -1,0 +1,74 @@
+"""From a run to a checkpoint that answers with calibrated scores."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tvu.video_llm.errors import TrainingError
+from tvu.video_llm.lite.checkpoint import Calibration, load_lite, read_lite
+from tvu.video_llm.training.export import calibrated, check_folder, export_lite, logistic
+from tvu.video_llm.training.run import run
+
+
+def predicted(
+    present: float, is_present: bool, score: float = 0.5, span: tuple[float, float] = (0, 1)
+) -> dict[str, Any]:
+    truth = [{"start_seconds": 0.0, "end_seconds": 1.0}] if is_present else []
+    return {
+        "present": present,
+        "spans": [[*span, score]],
+        "sample": {"is_present": is_present, "spans": truth},
+    }
+
+
+def test_a_run_becomes_a_checkpoint(config, tiny_weights, tmp_path):
+    run(replace(config, evaluate=2), lambda line: None)
+    told = export_lite(config, tmp_path / "out")
+    assert "2 files" in told
+    files = read_lite(tmp_path / "out")
+    assert files.config.width == 16 and files.card["steps"] == 2 and files.card["held_out"]["all"]["n"] == 4
+    load_lite(files)
+
+
+def test_a_run_that_never_was_cannot_be_exported(config, tmp_path):
+    with pytest.raises(TrainingError, match="no trained model"):
+        export_lite(config, tmp_path / "out")
+
+
+def test_nothing_is_written_over(tmp_path):
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path, tmp_path / "file"):
+        with pytest.raises(TrainingError, match="not an empty folder"):
+            check_folder(folder)
+    check_folder(tmp_path / "new")
+
+
+def test_a_logistic_fit_finds_the_weights_that_labels_were_drawn_by():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(20000, 2))
+    y = rng.random(20000) < 1 / (1 + np.exp(-(0.5 + 2 * x[:, 0] - x[:, 1])))
+    assert logistic(x, y.astype(float)) == pytest.approx((0.5, 2.0, -1.0), abs=0.1)  # of 20,000 coins
+
+
+def test_a_fit_of_what_is_parted_entirely_is_finite():
+    assert np.isfinite(logistic(np.array([[-1.0], [1.0]]), np.array([0.0, 1.0]))).all()
+
+
+def test_likelier_spans_and_presences_stay_likelier():
+    rng = np.random.default_rng(0)
+    told = []
+    for _ in range(400):
+        is_there, confidence = bool(rng.random() < 0.5), float(rng.random())
+        is_right = is_there and rng.random() < confidence
+        told.append(predicted(0.9 if is_there else 0.2, is_there, confidence, (0, 1) if is_right else (5, 6)))
+    fitted = calibrated(told)
+    assert fitted.span[1] > 0.3 and fitted.present[1] > 0.3
+
+
+def test_with_nothing_to_fit_scores_stay_as_they_are(tmp_path):
+    assert calibrated([]) == Calibration()
+    assert calibrated([predicted(0.9, True)] * 3) == Calibration()
+    assert json.loads(json.dumps(vars(Calibration())))  # plain values, as the files hold them

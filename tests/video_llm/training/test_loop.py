@@ -1,0 +1,134 @@
+"""Training: to the end, in pieces, and not from what is no checkpoint of it."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.video_llm.lite.tiny_lite import tiny_config
+from tvu.video_llm.errors import TrainingError
+from tvu.video_llm.training.config import TrainConfig
+from tvu.video_llm.training.loop import Group, Trainer, learning_rate, motion_network, optimizer_of, trainable
+from tvu.video_llm.training.run import run
+
+ALONE = Group(0, 1, torch.device("cpu"))
+
+
+def trained(config: TrainConfig) -> tuple[Trainer, list[dict[str, Any]]]:
+    log: list[dict[str, Any]] = []
+    trainer = Trainer(config, ALONE, log.append)
+    trainer.run()
+    return trainer, log
+
+
+def test_a_run_leaves_weights_optimiser_and_place(config, tiny_weights):
+    trainer, log = trained(config)
+    out = Path(config.out)
+    assert {file.name for file in out.iterdir()} == {"model.safetensors", "optimizer.pt", "progress.json"}
+    assert json.loads((out / "progress.json").read_text())["step"] == trainer.step == 2
+    state = load_file(out / "model.safetensors")
+    assert set(state) == set(trainable(trainer.model)) and all(each.isfinite().all() for each in state.values())
+    steps = [entry for entry in log if "inside" in entry]
+    assert [entry["step"] for entry in steps] == [1, 2]
+    assert set(steps[0]) >= {"inside", "span", "quality", "present", "text", "grad"}
+
+
+def test_training_changes_everything_that_it_is_to_change(config, tiny_weights):
+    before = {name: each.detach().clone() for name, each in trainable(Trainer(config, ALONE, print).model).items()}
+    trainer, _ = trained(config)
+    kinds = {
+        name.split(".")[0] for name, each in trainable(trainer.model).items() if not torch.equal(each, before[name])
+    }
+    assert kinds == {"eyes", "head", "language", "new_rows"}
+    frozen = [name for name, each in trainer.model.named_parameters() if not each.requires_grad]
+    assert frozen and all(name.startswith("language.") for name in frozen)
+
+
+def test_the_same_seed_trains_the_same_model(config, tiny_weights, tmp_path):
+    one, two = (
+        load_file(Path(trained(replace(config, out=str(tmp_path / n)))[0].out) / "model.safetensors") for n in "ab"
+    )
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_a_run_that_was_interrupted_goes_on_with_new_scenes(config, tiny_weights):
+    first, _ = trained(replace(config, max_seconds=1e-6))
+    assert first.step == 1
+    second, log = trained(config)
+    assert log[0] == {"resumed": 1} and second.step == 2 and second.resumed == 1
+    assert second.seconds > 0 and second.optimizer.state_dict()["state"][0]["step"] == 2
+    assert {n: e.shape for n, e in trainable(first.model).items()} == {
+        n: e.shape for n, e in trainable(second.model).items()
+    }
+
+
+def test_a_run_that_is_done_does_nothing_more(config, tiny_weights):
+    trained(config)
+    before = (Path(config.out) / "model.safetensors").read_bytes()
+    _, log = trained(config)
+    assert log == [{"resumed": 2}] and (Path(config.out) / "model.safetensors").read_bytes() == before
+
+
+def test_a_run_of_another_model_is_not_gone_on_with(config, tiny_weights):
+    trained(config)
+    with pytest.raises(TrainingError, match="another model"):
+        trained(replace(config, model=tiny_config(rank=3)))
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.pt", "progress.json"])
+def test_a_broken_checkpoint_is_refused(config, tiny_weights, name):
+    trained(replace(config, steps=1))
+    file = Path(config.out) / name
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(TrainingError) as raised:
+        trained(config)
+    assert raised.value.hint
+
+
+def test_an_optimiser_that_was_removed_is_begun_anew(config, tiny_weights):
+    trained(replace(config, steps=1))
+    (Path(config.out) / "optimizer.pt").unlink()
+    assert trained(config)[0].step == 2
+
+
+def test_adapters_learn_at_a_rate_of_their_own(config, tiny_weights):
+    model = Trainer(config, ALONE, print).model
+    groups = optimizer_of(model, replace(config, lr=1e-3, adapter_lr=5e-4)).param_groups
+    adapted = {id(each) for name, each in trainable(model).items() if name.startswith(("language.", "new_rows"))}
+    for group in groups:
+        assert {id(each) in adapted for each in group["params"]} == {group["peak"] == 5e-4}
+        assert all(each.ndim > 1 for each in group["params"]) or group["weight_decay"] == 0
+
+
+def test_the_rate_rises_and_falls(config):
+    config = replace(config, steps=100, warmup=10)
+    rates = [learning_rate(step, config) for step in range(101)]
+    assert rates[0] == pytest.approx(0.1) and rates[10] == pytest.approx(1.0) and rates[100] == pytest.approx(0.01)
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+
+
+def test_a_motion_network_of_another_config_is_refused(config, tmp_path):
+    path = tmp_path / "motion.safetensors"
+    path.write_bytes(b"nothing")
+    with pytest.raises(TrainingError, match="no motion network"):
+        motion_network(replace(config, motion=str(path)), torch.device("cpu"))
+
+
+def test_an_untrained_motion_network_is_the_same_each_time(config):
+    one, two = (motion_network(config, torch.device("cpu")).state_dict() for _ in range(2))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_what_came_out_is_measured_on_held_out_scenes(config, tiny_weights):
+    lines: list[str] = []
+    run(replace(config, steps=1, evaluate=2), lines.append)
+    out = Path(config.out)
+    asked = [json.loads(line) for line in (out / "held_out.jsonl").read_text().splitlines()]
+    assert len(asked) == 2 * 2 and {each["source"] for each in asked} == {"skeletons"}
+    assert json.loads((out / "held_out.json").read_text())["all"]["n"] == 4
+    assert json.loads((out / "log.jsonl").read_text().splitlines()[0])["step"] == 1
+    assert "skeletons" in lines[-1]
