@@ -47,6 +47,17 @@ CARDS = (
         "all of it, on two cores; real voices were not measured",
     ),
     ModelCard(
+        "lite:FOLDER",
+        "our own small Video-LLM: EfficientNet-Lite0, SqueezeTime and body landmarks, STORM, SmolLM2-135M with adapters",
+        "videos, landmarks and features that tvu generates, by `video_llm/training/`; or your own, by `tvu train`",
+        "Apache-2.0 for the parts that are fetched; the licence of tvu for what was trained",
+        "about 2 GB on a CPU",
+        "60 s of 720p take 12.5 s of CPU time for the first question and 1 s for the next",
+        "`tvu models show lite` of a release tells those of its checkpoint; run them: `tvu bench`",
+        "a token each half second of at most a minute; spans off the language model's hidden states, calibrated",
+        "with weights of real size; `lite` alone means the checkpoint that ships, where one does",
+    ),
+    ModelCard(
         "clip:MODEL/TAG",
         "scout with the eyes of an open_clip model",
         "what the open_clip tag names",

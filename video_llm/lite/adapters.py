@@ -19,9 +19,9 @@ class AdaptedLinear(nn.Module):
         super().__init__()
         self.linear = linear.requires_grad_(False)
         self.scale = scale
-        wide = {"device": linear.weight.device, "dtype": torch.float32}
-        self.down = nn.Parameter(torch.randn(rank, linear.in_features, **wide) / linear.in_features**0.5)
-        self.up = nn.Parameter(torch.zeros(linear.out_features, rank, **wide))
+        down = torch.randn(rank, linear.in_features, device=linear.weight.device) / linear.in_features**0.5
+        self.down = nn.Parameter(down)
+        self.up = nn.Parameter(torch.zeros(linear.out_features, rank, device=linear.weight.device))
 
     @property
     def weight(self) -> Tensor:

@@ -28,7 +28,7 @@ from tvu.video_llm.generate import GenerateConfig, generate
 from tvu.video_llm.generation.constraint import TimedCaptions
 from tvu.video_llm.lite.checkpoint import LiteFiles, LoadedLite, load_lite, read_lite
 from tvu.video_llm.lite.files import folder_digest
-from tvu.video_llm.lite.head import Moments, scored_spans
+from tvu.video_llm.lite.head import scored_spans
 from tvu.video_llm.lite.inputs import STEPS_PER_SECOND
 from tvu.video_llm.lite.model import Reading
 from tvu.video_llm.lite.prompt import LiteTokenizer, sequences
@@ -246,8 +246,8 @@ class Lite:
         per_query: list[list[Told]] = [[] for _ in queries]
         for number, window in enumerate(looked.windows):
             self._report("reading", number / len(looked.windows))
-            for query, told in zip(per_query, self._head(window, queries), strict=True):
-                query.append(told)
+            for before, more in zip(per_query, self._head(window, queries), strict=True):
+                before.append(more)
         done = time.perf_counter()
         decode_s, encode_s = (looked.decode_s, looked.encode_s) if is_new else (0.0, 0.0)
         temporal_s = max(0.0, encoded - started - decode_s - encode_s)
@@ -324,11 +324,7 @@ class Lite:
     def _head(self, window: Window, queries: Sequence[str]) -> list[Told]:
         with _autocast(self._device):
             output = self.loaded.model.read(window.tokens, window.rows, self._reading(window, queries))
-            moments = output.moments()
-        on_cpu = Moments(
-            *(each.float().cpu() for each in (moments.inside, moments.quality, moments.spans, moments.present)),
-            is_real=moments.is_real.cpu(),
-        )
+            on_cpu = output.moments().on_cpu()
         calibration, offset = self.files.calibration, window.span.start_seconds
         a, b, c = calibration.span
         told = []

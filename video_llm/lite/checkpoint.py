@@ -110,7 +110,7 @@ def read_lite(folder: Path | None = None) -> LiteFiles:
     folder = folder or shipped_folder()
     try:
         told = json.loads((folder / "config.json").read_text("utf-8"))
-        model = {name: tuple(v) if isinstance(v, list) else v for name, v in told["model"].items()}
+        model: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in told["model"].items()}
         config = LiteConfig(**model)
         calibration = Calibration(**{name: tuple(values) for name, values in told["calibration"].items()})
         state: dict[str, Tensor] = {}

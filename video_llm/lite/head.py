@@ -33,6 +33,13 @@ class Moments:
     present: Tensor
     is_real: Tensor
 
+    def on_cpu(self) -> "Moments":
+        """The same in float32, where Python reads numbers one by one."""
+        inside, quality, spans, present = (
+            each.float().cpu() for each in (self.inside, self.quality, self.spans, self.present)
+        )
+        return Moments(inside, quality, spans, present, self.is_real.cpu())
+
 
 class GroundingHead(nn.Module):
     """Hidden states at visual positions, which know the question and what came before, to moments.

@@ -72,7 +72,7 @@ class LiteConfig:
     @property
     def motion_config(self) -> SqueezeTimeConfig:
         """The config of the motion network."""
-        fields = {name: tuple(v) if isinstance(v, list) else v for name, v in self.motion.items()}
+        fields: Told = {name: tuple(v) if isinstance(v, list) else v for name, v in self.motion.items()}
         return SqueezeTimeConfig(**fields)
 
     def to_json(self) -> dict[str, Any]:

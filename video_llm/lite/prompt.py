@@ -32,7 +32,10 @@ class LiteTokenizer:
         self.video_start = known + len(codec.added_tokens)
         self.video_end = self.video_start + 1
         self.place = known - 1  # stands at visual places, where ids mean nothing
-        self.end = self._tokenizer.token_to_id(END)
+        end = self._tokenizer.token_to_id(END)
+        if end is None:
+            raise ValueError(f"the tokenizer knows no {END}")
+        self.end: int = end
         self._before = self.encode(f"{TURN}user\n")
         self._after = self.encode(f"{END}\n{TURN}assistant\n")
 
@@ -78,9 +81,9 @@ def sequences(tokenizer: LiteTokenizer, asked: Sequence[tuple[int, str, str]], n
     questions = tokenizer.encode_all([question.strip() for _, question, _ in asked])
     answers = tokenizer.encode_all([answer for _, _, answer in asked])
     rows, visual, written, last = [], [], [], []
-    for (video, _, answer), question, ids in zip(asked, questions, answers, strict=True):
+    for (video, _, answer), question, written_ids in zip(asked, questions, answers, strict=True):
         prompt, first = tokenizer.prompt(question, num_visual[video])
-        whole = [*prompt, *ids, tokenizer.end] if answer else prompt
+        whole = [*prompt, *written_ids, tokenizer.end] if answer else prompt
         rows.append(whole)
         visual.append((first, first + num_visual[video]))
         written.append((len(prompt), len(whole)))

@@ -61,7 +61,7 @@ class LiteSeen:
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> "LiteSeen":
         """The inverse of `to_arrays`."""
-        return cls(**{name: arrays[name] for name in ("slow", "motion", "body", "has_body", "spans")})
+        return cls(arrays["slow"], arrays["motion"], arrays["body"], arrays["has_body"], arrays["spans"])
 
     def between(self, first: int, last: int) -> "LiteSeen":
         """The steps `first` .. `last - 1` alone."""
@@ -69,18 +69,22 @@ class LiteSeen:
 
     def inputs(self, device: torch.device) -> tuple[LiteInputs, torch.Tensor]:
         """As the model takes them, a batch of one, and the spans of its steps."""
-        on = {"device": device, "dtype": torch.float32}
         there = torch.ones(1, len(self.slow), dtype=torch.bool, device=device)
         inputs = LiteInputs(
-            slow=torch.as_tensor(np.array(self.slow), **on)[None],
-            motion=torch.as_tensor(np.array(self.motion), **on)[None],
-            body=torch.as_tensor(np.array(self.body), **on)[None],
+            slow=_wide(self.slow, device),
+            motion=_wide(self.motion, device),
+            body=_wide(self.body, device),
             has_slow=there,
             has_motion=there,
             has_body=torch.as_tensor(np.array(self.has_body), device=device)[None],
             lengths=torch.tensor([len(self.slow)], device=device),
         )
         return inputs, torch.as_tensor(np.array(self.spans), device=device)[None]
+
+
+def _wide(features: NDArray[Any], device: torch.device) -> torch.Tensor:
+    """A batch of one in float32, which the array may be mapped from a file without."""
+    return torch.from_numpy(features.astype(np.float32)).to(device)[None]
 
 
 def steps_of(clip: VideoClip) -> int:

@@ -69,7 +69,9 @@ def trainable(model: nn.Module) -> dict[str, Tensor]:
 def new_model(config: TrainConfig, device: torch.device) -> LiteModel:
     """Eyes, adapters and head at their start, around SmolLM2-135M. Raises WeightsError where that is missing."""
     from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # stderr is for what the run tells
     torch.manual_seed(config.seed)
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     folder = located("smollm2-135m")
@@ -160,7 +162,7 @@ class Trainer:
         )
         batches = loader(scenes, config.workers)
         started = self._since = time.perf_counter()
-        recent: dict[str, float] = {}
+        recent: dict[str, Tensor | float] = {}
         since = (self.step, started)
         while not self.is_done:
             losses = self.update(looker, next(batches))

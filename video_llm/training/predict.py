@@ -55,10 +55,7 @@ def predict(
         output = model.read(tokens, rows, asked)
         moments = output.moments()
         texts = written(model, tokens, rows, asked, tokenizer, most_new) if write else [""] * len(batch.asked)
-    moments = type(moments)(
-        *(getattr(moments, name).float().cpu() for name in ("inside", "quality", "spans", "present")),
-        is_real=moments.is_real.cpu(),
-    )
+    moments = moments.on_cpu()
     present = moments.present.sigmoid().tolist()
     return [
         Predicted(
