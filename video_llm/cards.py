@@ -48,7 +48,7 @@ CARDS = (
     ),
     ModelCard(
         "lite:FOLDER",
-        "our own small Video-LLM: EfficientNet-Lite0, SqueezeTime and body landmarks, STORM, SmolLM2-135M with adapters",
+        "our small Video-LLM: EfficientNet-Lite0, SqueezeTime, body landmarks, STORM and SmolLM2-135M with adapters",
         "videos, landmarks and features that tvu generates, by `video_llm/training/`; or your own, by `tvu train`",
         "Apache-2.0 for the parts that are fetched; the licence of tvu for what was trained",
         "about 2 GB on a CPU",

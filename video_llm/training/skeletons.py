@@ -586,7 +586,7 @@ def detected(picture: Array, near: Array, plan: SkeletonPlan) -> tuple[Array, Ar
             points[at], visibility[at] = points[at][MIRRORED], visibility[at][MIRRORED]
     seen = inside[:, _CORE].mean(1)
     presence = 1 / (1 + np.exp(-(rng.normal(5.0, 1.0) + rng.normal(0, 0.5, steps) - 16 * np.clip(0.42 - seen, 0, 1))))
-    missed = np.less(rng.random(steps), 0.012 * plan.sloppiness)
+    missed: NDArray[np.bool_] = np.array(rng.random(steps) < 0.012 * plan.sloppiness)
     if rng.random() < 0.15:
         first = int(rng.integers(steps))
         missed[first : first + int(rng.integers(2, 7))] = True
