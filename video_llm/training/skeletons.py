@@ -561,7 +561,7 @@ def detected(picture: Array, near: Array, plan: SkeletonPlan) -> tuple[Array, Ar
     """
     rng = np.random.default_rng(plan.seed + 2)
     steps = len(picture)
-    inside = ((picture > 0.0) & (picture < 1.0)).all(-1)
+    inside = np.asarray(((picture > 0.0) & (picture < 1.0)).all(-1))
     middle = near[:, [11, 12, 23, 24]].mean(1, keepdims=True)
     behind = np.clip((middle - near - 0.18) / 0.3, 0, 1)  # hidden by the trunk, when seen from the side or behind
     logit = _SURENESS + rng.normal(0, 0.8) + rng.normal(0, 0.5, NUM_LANDMARKS) - _HIDES * behind
@@ -586,7 +586,7 @@ def detected(picture: Array, near: Array, plan: SkeletonPlan) -> tuple[Array, Ar
             points[at], visibility[at] = points[at][MIRRORED], visibility[at][MIRRORED]
     seen = inside[:, _CORE].mean(1)
     presence = 1 / (1 + np.exp(-(rng.normal(5.0, 1.0) + rng.normal(0, 0.5, steps) - 16 * np.clip(0.42 - seen, 0, 1))))
-    missed: NDArray[np.bool_] = np.array(rng.random(steps) < 0.012 * plan.sloppiness)
+    missed = np.asarray(rng.random(steps) < 0.012 * plan.sloppiness)
     if rng.random() < 0.15:
         first = int(rng.integers(steps))
         missed[first : first + int(rng.integers(2, 7))] = True
