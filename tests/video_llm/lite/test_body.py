@@ -1,5 +1,7 @@
 """What `lite` sees of a body, and how the main person is found in frames."""
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
@@ -156,3 +158,16 @@ def test_a_grey_picture_holds_nobody():
     bodies = BodyFollower(models).follow(np.full((2, 3, 240, 320), 128, np.uint8))
     assert not bodies.has_body.any()
     assert not bodies.features.any()
+
+
+def test_where_nobody_is_less_is_searched_but_the_whole_and_its_parts_in_turn():
+    class Nobody:
+        looked: ClassVar[list[bool]] = []
+
+        def people(self, picture, part=None):
+            self.looked.append(part is None)
+            return []
+
+    BodyFollower(Nobody()).follow(np.zeros((24, 3, 90, 160), np.uint8))
+    assert len(Nobody.looked) == 6 * 2 + 9
+    assert {True, False} <= set(Nobody.looked[12:])
