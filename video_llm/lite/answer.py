@@ -93,7 +93,7 @@ class Told:
     inside: float32 `[V]`, of each token.
     """
 
-    spans: tuple[tuple[float, float, float], ...]
+    spans: "tuple[Scored, ...]"
     present: float
     inside: NDArray[np.float32]
 
@@ -208,7 +208,9 @@ class Lite:
 
         for number, window in enumerate(looked.windows):
             self._report("writing", number / len(looked.windows))
-            reading = CaptionReader(window.span, self.codec, partial(tell, _own_part(looked.windows, number)))
+            reading = CaptionReader(
+                window.span, self.codec, partial(tell, _own_part([each.span for each in looked.windows], number))
+            )
             self._written(window, captions_request(), reading.take, 24 * self.settings.most_captions, is_caption=True)
             reading.finish()
         return sorted(told, key=lambda each: each.span)
@@ -254,7 +256,7 @@ class Lite:
         timing = Timing(decode_s, encode_s, temporal_s, done - encoded, done - started)
         answers = []
         for query, told in zip(queries, per_query, strict=True):
-            groundings = self._groundings(told, clip.span)
+            groundings = self._groundings([window.span for window in looked.windows], told, clip.span)
             answers.append(
                 Answer(
                     query,
@@ -271,11 +273,12 @@ class Lite:
             timing = Timing()  # the time that all of them took is told with the first
         return answers, per_query
 
-    def _groundings(self, told: Sequence[Told], part: Span) -> tuple[Grounding, ...]:
+    def _groundings(self, windows: Sequence[Span], told: Sequence[Told], part: Span) -> tuple[Grounding, ...]:
         """Spans of all windows, calibrated, best first, none of them twice."""
         settings = self.settings
         kept: list[Grounding] = []
-        for start, end, score in sorted((each for window in told for each in window.spans), key=lambda each: -each[2]):
+        found = put_together(windows, [each.spans for each in told])
+        for start, end, score in sorted(found, key=lambda each: -each[2]):
             if score < settings.least_score or end - start <= 1e-3:
                 continue
             span = clamp(Span(start, end), part)
@@ -492,12 +495,45 @@ def windows_of(steps: int, settings: LiteSettings) -> list[tuple[int, int]]:
     return [(first, first + size) for first in firsts]
 
 
-def _own_part(windows: Sequence[Window], number: int) -> Span:
+Scored = tuple[float, float, float]
+"""Start and end in file seconds, and a probability."""
+
+BORDER = 1.0  # seconds from the border of a window within which a span is taken to go on behind it
+
+
+def put_together(windows: Sequence[Span], told: Sequence[Sequence[Scored]]) -> list[Scored]:
+    """The spans of overlapping windows as those of the whole.
+
+    What two windows see is told by the one that has its middle nearer to its own: the other may see a part of it. What
+    goes on from one window into the next, and is whole in neither, is joined.
+    """
+    found = []
+    for number, spans in enumerate(told):
+        own = _own_part(windows, number)
+        for start, end, score in spans:
+            goes_on = number + 1 < len(windows) and end >= windows[number].end_seconds - BORDER
+            following = told[number + 1] if goes_on else ()
+            rest = [
+                (later_end, later_score)
+                for later_start, later_end, later_score in following
+                if later_start <= windows[number + 1].start_seconds + BORDER
+                and later_end > end
+                and start < windows[number + 1].start_seconds
+            ]
+            if rest:
+                later_end, later_score = max(rest, key=lambda each: each[1])
+                found.append((start, later_end, min(score, later_score)))
+            elif own.start_seconds <= (start + end) / 2 < own.end_seconds or len(windows) == 1:
+                found.append((start, end, score))
+    return found
+
+
+def _own_part(windows: Sequence[Span], number: int) -> Span:
     """Of a window, what is nearer to its middle than to that of a neighbour."""
-    span = windows[number].span
-    start = span.start_seconds if number == 0 else (span.start_seconds + windows[number - 1].span.end_seconds) / 2
+    span = windows[number]
+    start = span.start_seconds if number == 0 else (span.start_seconds + windows[number - 1].end_seconds) / 2
     is_last = number + 1 == len(windows)
-    end = span.end_seconds if is_last else (span.end_seconds + windows[number + 1].span.start_seconds) / 2
+    end = span.end_seconds if is_last else (span.end_seconds + windows[number + 1].start_seconds) / 2
     return Span(start, end)
 
 

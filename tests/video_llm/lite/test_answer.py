@@ -12,7 +12,15 @@ from tvu.video_llm.benchmarks.examinee import Chooser, choose
 from tvu.video_llm.benchmarks.types import AskConfig
 from tvu.video_llm.captions import Captioned, Captioner, Highlighter
 from tvu.video_llm.decode import open_video
-from tvu.video_llm.lite.answer import CaptionReader, Lite, LiteSettings, choice_in, wants_words, windows_of
+from tvu.video_llm.lite.answer import (
+    CaptionReader,
+    Lite,
+    LiteSettings,
+    choice_in,
+    put_together,
+    wants_words,
+    windows_of,
+)
 from tvu.video_llm.lite.see import LiteSeen, step_spans, steps_of
 from tvu.video_llm.questions import captions_request
 from tvu.video_llm.types import VideoClip
@@ -199,6 +207,22 @@ def test_a_short_video_is_one_window():
 def test_windows_overlap_and_the_last_ends_with_the_video():
     assert windows_of(40, SETTINGS) == [(0, 16), (12, 28), (24, 40)]
     assert windows_of(37, SETTINGS) == [(0, 16), (12, 28), (21, 37)]
+
+
+TWO = (Span(0, 60), Span(48, 108))  # what is before 54 is the first one's
+
+
+def test_what_two_windows_see_is_told_by_the_one_that_it_is_nearer_to_the_middle_of():
+    assert put_together(TWO, [[(30, 52, 0.9)], [(48, 52, 0.8)]]) == [(30, 52, 0.9)]
+    assert put_together(TWO, [[(50, 59.9, 0.9)], [(50, 70, 0.6)]]) == [(50, 70, 0.6)]
+
+
+def test_what_is_whole_in_neither_window_is_joined():
+    assert put_together(TWO, [[(40, 59.8, 0.9)], [(48.2, 66, 0.7)]]) == [(40, 66, 0.7), (48.2, 66, 0.7)]
+
+
+def test_one_window_tells_all_that_it_sees():
+    assert put_together([Span(0, 9)], [[(-1.0, 2.0, 0.5), (8.9, 9.5, 0.4)]]) == [(-1.0, 2.0, 0.5), (8.9, 9.5, 0.4)]
 
 
 def test_windows_overlap_by_less_than_their_length():
