@@ -133,3 +133,28 @@ def test_an_ensemble_of_clip_models_needs_the_weights_of_each() -> None:
     assert weights_needed("clip:ViT-B-32/a+ViT-L-14/b", ("visual",)) == names
     with pytest.raises(UnknownModel):
         weights_needed("clip:ViT-B-32/a+", ("visual",))
+
+
+def test_lite_names_its_weights_and_says_where_its_checkpoint_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert weights_needed("lite") == ("efficientnet-lite0", "smollm2-135m", "mediapipe-bodies")
+    assert weights_needed("lite:anywhere") == weights_needed("lite", ("speech",))
+    monkeypatch.setattr("tvu.video_llm.lite.checkpoint.shipped_folder", lambda: tmp_path)
+    with pytest.raises(WeightsError, match="no trained lite ships") as raised:
+        load_model("lite")
+    assert "tvu train" in raised.value.hint
+
+
+def test_lite_of_a_folder_is_that_folder_or_wrong_usage(tmp_path: Path) -> None:
+    with pytest.raises(UnknownModel, match="not a folder"):
+        load_model("lite:nowhere")
+    with pytest.raises(WeightsError, match="holds no checkpoint"):
+        load_model(f"lite:{tmp_path}")
+
+
+def test_a_checkpoint_of_lite_is_known_by_its_weights(tmp_path: Path) -> None:
+    (tmp_path / "lite-00001-of-00001.safetensors").write_bytes(b"one")
+    one = weights_of(f"lite:{tmp_path}")["lite"]
+    (tmp_path / "lite-00001-of-00001.safetensors").write_bytes(b"two")
+    assert len(one) == 12 and weights_of(f"lite:{tmp_path}")["lite"] != one
