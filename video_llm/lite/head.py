@@ -12,6 +12,8 @@ from torch.nn import functional
 
 from tvu.temporal.position_table import sinusoid_table
 
+PRIOR = 4  # numbers that the head is told of each token's prior
+MEANING = 384  # numbers in a sentence vector
 MOST_TOKENS = 1024  # visual tokens that the head can tell apart
 LONGEST = 8.0  # exp of the largest log distance, about 50 minutes: keeps a wild start of training finite
 
@@ -50,8 +52,12 @@ class GroundingHead(nn.Module):
 
     places: Tensor
 
-    def __init__(self, language_width: int, visual_width: int, width: int = 256, layers: int = 2) -> None:
+    def __init__(
+        self, language_width: int, visual_width: int, width: int = 256, layers: int = 2, has_prior: bool = True
+    ) -> None:
         super().__init__()
+        self.prior = nn.Linear(PRIOR, width) if has_prior else None
+        self.meaning = nn.Linear(MEANING, width) if has_prior else None
         self.hidden = nn.Sequential(nn.LayerNorm(language_width), nn.Linear(language_width, width))
         self.visual = nn.Sequential(nn.LayerNorm(visual_width), nn.Linear(visual_width, width))
         self.asked = nn.Sequential(nn.LayerNorm(language_width), nn.Linear(language_width, width))
@@ -62,17 +68,36 @@ class GroundingHead(nn.Module):
         self.inside = nn.Linear(width, 1)
         self.quality = nn.Linear(width, 1)
         self.distances = nn.Linear(width, 2)
-        self.present = nn.Sequential(nn.Linear(3 * width, width), nn.GELU(), nn.Linear(width, 1))
+        told = 3 * width + (PRIOR if has_prior else 0)
+        self.present = nn.Sequential(nn.Linear(told, width), nn.GELU(), nn.Linear(width, 1))
         nn.init.constant_(self.inside.bias, -2.0)  # most tokens are outside
         nn.init.zeros_(self.distances.weight)
 
-    def forward(self, hidden: Tensor, visual: Tensor, asked: Tensor, spans: Tensor, is_real: Tensor) -> Moments:
+    def forward(
+        self,
+        hidden: Tensor,
+        visual: Tensor,
+        asked: Tensor,
+        spans: Tensor,
+        is_real: Tensor,
+        prior: Tensor | None = None,
+        meaning: Tensor | None = None,
+    ) -> Moments:
         """hidden `[S, V, L]`, visual `[S, V, D]` (the tokens before the language model), asked `[S, L]` (the hidden
-        state after everything was read), spans float `[S, V, 2]` seconds of the tokens, is_real bool `[S, V]`."""
+        state after everything was read), spans float `[S, V, 2]` seconds of the tokens, is_real bool `[S, V]`.
+
+        prior `[S, V]`, meaning `[S, 384]`: what is known of the question without training (`prior.py`); zeros where it
+        is not, and None of a head that was made without.
+        """
         x = self.hidden(hidden) + self.visual(visual)
         # Places count in tokens from the start: what matters is who is next to whom.
         x = x + self.places[: x.shape[1]].to(x.dtype)
         question = self.asked(asked)
+        known = None
+        if self.prior is not None and self.meaning is not None and prior is not None and meaning is not None:
+            known = prior_features(prior, is_real).to(x.dtype)
+            x = x + self.prior(known)
+            question = question + self.meaning(meaning.to(x.dtype))
         x = self.mix(x + question[:, None], src_key_padding_mask=~is_real)
         x = x.masked_fill(~is_real[..., None], 0.0)
         local = x + self.conv(x.transpose(1, 2)).transpose(1, 2)
@@ -88,8 +113,20 @@ class GroundingHead(nn.Module):
         attention = inside.masked_fill(~is_real, -torch.inf).softmax(1).to(local.dtype)
         focused = torch.einsum("sv,svc->sc", attention, local)
         overall = local.sum(1) / counts
-        present = self.present(torch.cat([focused, overall, question], dim=-1)).squeeze(-1).float()
+        overview = [focused, overall, question]
+        if known is not None:
+            overview.append(torch.einsum("sv,svc->sc", attention, known))
+        present = self.present(torch.cat(overview, dim=-1)).squeeze(-1).float()
         return Moments(inside, self.quality(local).squeeze(-1).float(), told, present, is_real)
+
+
+def prior_features(prior: Tensor, is_real: Tensor) -> Tensor:
+    """float32 `[S, V, 4]` of standard deviations `[S, V]`: a third of them, below the best, above the mean, and of the
+    best."""
+    z = prior.float().masked_fill(~is_real, 0.0) / 3
+    best = z.masked_fill(~is_real, -torch.inf).amax(1, keepdim=True)
+    mean = z.sum(1, keepdim=True) / is_real.sum(1, keepdim=True).clamp(min=1)
+    return torch.stack([z, z - best, z - mean, best.expand_as(z)], dim=-1) * is_real[..., None]
 
 
 @dataclass(frozen=True)

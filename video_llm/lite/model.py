@@ -21,8 +21,9 @@ from tvu.temporal.encode_time import encode_time
 from tvu.temporal.squeezetime.network import SqueezeTimeConfig
 from tvu.temporal.types import VisualTokens
 from tvu.video_llm.lite.adapters import adapt
-from tvu.video_llm.lite.head import GroundingHead, Moments
+from tvu.video_llm.lite.head import MEANING, GroundingHead, Moments
 from tvu.video_llm.lite.inputs import BODY_CHANNELS, GRID, SLOW_CHANNELS, STEPS_PER_SECOND, LiteInputs
+from tvu.video_llm.lite.prior import ClassEvidence, prior_of
 from tvu.video_llm.models.parts import build_codec, build_reductions, build_temporal_encoder
 
 CELLS = GRID[0] * GRID[1]
@@ -39,9 +40,11 @@ class LiteConfig:
     reductions: of the tokens in time, one after the other.
     codec:      how times are written in text.
     motion:     the fields of SqueezeTime's config.
+    has_prior:  whether the head is told what is known without training (`prior.py`).
     paths:      which of `slow`, `motion` and `body` the model looks at; the others are zeros to it.
     rank:       of the adapters; scale: what their product is multiplied with.
-    language_width, known_tokens: of the language model: SmolLM2-135M's.
+    language_width, known_tokens, word_size: of the language model, SmolLM2-135M's; the last is the root mean square
+                of its table, at which visual tokens start.
     """
 
     width: int = 192
@@ -59,10 +62,12 @@ class LiteConfig:
             "code_sides": [28, 14, 7, 3],
         }
     )
+    has_prior: bool = True
     paths: Sequence[str] = ("slow", "motion", "body")
     rank: int = 16
     scale: float = 1.0
     language_width: int = 576
+    word_size: float = 0.13
     known_tokens: int = 49152
 
     def __post_init__(self) -> None:
@@ -98,8 +103,14 @@ class Eyes(nn.Module):
         self.reductions, channels = build_reductions(list(config.reductions), merged)
         self.clock = nn.Linear(CLOCK, channels)
         self.out = nn.Sequential(
-            nn.LayerNorm(channels), nn.Linear(channels, channels), nn.GELU(), nn.Linear(channels, config.language_width)
+            nn.LayerNorm(channels),
+            nn.Linear(channels, channels),
+            nn.GELU(),
+            nn.Linear(channels, config.language_width),
+            nn.RMSNorm(config.language_width, eps=1e-5),
         )
+        # As large as words are: what comes in sixteen times larger, as a plain layer has it, no block can change.
+        nn.init.constant_(self.out[-1].weight, config.word_size)
         self.channels = channels
 
     def forward(self, inputs: LiteInputs, spans: Tensor | None = None) -> tuple[VisualTokens, Tensor]:
@@ -160,6 +171,7 @@ class Reading:
     is_visual: bool `[S, L]`; video: int64 `[S]`, which of the B videos each is about.
     answers:   bool `[S, L]`: tokens that the model is to write (targets).
     last_asked: int64 `[S]`, the place of the last token before the answer, where everything was read.
+    meaning, classes: float `[S, 384]` and `[S, K]`, see `prior.Meaning`; None where the head is not told.
     """
 
     ids: Tensor
@@ -167,6 +179,8 @@ class Reading:
     video: Tensor
     answers: Tensor
     last_asked: Tensor
+    meaning: Tensor | None = None
+    classes: Tensor | None = None
 
 
 class LiteModel(nn.Module):
@@ -180,7 +194,7 @@ class LiteModel(nn.Module):
         self.config = config
         self.codec = build_codec(config.codec)
         self.eyes = Eyes(config)
-        self.head = GroundingHead(config.language_width, self.eyes.channels)
+        self.head = GroundingHead(config.language_width, self.eyes.channels, has_prior=config.has_prior)
         self.language = language
         adapt(language, config.rank, config.scale)
         table = language.get_input_embeddings().weight
@@ -193,16 +207,19 @@ class LiteModel(nn.Module):
         known = self.language.get_input_embeddings().weight[: self.config.known_tokens]
         return torch.cat([known, self.new_rows.to(known.dtype)])
 
-    def forward(self, inputs: LiteInputs, reading: Reading, spans: Tensor | None = None) -> "LiteOutput":
-        """Everything that training needs, in one pass."""
-        tokens, rows = self.eyes(inputs, spans)
-        return self.read(tokens, rows, reading)
+    def forward(self, inputs: LiteInputs, reading: Reading, evidence: ClassEvidence | None = None) -> "LiteOutput":
+        """Everything that training needs, in one pass; times count from the first step."""
+        tokens, rows = self.eyes(inputs)
+        return self.read(tokens, rows, reading, None if evidence is None else evidence(inputs, tokens))
 
-    def read(self, tokens: VisualTokens, rows: Tensor, reading: Reading) -> "LiteOutput":
-        """The sequences about videos that were looked at before: tokens `[B, V, 1, D]`, rows `[B, V, L]`."""
+    def read(
+        self, tokens: VisualTokens, rows: Tensor, reading: Reading, evidence: Tensor | None = None
+    ) -> "LiteOutput":
+        """The sequences about videos that were looked at before: tokens `[B, V, 1, D]`, rows `[B, V, L]`, and what
+        their pictures say for each class, `[B, V, K]`."""
         embeddings = self.embed(rows, tokens.lengths, reading)
         hidden = self.language(inputs_embeds=embeddings, use_cache=False).last_hidden_state
-        return LiteOutput(self, tokens, reading, hidden)
+        return LiteOutput(self, tokens, reading, hidden, evidence)
 
     def embed(self, rows: Tensor, lengths: Tensor, reading: Reading) -> Tensor:
         """Sequences as embeddings `[S, L, C]`, the rows of each one's video at its visual places."""
@@ -223,6 +240,7 @@ class LiteOutput:
     tokens: VisualTokens
     reading: Reading
     hidden: Tensor  # `[S, L, C]`
+    evidence: Tensor | None = None  # `[B, V, K]`
 
     def text_loss(self) -> Tensor:
         """Mean cross entropy of the tokens of the answers."""
@@ -245,4 +263,13 @@ class LiteOutput:
         places = places.masked_scatter(is_real[..., None], self.hidden[self.reading.is_visual])
         asked = self.hidden[torch.arange(len(video), device=video.device), self.reading.last_asked]
         visual = self.tokens.features.squeeze(2)[video]
-        return self.model.head(places, visual.to(places.dtype), asked, self.token_seconds(), is_real)
+        meaning, classes = self.reading.meaning, self.reading.classes
+        prior = None
+        if self.model.config.has_prior:
+            if self.evidence is not None and classes is not None:
+                prior = prior_of(self.evidence, classes, video)
+            else:  # nothing is known: zeros
+                prior = torch.zeros_like(is_real, dtype=torch.float32)
+            meaning = asked.new_zeros(len(video), MEANING) if meaning is None else meaning
+        seconds = self.token_seconds()
+        return self.model.head(places, visual.to(places.dtype), asked, seconds, is_real, prior, meaning)

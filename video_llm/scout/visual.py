@@ -244,6 +244,19 @@ def _in_shots(index: VisualIndex, values: NDArray[np.floating[Any]]) -> Array:
     return np.stack([np.average(values[chosen], axis=0, weights=seconds) for chosen, seconds in frames])
 
 
+CLOSE = 1.5  # standard deviations by which a class must be closer to a question than most, to speak for it
+
+
+def class_weights(classes: Sequence[NDArray[np.float32]], vector: NDArray[np.float32]) -> Array:
+    """float64 `[K]` of length 1: how much each class speaks for a question of sentence vector `[C]`.
+
+    classes: `[K, C]` each, sentence vectors of the texts of every class, which count equally.
+    """
+    close = np.sum([_standard(np.asarray(texts @ vector, np.float64)) for texts in classes], axis=0)
+    weights = np.maximum(_standard(close) - CLOSE, 0.0)
+    return np.asarray(weights / max(float(np.linalg.norm(weights)), 1e-9))
+
+
 class ClassLogitScorer:
     """Zero-shot through the classes of an ImageNet network.
 
@@ -259,7 +272,6 @@ class ClassLogitScorer:
     """
 
     name = "class-logit"
-    CLOSE = 1.5  # standard deviations
     PRIOR_SHOTS = 10.0
 
     def __init__(
@@ -330,9 +342,7 @@ class ClassLogitScorer:
 
     def weights_of(self, vector: NDArray[np.float32]) -> Array:
         """The same of a sentence vector `[C]`."""
-        close = np.sum([_standard(np.asarray(texts @ vector, np.float64)) for texts in self._classes], axis=0)
-        weights = np.maximum(_standard(close) - self.CLOSE, 0.0)
-        return np.asarray(weights / max(float(np.linalg.norm(weights)), 1e-9))
+        return class_weights(self._classes, vector)
 
     def _phrase(self, share: Array) -> str:
         best = [i for i in np.argsort(-share)[:3] if share[i] > 0]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
@@ -35,11 +36,10 @@ class Bank:
     motion: Tensor
     starts: tuple[int, ...]
 
-    def entry(self, number: int, steps: int) -> tuple[Tensor, Tensor]:
-        """The paths of one entry, repeated or cut to `steps`."""
+    def places(self, number: int, steps: int) -> NDArray[np.int64]:
+        """Rows of one entry, repeated or cut to `steps`."""
         first, last = self.starts[number], self.starts[number + 1]
-        place = first + torch.arange(steps, device=self.slow.device) % (last - first)
-        return self.slow[place], self.motion[place]
+        return first + np.arange(steps) % (last - first)
 
 
 class SlowTower:

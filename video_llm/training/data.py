@@ -1,5 +1,6 @@
 """Batches of generated videos and questions: scenes are drawn by processes, looked at on the GPU."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from tvu.temporal.time_tokens.codec import TimeCodec
 from tvu.video_llm.lite.head import Targets
 from tvu.video_llm.lite.inputs import BODY_CHANNELS, GRID, SLOW_CHANNELS, STEPS_PER_SECOND, LiteInputs
 from tvu.video_llm.lite.model import LiteConfig, Reading
+from tvu.video_llm.lite.prior import ClassEvidence, Meaning, Meanings
 from tvu.video_llm.lite.prompt import LiteTokenizer, Sequences, sequences
 from tvu.video_llm.models.parts import build_codec, build_reductions
 from tvu.video_llm.training.bank import Bank
@@ -55,12 +57,23 @@ class Video:
 
 @dataclass(frozen=True)
 class Batch:
-    """Videos, what is asked about them, and the sequences to read."""
+    """Videos, what is asked about them, the sequences to read, and what is known of the questions without training."""
 
     videos: tuple[Video, ...]
     asked: tuple[tuple[int, Sample], ...]
     sequences: Sequences
     seed: int
+    meaning: Meaning | None = None
+
+
+def meanings_of(lite0: Path) -> Meanings:
+    """What knows the meaning of questions. Raises WeightsError where MiniLM is missing."""
+    from tvu.video_llm.cache import FeatureCache
+    from tvu.video_llm.sentence import SentenceEncoder
+    from tvu.weights.store import cache_root
+
+    names = json.loads((lite0 / "classes.json").read_text("utf-8"))
+    return Meanings(SentenceEncoder(), names, FeatureCache(cache_root() / "texts"))
 
 
 def visual_counts(config: LiteConfig, most: int = 320) -> list[int]:
@@ -108,6 +121,8 @@ class Scenes(IterableDataset[Batch]):
         self._real = () if real is None else real.videos
         self._codec = build_codec(model.codec)
         self._counts = visual_counts(model)
+        if model.has_prior:
+            meanings_of(lite0)  # computes what processes then find in the cache
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
@@ -115,6 +130,7 @@ class Scenes(IterableDataset[Batch]):
         codec = self._codec
         tokenizer = LiteTokenizer(self._tokenizer_json, codec, self.model.known_tokens)
         features, skeletons = FeatureWorld(self._lite0, self.split), SkeletonWorld(self.split)
+        meanings = meanings_of(self._lite0) if self.model.has_prior else None
         number = 0
         while True:
             rng = np.random.default_rng((*self.seed, 0 if worker is None else worker.id, number))
@@ -129,7 +145,8 @@ class Scenes(IterableDataset[Batch]):
                 )
                 counts = [self._counts[video.steps] for video in videos]
                 told = sequences(tokenizer, [(v, s.question, s.answer) for v, s in asked], counts)
-                yield Batch(videos, asked, told, int(rng.integers(2**31)))
+                meaning = None if meanings is None else meanings([sample.question for _, sample in asked])
+                yield Batch(videos, asked, told, int(rng.integers(2**31)), meaning)
 
     def _asked(self, rng: np.random.Generator, video: Video, codec: TimeCodec) -> Sequence[Sample]:
         if video.real is not None:
@@ -201,6 +218,8 @@ class Looker:
 
     def __post_init__(self) -> None:
         self.generator = torch.Generator(self.device)
+        lite0 = self.features.folder if self.config.has_prior else None
+        self.evidence = None if lite0 is None else ClassEvidence.load(lite0).to(self.device)
 
     def inputs(self, batch: Batch) -> LiteInputs:
         """What is seen; the same for the same batch."""
@@ -216,25 +235,27 @@ class Looker:
 
         drawn = [b for b, video in enumerate(videos) if video.features is not None]
         if drawn:
-            seen = self.features.render([videos[b].features for b in drawn], device, self.generator)
+            seen = self.features.render([videos[b].features for b in drawn], device, self.generator).to(slow.dtype)
+            place = np.full((size, steps), -1)  # of each step among all that were drawn
             for row, b in enumerate(drawn):
                 there = max(1, min(round(videos[b].features.scene.seconds * STEPS_PER_SECOND), seen.shape[1]))
-                place = torch.arange(videos[b].steps, device=device) % there
-                slow[b, : videos[b].steps] = seen[row, place].to(slow.dtype)
-                has_slow[b, : videos[b].steps] = True
+                place[b, : videos[b].steps] = row * seen.shape[1] + np.arange(videos[b].steps) % there
+            self._fill(slow, has_slow, seen.flatten(0, 1), place)
+        if self.bank is not None:
+            looks, moves = np.full((2, size, steps), -1)
+            for b, video in enumerate(videos):
+                if video.bank >= 0:
+                    looks[b, : video.steps] = moves[b, : video.steps] = self.bank.places(video.bank, video.steps)
+                elif video.motion >= 0:
+                    moves[b, : video.steps] = self.bank.places(video.motion, video.steps)
+            self._fill(slow, has_slow, self.bank.slow, looks)
+            self._fill(motion, has_motion, self.bank.motion, moves)
         for b, video in enumerate(videos):
             if video.real is not None and self.real is not None:
-                *paths, there = self.real.entry(video.real)
+                *paths, there_ = self.real.entry(video.real)
                 slow[b, : video.steps], motion[b, : video.steps] = (each.to(device) for each in paths[:2])
                 has_slow[b, : video.steps] = has_motion[b, : video.steps] = True
-                body[b, : video.steps], has_body[b, : video.steps] = paths[2].numpy(), there.numpy()
-            if video.bank >= 0 and self.bank is not None:
-                entry_slow, entry_motion = self.bank.entry(video.bank, video.steps)
-                slow[b, : video.steps], motion[b, : video.steps] = entry_slow, entry_motion
-                has_slow[b, : video.steps] = has_motion[b, : video.steps] = True
-            elif video.motion >= 0 and self.bank is not None:
-                _, motion[b, : video.steps] = self.bank.entry(video.motion, video.steps)
-                has_motion[b, : video.steps] = True
+                body[b, : video.steps], has_body[b, : video.steps] = paths[2].numpy(), there_.numpy()
             if video.body is not None:
                 landmarks, there_ = video.body
                 place_ = np.arange(video.steps) % len(landmarks)
@@ -243,10 +264,19 @@ class Looker:
         bodies = torch.from_numpy(body).to(device).half(), torch.from_numpy(has_body).to(device)
         return LiteInputs(slow, motion, bodies[0], has_slow, has_motion, bodies[1], lengths)
 
+    def _fill(self, path: Tensor, has: Tensor, found: Tensor, place: NDArray[np.int64]) -> None:
+        """Rows of `found` into a path `[B, T, ...]` where `place` `[B, T]` names one; -1 leaves a step as it is."""
+        where = self._moved(place)
+        is_told = where >= 0
+        path[is_told] = found[where[is_told]].to(path.dtype)
+        has |= is_told
+
     def reading(self, batch: Batch) -> Reading:
         """The sequences on the device."""
-        told = batch.sequences
-        return Reading(*(self._moved(x) for x in (told.ids, told.is_visual, told.video, told.answers, told.last_asked)))
+        told, meaning = batch.sequences, batch.meaning
+        known = (None, None) if meaning is None else (self._moved(meaning.vectors), self._moved(meaning.classes))
+        arrays = (told.ids, told.is_visual, told.video, told.answers, told.last_asked)
+        return Reading(*(self._moved(array) for array in arrays), *known)
 
     def targets(self, batch: Batch) -> Targets:
         """What is true."""

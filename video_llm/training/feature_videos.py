@@ -145,6 +145,7 @@ class FeatureWorld:
     """
 
     def __init__(self, lite0_folder: Path, split: Split) -> None:
+        self.folder = lite0_folder
         self._head = Lite0Head(lite0_folder, load_feature_statistics())
         self._renderer = FeatureRenderer(self._head)
         self._split: Split = split

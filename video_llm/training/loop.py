@@ -204,7 +204,7 @@ class Trainer:
         inputs = looker.inputs(batch)
         dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
         with autocast:
-            output = model(inputs.to(device, dtype), looker.reading(batch))
+            output = model(inputs.to(device, dtype), looker.reading(batch), looker.evidence)
             text = output.text_loss()
             moments = output.moments()
         losses = moment_loss(moments, output.token_seconds(), looker.targets(batch))

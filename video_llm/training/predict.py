@@ -52,7 +52,7 @@ def predict(
         counts = tokens.lengths.tolist()
         unanswered = sequences(tokenizer, [(v, sample.question, "") for v, sample in batch.asked], counts)
         asked = looker.reading(replace(batch, sequences=unanswered))
-        output = model.read(tokens, rows, asked)
+        output = model.read(tokens, rows, asked, None if looker.evidence is None else looker.evidence(inputs, tokens))
         moments = output.moments()
         texts = written(model, tokens, rows, asked, tokenizer, most_new) if write else [""] * len(batch.asked)
     moments = moments.on_cpu()

@@ -75,7 +75,7 @@ def test_what_is_absent_has_no_token_inside():
 
 def test_losses_are_finite_and_have_gradients_at_the_start_of_training():
     torch.manual_seed(0)
-    head = GroundingHead(12, 8, width=16, layers=1)
+    head = GroundingHead(12, 8, width=16, layers=1, has_prior=False)
     real = torch.tensor([[True] * 6, [True] * 4 + [False] * 2])
     found = head(torch.randn(2, 6, 12), torch.randn(2, 6, 8), torch.randn(2, 12), half_seconds(6).repeat(2, 1, 1), real)
     both = Targets(
@@ -91,7 +91,7 @@ def test_losses_are_finite_and_have_gradients_at_the_start_of_training():
 
 def test_padding_changes_nothing_of_what_the_head_says():
     torch.manual_seed(0)
-    head = GroundingHead(12, 8, width=16, layers=1).eval()
+    head = GroundingHead(12, 8, width=16, layers=1, has_prior=False).eval()
     hidden, visual, asked = torch.randn(1, 6, 12), torch.randn(1, 6, 8), torch.randn(1, 12)
     alone = head(hidden[:, :4], visual[:, :4], asked, half_seconds(4), torch.ones(1, 4, dtype=torch.bool))
     padded = head(hidden, visual, asked, half_seconds(6), torch.tensor([[True] * 4 + [False] * 2]))

@@ -28,6 +28,7 @@ def tiny_config(**changes: Any) -> LiteConfig:
             "widths": [8, 8, 16, 16],
             "code_sides": [28, 14, 7, 3],
         },
+        "has_prior": False,
         "rank": 2,
         "language_width": 32,
         "known_tokens": KNOWN,

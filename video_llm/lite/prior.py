@@ -1,0 +1,109 @@
+"""What is known without training: how much the classes that a picture looks like speak for a question.
+
+The numbers are those of `scout`'s pictures (`scout/visual.py`): the meaning of the question weighs the 1000 classes of
+EfficientNet-Lite0, every half second has standardised logits, and their product says how many standard deviations it
+is above an unrelated question. The head is told these numbers, and the meaning of the question as MiniLM has it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from tvu.temporal.types import VisualTokens
+from tvu.video_llm.cache import FeatureCache
+from tvu.video_llm.lite.inputs import STEPS_PER_SECOND, LiteInputs
+from tvu.video_llm.scout.query import Sentences, visual_content
+from tvu.video_llm.scout.visual import ClassLogitScorer, class_vectors, class_weights, usual_features
+
+SHOT_SECONDS = 4.0  # of a video count as one of scout's shots when its usual look is told from that of all pictures
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """Of S questions: vectors float32 `[S, 384]` of unit length; classes float32 `[S, K]`, how much each class speaks
+    for them."""
+
+    vectors: NDArray[np.float32]
+    classes: NDArray[np.float32]
+
+
+class Meanings:
+    """From questions as typed to their meaning.
+
+    class_names: of the network, as in its `classes.json`; cache: keeps the vectors of the classes, which take seconds.
+    """
+
+    def __init__(self, sentences: Sentences, class_names: Sequence[str], cache: FeatureCache | None = None) -> None:
+        self._sentences = sentences
+        self._classes = class_vectors(class_names, sentences, cache)
+
+    def __call__(self, questions: Sequence[str]) -> Meaning:
+        """What is asked for in each, without the words that address the video."""
+        vectors = self._sentences.embed([visual_content(question) for question in questions])
+        classes = np.stack([class_weights(self._classes, vector) for vector in vectors])
+        return Meaning(vectors, classes.astype(np.float32))
+
+
+class ClassEvidence(nn.Module):
+    """What the pictures of each visual token say for each class; nothing of it is trained, or saved with a model."""
+
+    weight: Tensor
+    bias: Tensor
+    usual: Tensor
+
+    def __init__(self, weight: Tensor, bias: Tensor, usual_features: Tensor) -> None:
+        """weight `[K, 1280]` and bias `[K]` of the classifier; usual_features `[1280]`: those of pictures at large."""
+        super().__init__()
+        self.register_buffer("weight", weight.float(), persistent=False)
+        self.register_buffer("bias", bias.float(), persistent=False)
+        self.register_buffer("usual", weight.float() @ usual_features.float() + bias.float(), persistent=False)
+
+    @classmethod
+    def load(cls, lite0: Path) -> "ClassEvidence":
+        """From the folder of EfficientNet-Lite0."""
+        weight, bias, usual = _classifier(lite0)
+        return cls(weight, bias, usual)
+
+    @torch.no_grad()
+    def forward(self, inputs: LiteInputs, tokens: VisualTokens) -> Tensor:
+        """float32 `[B, V, K]`, standardised over the classes; zeros where a token has no picture.
+
+        tokens: whose spans count from the first step.
+        """
+        there = inputs.has_slow & inputs.is_real
+        logits = inputs.slow.float().mean(2) @ self.weight.T + self.bias
+        count = there.sum(1).clamp(min=1)[:, None, None]
+        mean = (logits * there[..., None]).sum(1, keepdim=True) / count
+        shots = count / (STEPS_PER_SECOND * SHOT_SECONDS)
+        prior = ClassLogitScorer.PRIOR_SHOTS
+        unusual = (logits - (shots * mean + prior * self.usual) / (shots + prior)) * there[..., None]
+
+        edges = (tokens.spans * STEPS_PER_SECOND).round().long().clamp(0, logits.shape[1])  # `[B, V, 2]`
+        total = torch.nn.functional.pad(unusual.cumsum(1), (0, 0, 1, 0))
+        pictures = torch.nn.functional.pad(there.float().cumsum(1), (1, 0))
+        rows = torch.arange(len(logits), device=logits.device)[:, None]
+        held = pictures[rows, edges[..., 1]] - pictures[rows, edges[..., 0]]
+        of_tokens = (total[rows, edges[..., 1]] - total[rows, edges[..., 0]]) / held.clamp(min=1)[..., None]
+        deviation = of_tokens.std(-1, keepdim=True, unbiased=False).clamp(min=1e-6)
+        return (of_tokens - of_tokens.mean(-1, keepdim=True)) / deviation * (held > 0)[..., None]
+
+
+def prior_of(evidence: Tensor, classes: Tensor, video: Tensor) -> Tensor:
+    """float32 `[S, V]`, standard deviations above an unrelated question: evidence `[B, V, K]`, classes `[S, K]`, and
+    which of the videos each question is about, `[S]`."""
+    return torch.einsum("svk,sk->sv", evidence[video].float(), classes.float())
+
+
+@lru_cache(maxsize=1)
+def _classifier(lite0: Path) -> tuple[Tensor, Tensor, Tensor]:
+    from safetensors import safe_open
+
+    with safe_open(lite0 / "model.safetensors", framework="pt") as tensors:
+        weight, bias = (tensors.get_tensor(f"classifier.{name}") for name in ("weight", "bias"))
+    return weight, bias, torch.from_numpy(usual_features(lite0))
