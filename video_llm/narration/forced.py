@@ -2,11 +2,17 @@
 
 Both programmes are exact. `places_of` aligns one line with all that was heard, wherever it is (Smith and Waterman
 1981), so that lines may come in any order and more than once; `in_reading_order` aligns the whole text at once, which
-tells which of several places a short line means. Rows are arrays over all heard tokens; only one row, or one block of
-rows, is held at a time.
+tells which of several places a short line means. Rows are arrays over heard tokens; only one row, or one block of rows,
+is held at a time.
+
+Hours of speech and their script are tens of thousands of words each, so neither programme looks at every pair. A line
+is looked for only where an upper bound of its score, which costs one pass over what was heard, reaches what a place
+needs: nothing is lost by it. The whole text is aligned within a band around words that are said once and written once
+in a row (`reading_band`); within the band it is exact.
 """
 
 import math
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +31,10 @@ LEAST_COVERED = 0.3  # places that hold less of a line are none
 MOST_PLACES = 12  # of one line in one hearing
 OVERLAP = 0.5  # of the shorter of two places, which are then the same
 BLOCK = 128  # rows that are traced back at once
+ALL_CELLS = 4_000_000  # words by words, up to which the order of a text is looked for without a band
+IN_A_ROW = 3  # words that are said once and written once, and hold the band
+MARGIN = 250  # words of the text around each word, within which they do not
+IN_ORDER = 0.5  # of such words, in the order of the text: with fewer it is none, and there is no band
 COMMON = words_of(
     """
     a an the of on in at to and or is are was were be been it its this that these those i you he she we they me him
@@ -35,6 +45,7 @@ COMMON = words_of(
 COMMON_WEIGHT = 0.5  # of such a word beside another that is as frequent here
 
 Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -76,9 +87,10 @@ class Heard:
             price,
         )
 
-    def row(self, token: int) -> Floats:
-        """float32 `[N]`: what a match of one word of the text with each heard token is worth; 0 is no match."""
-        return self.weights[token] * self.alike[token][self.heard]
+    def row(self, token: int, first: int = 0, end: int | None = None) -> Floats:
+        """float32 `[N]`: what a match of one word of the text with each heard token from `first` to before `end` is
+        worth; 0 is no match."""
+        return self.weights[token] * self.alike[token][self.heard[first:end]]
 
     def weight_of(self, line: int) -> float:
         """What a perfect match of a whole line is worth."""
@@ -119,13 +131,10 @@ def places_of(line: int, texts: Heard, *, most: int = MOST_PLACES) -> list[Place
     whole = texts.weight_of(line)
     if not len(tokens) or not count or whole <= 0:
         return []
-    behind = np.zeros(count + 1)
-    best = np.full(count, -np.inf)
-    for token in tokens:
-        match, behind = _step(texts.row(token), behind, texts.price)
-        np.maximum(best, match, out=best)
+    where = _promising(line, texts)
+    best = _best_ending(line, texts, where)
     ends = np.flatnonzero(best >= LEAST_COVERED * whole)
-    ends = ends[np.argsort(-best[ends], kind="stable")]
+    ends = where[ends[np.argsort(-best[ends], kind="stable")]]
     places: list[Place] = []
     taken = np.zeros(count, bool)  # ends inside a place that was found are ends of a part of it
     for end in ends:
@@ -138,6 +147,39 @@ def places_of(line: int, texts: Heard, *, most: int = MOST_PLACES) -> list[Place
         if all(_shared(place, other) < OVERLAP for other in places):
             places.append(place)
     return sorted(places, key=lambda p: -p.covered)
+
+
+def _promising(line: int, texts: Heard) -> Ints:
+    """int64 `[K]`: the heard tokens that any place of a line can be among, rising, with -1 between stretches.
+
+    Were each heard token matched with whichever word of the line it is worth most with, in any order and as often as
+    it comes, the score could only be higher. That takes one pass (Kadane's), and what it starts from is 0 wherever the
+    true score is.
+    """
+    tokens = np.unique(texts.lines[line])
+    gain = (texts.weights[tokens, None] * texts.alike[tokens]).max(axis=0)[texts.heard].astype(np.float64)
+    total = np.cumsum(np.where(gain > 0, gain, -np.diff(texts.price)))
+    bound = total - np.minimum.accumulate(np.concatenate([[0.0], total[:-1]]))
+    stretch = np.cumsum(bound <= 0)
+    reached = np.unique(stretch[bound >= LEAST_COVERED * texts.weight_of(line) - 1e-3])
+    where = np.flatnonzero((bound > 0) & np.isin(stretch, reached))
+    return np.insert(where, np.flatnonzero(np.diff(where) > 1) + 1, -1)
+
+
+def _best_ending(line: int, texts: Heard, where: Ints) -> NDArray[np.float64]:
+    """float64 `[K]`: the best score of a place of a line that ends with the match of each token of `where`."""
+    between = where < 0
+    heard = texts.heard[where]
+    skip = np.where(between, texts.weight_of(line) + 1.0, np.diff(texts.price)[where])  # no place goes on over -1
+    price = np.concatenate([[0.0], np.cumsum(skip)])
+    behind = np.zeros(len(where) + 1)
+    best = np.full(len(where), -np.inf)
+    for token in texts.lines[line]:
+        gain = texts.weights[token] * texts.alike[token][heard]
+        gain[between] = 0.0
+        match, behind = _step(gain, behind, price)
+        np.maximum(best, match, out=best)
+    return best
 
 
 def _shared(a: Place, b: Place) -> float:
@@ -168,7 +210,7 @@ def _scores(line: int, texts: Heard, first: int, end: int) -> tuple[NDArray[np.f
     matched, before = [], []
     for token in texts.lines[line]:
         before.append(behind)
-        match, behind = _step(texts.row(token)[first:end], behind, price)
+        match, behind = _step(texts.row(token, first, end), behind, price)
         matched.append(match)
     return np.array(matched), np.array(before)
 
@@ -191,49 +233,123 @@ def _traced(
     return Place(tuple(matches), min(1.0, worth / max(texts.weight_of(line), 1e-6)))
 
 
-def in_reading_order(texts: Heard) -> dict[int, tuple[tuple[int, int, float], ...]]:
+def in_reading_order(texts: Heard, band: Ints | None = None) -> dict[int, tuple[tuple[int, int, float], ...]]:
     """The whole text aligned in its order: for each line, what of it was heard there.
 
+    band: int64 `[M, 2]`, of each of the M tokens of the text the heard tokens it may match, first and the one behind
+    the last, neither ever falling, and each beginning within the one before; by default `reading_band`.
     Returns `(token of the line, heard token, worth)` of every match, by line. Maximises the worth of all matches less
     the price of every run of matches that does not follow on the one before; words on either side may be left out.
     Rows are kept at the beginning of each block only, and made again, block by block, on the way back.
     """
     tokens = [(n, i, int(token)) for n, line in enumerate(texts.lines) for i, token in enumerate(line)]
-    count = len(texts.heard)
-    if not tokens or not count:
+    if not tokens or not len(texts.heard):
         return {}
+    edges: list[tuple[int, int]] = [(a, b) for a, b in (reading_band(texts) if band is None else band).tolist()]
     kept: list[tuple[Floats, Floats]] = []
-    behind, match = np.zeros(count + 1, np.float32), np.full(count, -np.inf, np.float32)
+    width = edges[0][1] - edges[0][0]
+    behind, match = np.zeros(width + 1, np.float32), np.full(width, -np.inf, np.float32)
     for k, (_, _, token) in enumerate(tokens):
         if k % BLOCK == 0:
             kept.append((behind, match))
-        behind, match = _order_step(texts.row(token), behind, match)
+        behind, runs = _moved(behind, match, edges[max(k - 1, 0)], edges[k])
+        behind, match = _order_step(texts.row(token, *edges[k]), behind, runs)
     found: dict[int, list[tuple[int, int, float]]] = {}
-    j, goes_on = count, False
+    j, goes_on = len(texts.heard), False
     for block in range(len(kept) - 1, -1, -1):
         behind, match = kept.pop()
-        rows = tokens[block * BLOCK : (block + 1) * BLOCK]
+        rows = range(block * BLOCK, min((block + 1) * BLOCK, len(tokens)))
         came: list[tuple[NDArray[np.int32], NDArray[np.bool_]]] = []
-        for _, _, token in rows:
-            before, runs = behind, match
-            behind, match = _order_step(texts.row(token), behind, match)
+        for k in rows:
+            before, runs = _moved(behind, match, edges[max(k - 1, 0)], edges[k])
+            behind, match = _order_step(texts.row(tokens[k][2], *edges[k]), before, runs)
             came.append(_came(before, runs, match))
-        for (line, i, token), (last, follows) in zip(reversed(rows), reversed(came), strict=True):
+        for k, (last, follows) in zip(reversed(rows), reversed(came), strict=True):
+            (line, i, token), (first, end) = tokens[k], edges[k]
             # goes_on: the match of the row below follows on a match of this row, at the heard token before it
-            at = j - 1 if goes_on else int(last[j])
+            at = j - 1 - first if goes_on else int(last[min(j, end) - first])
             goes_on = False
             if at >= 0:
-                worth = float(texts.weights[token] * texts.alike[token, texts.heard[at]])
-                found.setdefault(line, []).append((i, at, worth))
                 goes_on = bool(follows[at])
-                j = at
+                j = first + at
+                worth = float(texts.weights[token] * texts.alike[token, texts.heard[j]])
+                found.setdefault(line, []).append((i, j, worth))
     return {line: tuple(reversed(matches)) for line, matches in found.items()}
 
 
-def _order_step(gain: Floats, behind: Floats, match: Floats) -> tuple[Floats, Floats]:
-    """One token of the text: best scores behind each heard token `[N + 1]`, and of each match `[N]`."""
-    new = behind[:-1] - np.float32(OPENING)
-    np.maximum(new[1:], match[:-1], out=new[1:])
+def reading_band(texts: Heard) -> Ints:
+    """int64 `[M, 2]`: of each token of the text the heard tokens that it may match where it is said in its order.
+
+    Words in a row that are said once and written once are tied to each other, as many as keep their order (as in
+    patience diff); a token may match what lies between the ties `MARGIN` tokens before it and after it. All heard
+    tokens where the texts are short, or where few of the ties keep their order.
+    """
+    written = np.concatenate(texts.lines) if texts.lines else np.zeros(0, np.int64)
+    count = len(texts.heard)
+    band = np.tile(np.array([0, count]), (len(written), 1))
+    if len(written) * count <= ALL_CELLS:
+        return band
+    same = np.full(len(texts.alike), -1)
+    rows, columns = np.nonzero(texts.alike == 1.0)
+    same[rows] = columns
+    of_text, at_text = _told_once(same[written])
+    of_heard, at_heard = _told_once(texts.heard)
+    _, a, b = np.intersect1d(of_text, of_heard, assume_unique=True, return_indices=True)
+    by_text = np.argsort(at_text[a])
+    said = at_heard[b][by_text]
+    tied = _longest_rising(said.tolist())
+    if not tied or len(tied) < IN_ORDER * len(said):
+        return band
+    text, heard = at_text[a][by_text][tied], said[tied]
+    here = np.arange(len(written))
+    before, after = np.searchsorted(text, here - MARGIN, side="right"), np.searchsorted(text, here + MARGIN)
+    band[:, 0] = np.concatenate([[0], heard])[before]
+    band[:, 1] = np.concatenate([heard + 1, [count]])[after]
+    return band
+
+
+def _told_once(tokens: Ints) -> tuple[Ints, Ints]:
+    """Codes of `IN_A_ROW` tokens in a row that come once, none below 0 among them, and where they begin."""
+    runs = np.lib.stride_tricks.sliding_window_view(tokens, IN_A_ROW) if len(tokens) >= IN_A_ROW else tokens[:0, None]
+    begins = np.flatnonzero((runs >= 0).all(axis=1))
+    codes = runs[begins] @ (1 << 20 * np.arange(runs.shape[1], dtype=np.int64))
+    unique, first, times = np.unique(codes, return_index=True, return_counts=True)
+    return unique[times == 1], begins[first[times == 1]]
+
+
+def _longest_rising(values: Sequence[int]) -> list[int]:
+    """Places of as many values as rise strictly (Schensted 1961)."""
+    lowest: list[int] = []  # that ends a rising run of each length
+    at: list[int] = []
+    before = []
+    for place, value in enumerate(values):
+        length = bisect_left(lowest, value)
+        before.append(at[length - 1] if length else -1)
+        lowest[length : length + 1] = [value]
+        at[length : length + 1] = [place]
+    rising = []
+    place = at[-1] if at else -1
+    while place >= 0:
+        rising.append(place)
+        place = before[place]
+    return rising[::-1]
+
+
+def _moved(behind: Floats, match: Floats, old: tuple[int, int], new: tuple[int, int]) -> tuple[Floats, Floats]:
+    """The scores of a row where the next row of the band has them: `[W + 1]` best behind each heard token, and `[W]`
+    of the match of the token before with the heard token before each."""
+    left, right = new[0] - old[0], new[1] - old[1]
+    if left or right:
+        behind = np.concatenate([behind[left:], np.full(right, behind[-1], np.float32)])
+    runs = np.full(new[1] - new[0], -np.inf, np.float32)
+    known = match[max(left - 1, 0) : left - 1 + len(runs)]
+    runs[int(left == 0) : int(left == 0) + len(known)] = known
+    return behind, runs
+
+
+def _order_step(gain: Floats, behind: Floats, runs: Floats) -> tuple[Floats, Floats]:
+    """One token of the text: best scores behind each heard token `[W + 1]`, and of each match `[W]`."""
+    new = np.maximum(behind[:-1] - np.float32(OPENING), runs)
     new += gain
     new[gain <= 0] = -np.inf
     after = behind.copy()
@@ -244,11 +360,10 @@ def _order_step(gain: Floats, behind: Floats, match: Floats) -> tuple[Floats, Fl
 def _came(before: Floats, runs: Floats, match: Floats) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
     """How `_order_step` came to its scores, from those before and its matches.
 
-    Returns int32 `[N + 1]`, the heard token that is matched on the best way to each place, -1 where this token of the
-    text is left out; and bool `[N]`, whether each match follows on a match of the token before.
+    Returns int32 `[W + 1]`, the heard token of the band that is matched on the best way to each place, -1 where this
+    token of the text is left out; and bool `[W]`, whether each match follows on a match of the token before.
     """
-    follows = np.zeros(len(match), bool)
-    follows[1:] = runs[:-1] >= before[1:-1] - np.float32(OPENING)
+    follows = runs >= before[:-1] - np.float32(OPENING)
     best = np.maximum.accumulate(match)
     is_new = match > np.concatenate([[np.float32(-np.inf)], best[:-1]])
     where = np.maximum.accumulate(np.where(is_new, np.arange(len(match), dtype=np.int32), np.int32(-1)))
