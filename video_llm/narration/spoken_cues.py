@@ -7,6 +7,7 @@ dynamic programme.
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from tvu.video_llm.narration.numerals import words_of
@@ -23,6 +24,7 @@ LINGER_SECONDS = 0.5  # a cue stays on screen after the last word, where there i
 
 _ENDS = re.compile(r"[.?!…][\"'”’)]*$")
 _CLAUSE = re.compile(r"[,;:—–-][\"'”’)]*$")
+_GOES_ON = re.compile(r"(?<=\w) (?:[-/&][^\W\d]|%)|(?<=\d) [-/.,:]\d")  # what recognisers tell as two words
 _JOINING = words_of("and or but so because that which who when where if while then than as")
 _CLINGING = words_of("a an the of to in on at for with by from my your his her its our their this i and or")
 
@@ -32,7 +34,7 @@ def script_of(transcript: Transcript) -> Script:
 
     The first hearing alone is told. A text of two rows has a line break between them.
     """
-    pieces = [cue for run in _runs(transcript.words) for cue in _cut(run)]
+    pieces = [cue for run in _runs(_whole(transcript.words)) for cue in _cut(run)]
     lines = []
     for i, words in enumerate(pieces):
         start, end = words[0].start_seconds, words[-1].end_seconds
@@ -44,6 +46,17 @@ def script_of(transcript: Transcript) -> Script:
             end = min(end, max(pieces[i + 1][0].start_seconds, start))
         lines.append(Line(_in_rows([w.text for w in words]), start, end if end > start else start + GAP_SECONDS))
     return Script(tuple(lines), "transcript", language=transcript.language)
+
+
+def _whole(words: Sequence[Word]) -> list[Word]:
+    """Words as they are written: `20 -year -old` is one, and so is `$4 ,000`."""
+    whole: list[Word] = []
+    for word in words:
+        if whole and _GOES_ON.search(f"{whole[-1].text} {word.text[:2]}", max(0, len(whole[-1].text) - 1)):
+            whole[-1] = replace(whole[-1], text=whole[-1].text + word.text, end_seconds=word.end_seconds)
+        else:
+            whole.append(word)
+    return whole
 
 
 def _runs(words: Sequence[Word]) -> list[tuple[Word, ...]]:

@@ -57,3 +57,10 @@ def test_words_too_long_for_a_row_are_kept():
 
 def test_nothing_said_is_an_empty_text():
     assert script_of(Transcript(())).lines == ()
+
+
+def test_words_that_a_recogniser_parts_at_a_hyphen_or_a_comma_are_written_as_one():
+    text = "The 20 -year -old paid $4 ,000 , or 3 .5 % more , at -5 degrees - or so , to AT &T ."
+    words = tuple(Word(text, 0.3 * n, 0.3 * n + 0.2, 0.9) for n, text in enumerate(text.split()))
+    told = " ".join(" ".join(line.text.split()) for line in script_of(Transcript(words)).lines)
+    assert told == "The 20-year-old paid $4,000 , or 3.5% more , at -5 degrees - or so , to AT&T ."
