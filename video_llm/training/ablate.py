@@ -33,6 +33,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "reduction: keep half that changed": {"reductions": [{"name": "keep_changed", "dropped": 0.5}]},
     "codec: VTG-LLM's digits": {"codec": {"name": "vtg-llm"}},
     "codec: decimal text": {"codec": {"name": "text"}},
+    "paths: no prior": {"has_prior": False},
     "paths: no motion": {"paths": ["slow", "body"]},
     "paths: no bodies": {"paths": ["slow", "motion"]},
     "paths: appearance alone": {"paths": ["slow"]},

@@ -12,7 +12,6 @@ from tvu.video_llm.training.assets import Assets
 from tvu.video_llm.training.composed import ComposedWorld, Plan, render
 from tvu.video_llm.training.rendering import Footage, Layer, PictureBank, render_footage
 from tvu.video_llm.training.scenes import Split
-from tvu.video_llm.training.snippets import CLASSES, draw_snippets, render_snippets
 from tvu.video_llm.training.stage import Camera, Shot, is_shape_free, plural
 
 SIDE = 32
@@ -271,20 +270,3 @@ def test_layers_outside_the_video_are_refused() -> None:
     layer = Layer("sprite", 0, 1, np.zeros((2, 2, 3), np.float32), one, np.ones((2, 3), np.float32))
     with pytest.raises(ValueError, match="outside"):
         Footage(2, (layer,), one, one, one)
-
-
-# --- snippets -------------------------------------------------------------------------------------------------
-
-
-def test_snippets_come_with_labels_in_range() -> None:
-    plan = draw_snippets(np.random.default_rng(0), 24, few_pictures(), "train")
-    pixels, labels = render_snippets(plan, "cpu")
-    assert pixels.shape == (24, 16, 3, 112, 112)
-    assert set(labels) == set(CLASSES)
-    for name, values in labels.items():
-        assert values.shape == (24,) and int(values.min()) >= -1 and int(values.max()) < len(CLASSES[name])
-
-
-def test_snippets_are_the_same_for_the_same_seed() -> None:
-    a, b = (draw_snippets(np.random.default_rng(7), 6, few_pictures(), "train") for _ in range(2))
-    assert all(torch.equal(a.labels[name], b.labels[name]) for name in CLASSES)
