@@ -90,13 +90,27 @@ def make_ass(cues: Sequence[tuple[Span, str]], left_out: Sequence[str]) -> str:
 
 
 def markup_of(cue: Cue) -> str:
-    """The text with the tags of WebVTT in place of the overrides that every format knows."""
+    """The text with the tags of WebVTT in place of the overrides that every format knows, each closed where it ends.
+
+    An override holds to the end of the event; tags are nested, so those within one that ends are opened anew.
+    """
+    open_tags: list[str] = []
 
     def tags(override: re.Match[str]) -> str:
-        found = re.findall(r"\\([biu])([01])", override[0])
-        return "".join(f"<{'/' if is_on == '0' else ''}{style}>" for style, is_on in found)
+        told = ""
+        for style, is_on in re.findall(r"\\([biu])([01])(?!\d)", override[0]):
+            if is_on == "1" and style not in open_tags:
+                open_tags.append(style)
+                told += f"<{style}>"
+            elif is_on == "0" and style in open_tags:
+                within = open_tags[open_tags.index(style) + 1 :]
+                told += "".join(f"</{each}>" for each in (*reversed(within), style))
+                told += "".join(f"<{each}>" for each in within)
+                open_tags.remove(style)
+        return told
 
     text = re.sub(r"\{[^{}]*\}", tags, _without_drawings(cue.body).replace("<", "‹").replace(">", "›"))
+    text = text.rstrip("\r\n") + "".join(f"</{style}>" for style in reversed(open_tags))
     return "\n".join(line.strip() for line in _broken(shown(text)).splitlines() if line.strip())
 
 

@@ -327,6 +327,20 @@ def test_styles_that_every_format_has_survive_a_change_of_format():
     assert b"One two & three" in told_as(aligned(of(VTT, ".vtt"), later), ".srt")
 
 
+@pytest.mark.parametrize(
+    ("told", "markup"),
+    [
+        (r"{\i1}all of it", "<i>all of it</i>"),
+        (r"{\i1}a {\b1}b{\i0} c{\b0} d", "<i>a <b>b</b></i><b> c</b> d"),
+        (r"{\i1\i1}a{\i0} b{\i0}", "<i>a</i> b"),
+        (r"{\b700\u1}a{\u0} {\iclip(1,2)}b", "<u>a</u> b"),
+    ],
+)
+def test_overrides_of_ass_become_tags_that_are_closed(told, markup):
+    script = of(ASS.replace(r"{\i1}Hello{\i0},\N{\pos(1,2)}world", told), ".ass")
+    assert f"\n{markup}\n" in told_as(aligned(script, later), ".srt").decode()
+
+
 def test_a_new_file_of_subtitles_is_in_order_of_time():
     script = of("last\nfirst\nnowhere\n", ".txt")
     places = {"last": Span(50, 52), "first": Span(1.25, 3), "nowhere": None}
