@@ -372,7 +372,7 @@ class Lite:
             ids = np.concatenate([ids, np.repeat([prefill], len(queries), 0)], 1)
             is_visual, answers = (np.pad(each, ((0, 0), (0, len(prefill)))) for each in (is_visual, answers))
             last = last + len(prefill)
-        arrays = [ids, is_visual, told.video, answers, last]
+        arrays: list[NDArray[Any]] = [ids, is_visual, told.video, answers, last]
         if self._meanings is not None:
             meaning = self._meanings(queries)
             arrays += [meaning.vectors, meaning.classes]

@@ -107,10 +107,10 @@ class Eyes(nn.Module):
             nn.Linear(channels, channels),
             nn.GELU(),
             nn.Linear(channels, config.language_width),
-            nn.RMSNorm(config.language_width, eps=1e-5),
         )
         # As large as words are: what comes in sixteen times larger, as a plain layer has it, no block can change.
-        nn.init.constant_(self.out[-1].weight, config.word_size)
+        self.as_words = nn.RMSNorm(config.language_width, eps=1e-5)
+        nn.init.constant_(self.as_words.weight, config.word_size)
         self.channels = channels
 
     def forward(self, inputs: LiteInputs, spans: Tensor | None = None) -> tuple[VisualTokens, Tensor]:
@@ -126,7 +126,7 @@ class Eyes(nn.Module):
         tokens = compress_tokens(tokens, *self.reductions.steps).flatten()
         x = tokens.features.squeeze(2)
         x = x + self.clock(relative_time(tokens).to(x.dtype))
-        return tokens, self.out(x)
+        return tokens, self.as_words(self.out(x))
 
     def step_tokens(self, inputs: LiteInputs, spans: Tensor | None = None) -> VisualTokens:
         """Six tokens a step, before anything is mixed: `[B, T, 6, width]` on a (1, 6) grid."""

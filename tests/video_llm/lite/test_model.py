@@ -139,3 +139,8 @@ def test_inputs_of_other_shapes_are_refused():
 def test_a_model_keeps_its_table_beside_the_new_words():
     model: LiteModel = tiny_model()
     assert model.table.shape == (KNOWN + 20 + 2, 32)
+
+
+def test_visual_tokens_come_to_the_language_model_as_large_as_words():
+    _, rows = tiny_model().eyes(tiny_inputs([12]))
+    assert rows.pow(2).mean(-1).sqrt() == pytest.approx(torch.full((1, 6), tiny_config().word_size).numpy(), rel=0.01)
