@@ -54,7 +54,7 @@ def align(
         float, typer.Option(min=0, max=1, metavar="P", help="Lines less likely than P are not in the video.")
     ] = 0.0,
     language: Annotated[
-        str | None, typer.Option(metavar="CODE", help="Spoken, as en or de; with --recogniser.")
+        str | None, typer.Option(metavar="CODE", help="Spoken, as en or de; others than en with --recogniser.")
     ] = None,
     recogniser: Annotated[
         Path | None, typer.Option(metavar="DIR", help="A faster-whisper model in place of Whisper tiny.en.")
@@ -79,7 +79,13 @@ def align(
     """
     outputs = out or []
     _check_usage(narration, transcribe, show_diff, as_json, outputs)
+    if transcribe:
+        unused = {"--signal": signal, "--order": order != "auto", "--ignore-times": ignore_times}
+        unused |= {"--no-gate": no_gate, "--min-confidence": min_confidence, "--diff": show_diff}
+        _check_unused("--transcribe takes what is said as it is said", unused)
     channels, reader = _signals("speech" if transcribe else signal), options.parse_decoder(decoder)
+    if "speech" not in channels:
+        _check_unused("without speech nobody listens", {"--language": language, "--recogniser": recogniser})
     files = [path for path in outputs if str(path) != STREAM]
     _check_files(files, force)
 
@@ -90,12 +96,13 @@ def align(
     config = _config(channels, order, ignore_times, no_gate, min_confidence)
     clip = open_video(video, decoder=reader, start=start, end=end)
     script = None if narration is None else _script(narration, clip)
+    told, notes = _language(language, script, recogniser)
     with options.progress() as report:
-        senses = _senses(channels, language, recogniser, pull, offline, not no_cache, report)
+        senses = _senses(channels, told, recogniser, pull, offline, not no_cache, report)
         aligned = (
             transcribed(clip, report, senses) if script is None else align_script(clip, script, config, report, senses)
         )
-    notes = [*aligned.notes, *_write(aligned, files, force)]
+    notes += [*aligned.notes, *_write(aligned, files, force)]
     _print(aligned, show_diff, as_json, outputs, files)
     sys.stdout.flush()
     for note in notes:
@@ -115,6 +122,13 @@ def _check_usage(
     told += [f"-o {path}" for path in outputs if str(path) == STREAM]
     if len(told) > 1:
         raise UsageError(f"{' and '.join(told)} both go to standard output", hint="choose one of them")
+
+
+def _check_unused(reason: str, given: "dict[str, object]") -> None:
+    """Raises UsageError where an option was given that would change nothing."""
+    names = [name for name, value in given.items() if value]
+    if names:
+        raise UsageError(f"{reason}: {', '.join(names)} would change nothing", hint=f"leave away {names[0]}")
 
 
 def _check_files(files: Sequence[Path], force: bool) -> None:
@@ -162,6 +176,21 @@ def _script(narration: str, clip: "VideoClip") -> "Script":
     return read_script(Path(narration), clip.path)
 
 
+def _language(language: str | None, script: "Script | None", recogniser: Path | None) -> tuple[str | None, list[str]]:
+    """Which language to listen for, by the option or else by the text; and what to tell of it. Raises UsageError."""
+    if recogniser is not None and not recogniser.is_dir():
+        raise UsageError(f"{recogniser} is no folder", hint="give the folder of a faster-whisper model")
+    hint = "give the folder of a multilingual faster-whisper model: --recogniser DIR"
+    if recogniser is None and language not in (None, "en") and len(str(language)) <= 3:
+        raise UsageError(f"Whisper tiny.en knows English only, not {language!r}", hint=hint)
+    of_text = None if script is None else script.language
+    if language is not None or of_text in (None, "en"):
+        return language, []
+    if recogniser is not None:
+        return of_text, []
+    return None, [f"the text says that it is in {of_text!r}, and Whisper tiny.en hears English only; {hint}"]
+
+
 def _senses(
     signals: "Sequence[Evidence]",
     language: str | None,
@@ -173,7 +202,7 @@ def _senses(
 ) -> "Senses":
     """Who listens and looks, missing weights fetched first where `--pull` says so. Raises UsageError."""
     from tvu.video_llm.narration.senses import Senses
-    from tvu.video_llm.narration.speech import HearingConfig
+    from tvu.video_llm.narration.speech import HearingConfig, recogniser_of
 
     if pull:
         from tvu.video_llm.load import ALIGN, weights_needed
@@ -185,6 +214,8 @@ def _senses(
         hearing = HearingConfig(language, recogniser)
     except ValueError as error:
         raise UsageError(f"{language!r} is no language", hint="write its ISO 639-1 code: en, de, fr") from error
+    if recogniser is not None:
+        recogniser_of(hearing)  # a mistyped folder is told at once, not when everything else is done
     return Senses(hearing, use_cache=use_cache, report=report)
 
 

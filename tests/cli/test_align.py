@@ -44,6 +44,12 @@ def texts(tmp_path, monkeypatch) -> Path:
         (TALK, "late.txt", "-o", "out.srt", "-o", "out.srt"),
         (TALK, "late.txt", "--language", "English"),
         (TALK, "late.txt", "--min-confidence", "2"),
+        (TALK, "--transcribe", "--signal", "picture"),
+        (TALK, "--transcribe", "--order", "free"),
+        (TALK, "--transcribe", "--diff"),
+        (TALK, "late.txt", "--language", "de"),  # which Whisper tiny.en does not know
+        (TALK, "late.txt", "--recogniser", "missing"),
+        (TALK, "late.txt", "--recogniser", ".", "--signal", "picture"),
     ],
 )
 def test_wrong_usage_is_told_before_any_work(texts, args):
@@ -66,6 +72,11 @@ def test_what_cannot_be_read_is_3(texts):
         done = run(*args)
         assert done.exit_code == 3, args
         assert not done.stdout and len(done.stderr.splitlines()) == 2, args  # one sentence and a hint
+
+
+def test_a_folder_without_a_recogniser_is_told_before_any_work(texts):
+    done = run(TALK, "late.txt", "--recogniser", ".")
+    assert done.exit_code == 5 and "model.bin" in done.stderr and "hint: " in done.stderr
 
 
 @pytest.mark.weights

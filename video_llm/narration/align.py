@@ -72,6 +72,9 @@ def align_script(
         alignment = _put_in_step(clip, script, config, senses)
     else:
         alignment = _placed(clip, script, config, senses)
+        if config.resync and timed:
+            reason = "few lines have one" if "speech" in config.signals else "without speech they cannot be checked"
+            notes += (f"the times of the text were not looked at: {reason}",)
     alignment = replace(alignment, notes=(*notes, *alignment.notes))
     return alignment if alignment.kept else _without_unlikely(alignment, config.min_confidence)
 

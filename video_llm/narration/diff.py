@@ -72,9 +72,9 @@ def diff(alignment: Alignment) -> Diff:
 
 def diff_text(told: Diff) -> str:
     """For people: the pieces, then every line."""
-    rows = [f"{_old(piece)}  {_shift(piece)}  {piece.lines} lines" for piece in told.pieces]
+    rows = [f"{_old(piece)}  {_shift(piece)}  {_lines(piece.lines)}" for piece in told.pieces]
     if told.lost:
-        rows.append(f"not in the video: {told.lost} lines")
+        rows.append(f"not in the video: {_lines(told.lost)}")
     rows += [""] if rows else []
     width = len(str(len(told.moves)))
     for move in told.moves:
@@ -84,6 +84,10 @@ def diff_text(told: Diff) -> str:
             f"{move.index + 1:>{width}}  {_clock(move.old)} -> {_clock(move.new)}  {by:>9}  {move.text}".rstrip()
         )
     return "\n".join(rows)
+
+
+def _lines(count: int) -> str:
+    return "1 line" if count == 1 else f"{count} lines"
 
 
 def _old(piece: Piece) -> str:

@@ -35,7 +35,7 @@ from tvu.video_llm.scout.speech import Transcript, Word, heard_in, index_speech,
 from tvu.video_llm.types import VideoClip
 from tvu.weights.load import located
 
-__all__ = ["HearingConfig", "script_of", "speech_candidates", "transcribe_clip"]
+__all__ = ["HearingConfig", "recogniser_of", "script_of", "speech_candidates", "transcribe_clip"]
 
 RECOGNISER = "whisper-tiny.en"
 NEEDED = ("model.bin", "config.json", "tokenizer.json")  # of a folder that faster-whisper loads without a network
@@ -75,7 +75,7 @@ def transcribe_clip(
     config = config or HearingConfig()
     if not clip.has_audio:
         return Transcript((), language=config.language or "en")
-    folder = _recogniser(config)
+    folder = recogniser_of(config)
     key = ""
     if cache is not None:
         key = key_of(clip, cache.content_of(clip.path), _maker(config, cache))
@@ -96,7 +96,9 @@ def transcribe_clip(
     return transcript
 
 
-def _recogniser(config: HearingConfig) -> Path:
+def recogniser_of(config: HearingConfig) -> Path:
+    """The folder of who listens. Raises WeightsError where it is not there yet, BackendError where it is none, or does
+    not know the language."""
     if config.model is None:
         if config.language not in (None, "en"):
             raise BackendError(

@@ -90,6 +90,13 @@ def test_good_subtitles_are_left_as_they_are_to_the_byte():
     assert all(move.shift_seconds == 0 for move in diff(told).moves)
 
 
+def test_that_times_were_not_looked_at_is_told():
+    told = align_script(CLIP, film(12.4), AlignConfig(signals=("visual",)), senses=Film())
+    assert "the times of the text were not looked at: without speech they cannot be checked" in told.notes
+    asked = align_script(CLIP, film(12.4), AlignConfig(resync=False), senses=Film())
+    assert not any("not looked at" in note for note in asked.notes)
+
+
 def test_the_gate_can_be_opened():
     slightly_late = film(0.05)
     assert align_script(CLIP, slightly_late, senses=Film()).kept

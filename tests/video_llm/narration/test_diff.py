@@ -53,7 +53,7 @@ def test_the_text_tells_pieces_first():
     text = diff_text(diff(moved([0, 10, 20], [2.5, 12.5, None])))
     assert text.splitlines() == [
         "00:00.0 - 00:10.0  +2.500 s  2 lines",
-        "not in the video: 1 lines",
+        "not in the video: 1 line",
         "",
         "1  00:00.000 -> 00:02.500     +2.500  line 0",
         "2  00:10.000 -> 00:12.500     +2.500  line 1",
