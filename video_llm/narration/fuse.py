@@ -2,8 +2,11 @@
 
 Each signal gives a line a distribution: so much for each of its candidates, the rest for "shown elsewhere" and "not
 shown". Taken as independent given where the line truly is, they multiply (over the prior, once for each signal but
-the first). A narration goes forward: an exact dynamic programme over all lines finds the best places in order, and
-the forward-backward pass of the same programme how probable each is, given that order. Steps need no order.
+the first). That a line is said somewhere and that it is seen somewhere are two claims: where a line is heard, what is
+seen tells of that place only as far as people show what they speak of while they speak of it.
+
+A narration goes forward: an exact dynamic programme over all lines finds the best places in order, and the
+forward-backward pass of the same programme how probable each is, given that order. Steps need no order.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,7 +40,8 @@ TINY = 1e-9
 @dataclass(frozen=True)
 class FusionConfig:
     """not_shown: share of lines that are shown nowhere, as far as nothing else is known; shown: probability from which
-    a line gets a place; sharpness: exponent on the probabilities of whole paths, below 1 where they are told too sure.
+    a line gets a place; sharpness: exponent on the probabilities of whole paths, below 1 where they are told too sure;
+    together: share of the lines that are said of which a picture is found just then.
 
     Written by `python -P -m tvu.video_llm.narration.calibrate`.
     """
@@ -45,10 +49,11 @@ class FusionConfig:
     not_shown: float = 0.25
     shown: float = 0.5
     sharpness: float = 1.0
+    together: float = 0.25
 
     def __post_init__(self) -> None:
-        if not (0 < self.not_shown < 1 and 0 < self.shown < 1 and 0 < self.sharpness <= 1):
-            raise ValueError("not_shown and shown are in (0, 1), sharpness in (0, 1]")
+        if not (0 < self.not_shown < 1 and 0 < self.shown < 1 and 0 < self.sharpness <= 1 and 0 <= self.together < 1):
+            raise ValueError("not_shown and shown are in (0, 1), sharpness in (0, 1], together in [0, 1)")
 
 
 @cache
@@ -196,6 +201,7 @@ def _posterior(
     priors[-1] = config.not_shown
     log = np.log(priors)
     own: list[list[tuple[Evidence, float]]] = [[] for _ in spans]
+    heard = np.array([any(_same(c.span, span) for c in line.get("speech", ())) for span in spans] + [False, False])
     for name, candidates in line.items():
         rest = 1 - min(0.98, sum(c.score for c in candidates))
         given = np.empty(len(spans) + 2)
@@ -206,7 +212,10 @@ def _posterior(
             given[j] = max(agree, given[-2] / num_places, LEAST)
             if agree > 0:
                 own[j].append((name, agree))
-        log += np.log(np.maximum(given, TINY)) - np.log(priors)
+        lift = np.maximum(given, TINY) / priors
+        if name != "speech":
+            lift[heard] = config.together * lift[heard] + (1 - config.together)
+        log += np.log(lift)
     p = np.exp(log - log.max())
     p /= p.sum()
     places = [Place(span, float(p[j]), tuple(own[j])) for j, span in enumerate(spans)]

@@ -45,6 +45,28 @@ def test_where_signals_disagree_the_surer_one_is_believed():
     assert line.evidence == ("speech",)
 
 
+def test_a_line_may_be_said_while_something_else_is_shown():
+    speech = (seen((28, 30, 0.95), evidence="speech"),)
+    for visual in (seen((22, 26, 0.99)), ()):  # it is seen a moment before, or not at all
+        (line,) = fuse(script(1), {"speech": speech, "visual": (visual,)}, "free", 60.0, CONFIG)
+        assert line.span == Span(28, 30)
+        assert line.confidence > 0.7
+
+
+def test_what_is_seen_decides_between_two_places_where_a_line_is_heard():
+    speech = (seen((10, 12, 0.5), (40, 42, 0.45), evidence="speech"),)
+    (line,) = fuse(script(1), {"speech": speech, "visual": (seen((38, 45, 0.9)),)}, "free", 60.0, CONFIG)
+    assert line.span == Span(40, 42)
+    assert line.evidence == ("visual", "speech")
+
+
+def test_a_line_that_is_not_heard_is_told_where_it_is_seen():
+    speech = (*(seen((5 * i, 5 * i + 2, 0.9), evidence="speech") for i in range(5)), seen((3, 4, 0.05)))
+    visual = ((),) * 5 + (seen((40, 45, 0.95)),)
+    told = fuse(script(6), {"speech": speech, "visual": visual}, "free", 60.0, CONFIG)
+    assert told[5].span == Span(40, 45)
+
+
 def test_a_signal_that_finds_nothing_at_all_changes_nothing():
     visual = (seen((0, 5, 0.9)), seen((5, 9, 0.8)))
     alone = fuse(script(2), {"visual": visual}, "free", 20.0, CONFIG)
