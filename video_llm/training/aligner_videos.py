@@ -96,9 +96,9 @@ class SceneConfig:
     """How the videos look.
 
     scenes: fewest and most of a video. seconds: shortest and longest scene, log-uniform. lines: most of one thing.
-    absent: share of lines that are shown nowhere, fewest and most. again: chance that a scene shows what an earlier
-    one showed. unmentioned: chance that no line is about a scene. strength: weakest and strongest presence of the
-    thing that is named; at 1 its class stands out by about four standard deviations.
+    absent: share of the things spoken of that are shown nowhere, fewest and most. again: chance that a scene shows
+    what an earlier one showed. unmentioned: chance that no line is about a scene. strength: weakest and strongest
+    presence of the thing that is named; at 1 its class stands out by about four standard deviations.
     """
 
     scenes: tuple[int, int] = (3, 12)
@@ -153,9 +153,13 @@ class IndexedVideos:
             for r in rng.permutation(per_class)[: rng.integers(1, config.lines + 1)]
         ]
         share = rng.uniform(*config.absent)
-        wanted = max(1, round(len(lines) * share / (1 - share)))
+        wanted = max(1, round(len({thing for thing, _ in lines}) * share / (1 - share)))
         far = self._classes[(self._texts.alike[np.ix_(self._classes, np.array(named))] < TOO_CLOSE).all(axis=1)]
-        lines += [(int(rng.choice(far)), int(rng.integers(per_class))) for _ in range(wanted if len(far) else 0)]
+        lines += [  # in as many wordings as what is shown: else a line would be known to be absent by the text alone
+            (int(thing), int(r))
+            for thing in rng.choice(far, min(wanted, len(far)), replace=False)
+            for r in rng.permutation(per_class)[: rng.integers(1, config.lines + 1)]
+        ]
         order = rng.permutation(len(lines))
         spans = [
             tuple(Span(float(a), float(b)) for a, b, c in zip(edges, edges[1:], named, strict=False) if c == thing)
