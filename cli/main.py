@@ -129,6 +129,9 @@ def root(
 def main() -> None:
     """The `tvu` command."""
     code: object = ExitCode.BACKEND_FAILED
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by who started us: `>&-`
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a file name may hold bytes that are no characters

@@ -1,7 +1,10 @@
 """The error boundary and the commands about tvu itself."""
 
 import json
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 import typer
@@ -89,3 +92,9 @@ def test_doctor_names_what_is_missing_and_how_to_get_it(tvu, tmp_path):
 
 def test_bench_lists_its_benchmarks(tvu):
     assert "speed" in tvu("bench", "list").stdout
+
+
+def test_a_closed_standard_output_is_no_traceback():
+    program = Path(sys.executable).with_name("tvu")
+    run = subprocess.run(["bash", "-c", f"{program} --version >&-"], capture_output=True, text=True, timeout=60)
+    assert (run.returncode, run.stderr) == (0, "")
