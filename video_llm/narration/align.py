@@ -14,7 +14,7 @@ from tvu.temporal.errors import TvuError
 from tvu.video_llm.narration.gate import GateConfig, judge
 from tvu.video_llm.narration.resync import ResyncConfig, resynchronise, retime
 from tvu.video_llm.narration.senses import Evident, Senses
-from tvu.video_llm.narration.types import AlignedLine, Alignment, Candidates, Script
+from tvu.video_llm.narration.types import AlignedLine, Alignment, Candidate, Candidates, Script
 from tvu.video_llm.pipeline import Report, be_silent
 from tvu.video_llm.scout.speech import Transcript
 from tvu.video_llm.types import EVIDENCE, Evidence, VideoClip
@@ -22,6 +22,7 @@ from tvu.video_llm.types import EVIDENCE, Evidence, VideoClip
 OrderChoice = Literal["monotone", "free", "auto"]
 ORDERS: tuple[OrderChoice, ...] = get_args(OrderChoice)
 
+LINES_JUDGED = 1000  # whose words tell whether new times are better: shares are known to 2 % by then
 TRUSTED = 0.9  # confidence of times found by speech activity alone, above which no word need be recognised
 
 
@@ -111,23 +112,22 @@ def _put_in_step(clip: VideoClip, script: Script, config: AlignConfig, senses: E
     if activity is None or not activity.share:
         reason = "nobody is heard to speak, so the times could not be checked"
         return replace(_kept(clip, script, _as_told(script), reason), signals=())
-    heard: Candidates | None = None
+    words = Transcript(())
     notes: tuple[str, ...] = ()
     found = resynchronise(script, activity, None, config.resync_config)
     if found.confidence < TRUSTED:
         try:
             words = senses.transcript(clip)
         except TvuError as error:  # where somebody speaks may still be enough
-            words = Transcript(())
             notes = (f"no words were recognised: {error.message}",)
         if words.words:
             found = resynchronise(script, activity, words, config.resync_config)
-            heard = senses.candidates(script, clip, ("speech",))[0].get("speech")
     lines = retime(script, found)
     if config.gate is not None:
         if not found.is_reliable:
             reason = "nothing was heard for sure that tells where else its lines belong"
             return _kept(clip, script, lines, reason, notes)
+        heard = said_lines(script, words) if words.words else None
         verdict = judge(script, lines, activity, heard, config.gate)
         if verdict.kept:
             return _kept(clip, script, lines, verdict.reason, notes)
@@ -135,6 +135,16 @@ def _put_in_step(clip: VideoClip, script: Script, config: AlignConfig, senses: E
     notes += (f"{untimed} lines have no time in the text, and were given none",) if untimed else ()
     lines = tuple(line if _begins_in(clip, line) else replace(line, span=None, evidence=()) for line in lines)
     return Alignment(script, lines, str(clip.path), clip.duration_seconds, ("speech",), notes=notes)
+
+
+def said_lines(script: Script, words: Transcript) -> Candidates:
+    """Where lines are said, by their words alone, as the gate wants it: of `LINES_JUDGED` at most, evenly spread."""
+    from tvu.video_llm.narration.speech import speech_candidates
+
+    step = max(1, -(-len(script.lines) // LINES_JUDGED))
+    found: list[tuple[Candidate, ...]] = [()] * len(script.lines)
+    found[::step] = speech_candidates(replace(script, lines=script.lines[::step]), words)
+    return tuple(found)
 
 
 def _begins_in(clip: VideoClip, line: AlignedLine) -> bool:

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from tvu.temporal.types import Span
+from tvu.video_llm.narration import align
 from tvu.video_llm.narration.activity import Activity
 from tvu.video_llm.narration.align import AlignConfig, align_script
 from tvu.video_llm.narration.diff import diff
 from tvu.video_llm.narration.files import script_of_bytes, told_as
 from tvu.video_llm.narration.model import AlignModel
 from tvu.video_llm.narration.types import Candidate, Candidates, Line, Script
-from tvu.video_llm.scout.speech import Transcript
+from tvu.video_llm.scout.speech import Transcript, Word
 from tvu.video_llm.types import Evidence, VideoClip
 from tvu.weights.errors import WeightsError
 
@@ -88,6 +89,22 @@ def test_good_subtitles_are_left_as_they_are_to_the_byte():
     assert told.kept and "nothing was changed" in told.notes[-1]
     assert told_as(told, ".srt") == text.encode()
     assert all(move.shift_seconds == 0 for move in diff(told).moves)
+
+
+def test_of_many_lines_some_are_held_against_what_was_said(monkeypatch):
+    monkeypatch.setattr(align, "LINES_JUDGED", 20)
+    rng = np.random.default_rng(0)
+    texts = [" ".join("".join(rng.choice(list("abdegiklmnoprstu"), 5)) for _ in range(6)) for _ in range(60)]
+    words = Transcript(
+        tuple(
+            Word(word, start + 0.2 * n, start + 0.2 * n + 0.15, 0.9)
+            for start, text in zip(STARTS, texts, strict=True)
+            for n, word in enumerate(text.split())
+        )
+    )
+    found = align.said_lines(Script(tuple(map(Line, texts)), "srt"), words)
+    assert [n for n, places in enumerate(found) if places] == list(range(0, 60, 3))
+    assert all(abs(found[n][0].span.start_seconds - STARTS[n]) < 0.1 for n in range(0, 60, 3))
 
 
 def test_that_times_were_not_looked_at_is_told():
