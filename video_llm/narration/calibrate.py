@@ -1,15 +1,15 @@
 """Fit what the picture and on-screen signals and their fusion know of probabilities:
 `python -P -m tvu.video_llm.narration.calibrate [--aligner FILE] [--videos N] [--write]`.
 
-Everything is fitted on generated data whose truth is known: feature videos of classes that the aligner never saw, and
-titles with the mistakes of recognisers. Half of it fits, the other half measures. What is fitted is written into the
-package with --write.
+Everything is fitted on generated data whose truth is known: feature videos of classes and scenes that the aligner was
+never told of, and titles with the mistakes of recognisers. Half of it fits, the other half measures. What is fitted is
+written into the package with --write.
 """
 
 import argparse
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -245,6 +245,34 @@ def fit_screen(texts: Sequence[str], seed: int, rounds: int = 12) -> tuple[scree
 # --- all of it ------------------------------------------------------------------------------------------------
 
 
+SEEN_WHILE_SAID = 0.3  # share of what is said in instructional videos that can be seen at all (Han et al. 2022)
+
+
+def fit_together(videos: Sequence[IndexedVideo], matcher: PictureMatcher, seed: int = 3) -> float:
+    """How far pictures tell where a line is said: `FusionConfig.together` of greatest likelihood.
+
+    A line that is shown is said at a random time while it is, and the lines that are shown nowhere count as much as
+    they do among what people say.
+    """
+    rng = np.random.default_rng(seed)
+    lifts: dict[bool, list[float]] = {True: [], False: []}
+    for video in videos:
+        script = Script(tuple(Line(text) for text in video.texts), "txt")
+        seconds = video.index.shots[-1].end_seconds
+        for candidates, spans in zip(candidates_in(script, video.index, matcher), video.spans, strict=True):
+            span = spans[int(rng.integers(len(spans)))] if spans else Span(0.0, seconds)
+            now = float(rng.uniform(span.start_seconds, span.end_seconds))
+            lifts[bool(spans)].append(sum(c.score * seconds / c.span.seconds for c in candidates if now in c.span))
+    shown, absent = (np.array(lifts[is_shown]) for is_shown in (True, False))
+    tried = np.linspace(0.0, 0.95, 20)
+
+    def log_likelihood(together: float) -> float:
+        seen, unseen = (float(np.log(together * lift + 1 - together).mean()) for lift in (shown, absent))
+        return SEEN_WHILE_SAID * seen + (1 - SEEN_WHILE_SAID) * unseen
+
+    return round(float(max(tried.tolist(), key=log_likelihood)), 2)
+
+
 def fit_sharpness(videos: Sequence[IndexedVideo], matcher: PictureMatcher) -> FusionConfig:
     """The sharpness whose confidences, in order, are nearest to the truth."""
     tried = [FusionConfig(sharpness=s) for s in (0.4, 0.55, 0.7, 0.85, 1.0)]
@@ -257,24 +285,28 @@ def main() -> None:
     from tvu.video_llm.scout.narrated import read_script
     from tvu.video_llm.scout.visual import class_glosses, usual_features
     from tvu.video_llm.sentence import SentenceEncoder
-    from tvu.video_llm.training.aligner import is_held_out
+    from tvu.video_llm.training.aligner import JOINED, Mixed, is_held_out
     from tvu.video_llm.training.aligner_videos import IndexedVideos, SceneConfig, class_texts
+    from tvu.video_llm.training.aligner_worlds import JoinedVideos, draw_pieces, is_asked, spoken_lines
     from tvu.weights.load import located
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--aligner", type=Path, help="weights other than those that ship")
-    parser.add_argument("--videos", type=int, default=160, help="feature videos; half fit, half measure")
+    parser.add_argument("--videos", type=int, default=240, help="feature videos; half fit, half measure")
+    parser.add_argument("--pieces", type=int, default=225, help="rendered pieces that most of them are joined of")
     parser.add_argument("--write", action="store_true", help="write the constants into the package")
     parser.add_argument("--out", type=Path, default=OUT, help="or into this file")
     options = parser.parse_args()
     encoder, sentences = Lite0Encoder(), SentenceEncoder()
-    usual = usual_features(located(encoder.weights_name))
+    lite0 = located(encoder.weights_name)
+    usual = usual_features(lite0)
     remembered = Remembered(sentences)
     aligner = load_aligner(options.aligner) if options.aligner else picture.shipped_aligner()
     texts = class_texts(encoder.class_names, class_glosses(), sentences)
-    source = IndexedVideos(
-        encoder.classifier, texts, np.flatnonzero(is_held_out(len(encoder.class_names))).astype(np.int64), SceneConfig()
-    )
+    held_out = np.flatnonzero(is_held_out(len(encoder.class_names))).astype(np.int64)
+    lines = spoken_lines("held-out", is_asked, sentences, seed=5)
+    joined = JoinedVideos(draw_pieces(lite0, "held-out", options.pieces, seed=5), lines, encoder.classifier)
+    source = Mixed(joined, IndexedVideos(encoder.classifier, texts, held_out, SceneConfig()), JOINED)
     rng = np.random.default_rng(11)
     videos = [in_order(source.draw(rng)) for _ in range(options.videos)]
     fitting, measuring = videos[0::2], videos[1::2]
@@ -292,11 +324,13 @@ def main() -> None:
         best = matched(by, calibration)
         print(f"{name:18} free      {measure(truths_of(measuring, best, None))}", flush=True)
     assert best is not None
-    fusion = fit_sharpness(fitting[::2], best)
+    together = fit_together(fitting, best)
+    fusion = replace(fit_sharpness(fitting[::2], best), together=together)
+    print(f"{'':18} together  {together}")
     print(f"{'':18} in order  {measure(truths_of(measuring, best, fusion))}   sharpness {fusion.sharpness}")
     script = read_script()
-    lines = [line.text for line in (*script.titles, *script.spoken)]
-    written, found, ranked = fit_screen(lines, seed=5)
+    titles = [line.text for line in (*script.titles, *script.spoken)]
+    written, found, ranked = fit_screen(titles, seed=5)
     print(f"{'screen-text':18} found {100 * found:.1f} %   AUROC {100 * ranked:.1f}")
     table |= {"screen-text": _told(written, screen.FEATURES), "fusion": asdict(fusion)}
     print(json.dumps(table, indent=2))

@@ -10,6 +10,9 @@ the texts, and the spoken videos; the same needles give the same texts and times
 --evaluate aligns every text by each signal alone and by all of them, and prints R@1 (the middle of the predicted span
 lies inside the truth; a line told as not shown is missed), the errors of the boundaries where it does, and how well
 the confidence tells lines that are shown from lines that are not.
+
+Clips have several descriptions and what is not shown has one, so a line that no other line resembles is likely not
+shown: how far that goes is printed as "text alone", which has not seen the video. Nothing that knows of it is fitted.
 """
 
 import argparse
@@ -23,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvu.temporal.types import Span
-from tvu.video_llm.narration.calibrate import Truth, measure, middle
+from tvu.video_llm.narration.calibrate import Truth, auroc, measure, middle
 from tvu.video_llm.narration.fuse import decide_order, fused_lines
 from tvu.video_llm.narration.types import Candidates, Line, Order, Script
 from tvu.video_llm.scout.query import visual_content
@@ -234,12 +237,27 @@ def boundary_errors(truths: Iterable[Truth]) -> tuple[float, float]:
     return float(np.median(starts or [np.nan])), float(np.median(ends or [np.nan]))
 
 
+def resemblance(vectors: NDArray[np.float32]) -> tuple[float, ...]:
+    """How much each line is like the one that is most like it, in [0, 1], of sentence vectors `[S, W]`."""
+    alike = vectors @ vectors.T
+    np.fill_diagonal(alike, 0.0)
+    return tuple(np.clip(alike.max(axis=1, initial=0.0), 0.0, 1.0).tolist())
+
+
 def evaluate(folder: Path, only: str = "") -> None:
     """Print how well the texts of a set are aligned."""
+    from tvu.video_llm.sentence import SentenceEncoder
+
+    sentences = SentenceEncoder()
     rows: dict[tuple[str, str], list[Truth]] = {}
     right_order: list[bool] = []
+    by_text: dict[str, tuple[list[float], list[float]]] = {}  # of lines that are shown, and of others
     cases = [case for case in read_cases(folder) if case.name.startswith(only)]
     for case, found in signals_of(cases, folder):
+        shown, absent = by_text.setdefault(f"{case.name.split('_')[0]} {case.kind}", ([], []))
+        told = resemblance(sentences.embed([line.text for line in case.lines]))
+        for spans, like in zip(case.truth(), told, strict=True):
+            (shown if spans else absent).append(like)
         ways: dict[str, dict[Evidence, Candidates]] = {name: {name: told} for name, told in found.items()}
         ways["all"] = found
         right_order.append(decide_order(case.script(), found, case.duration_seconds) == case.order)
@@ -255,6 +273,8 @@ def evaluate(folder: Path, only: str = "") -> None:
     for (kind, name), truths in sorted(rows.items()):
         start, end = boundary_errors(truths)
         print(f"{kind:13} {name:11} {measure(truths)}   start {start:.2f} s   end {end:.2f} s (median)")
+    for kind, (shown, absent) in sorted(by_text.items()):
+        print(f"{kind:13} text alone  AUROC {100 * auroc(shown, absent):5.1f}")
     print(f"order told right for {sum(right_order)} of {len(right_order)} texts")
 
 

@@ -13,6 +13,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -58,7 +59,8 @@ class AlignerTraining:
 
     model: its sizes; feature_width is that of sentence vectors. scenes: what its videos look like. steps: of the
     optimiser, each on `batch` videos. peak_rate: of AdamW, after a warm-up of a twentieth, falling as a cosine.
-    presence: weight of the loss that tells lines that are shown from lines that are not.
+    alone: weight of finding lines without the zero-shot scores: with them alone, the aligner would be content to add
+        how likely each line is. presence: weight of telling lines that are shown from lines that are not.
     """
 
     model: NsvaConfig = SMALL
@@ -67,7 +69,8 @@ class AlignerTraining:
     batch: int = 8
     peak_rate: float = 5e-4
     weight_decay: float = 0.02
-    presence: float = 1.0
+    alone: float = 0.5
+    presence: float = 0.5
     seed: int = 1
 
     def __post_init__(self) -> None:
@@ -140,7 +143,8 @@ def train(
 ) -> NsvaAligner:
     """The aligner after `config.steps` steps, in evaluation mode, on the CPU. Prints the loss now and then.
 
-    look: shown the model in evaluation mode, and how many steps it has made, every `MEASURED` steps and at the end.
+    look: shown a copy of the model, in evaluation mode on the CPU, and how many steps it has made, every `MEASURED`
+        steps and at the end.
     """
     torch.manual_seed(config.seed)
     model = _near_zero_shot(NsvaAligner(config.model)).to(device).train()
@@ -168,8 +172,7 @@ def train(
         if step % 50 == 49 or step == config.steps - 1:
             print(f"step {step + 1:5d}  loss {running:.3f}  {time.perf_counter() - started:.0f} s", flush=True)
         if (step + 1) % MEASURED == 0 or step == config.steps - 1:
-            look(model.eval(), step + 1)
-            model.train()
+            look(deepcopy(model).cpu().eval(), step + 1)
     return model.cpu().eval()
 
 
@@ -184,16 +187,21 @@ def _loss(
     evidence = pad_sequence([lesson.evidence for lesson in lessons], batch_first=True).to(device)  # [B, T, K]
     zero_shot = weights.flatten(0, 1) @ evidence.flatten(0, 1).T  # [B * S, B * T]
     vectors = model(video, text, video_padding, text_padding, ordered=False)
-    logits = vectors.cosine_across_batch() / TEMPERATURE + zero_shot
-    logits = logits.masked_fill(video_padding.flatten(), MASKED)
+    own_logits = vectors.cosine_across_batch() / TEMPERATURE
+    alone, logits = ((own_logits + more).masked_fill(video_padding.flatten(), MASKED) for more in (0.0, zero_shot))
     targets = torch.block_diag(*positives).bool()
     has_any = targets.any(dim=-1)
-    found = logits.logsumexp(dim=-1) - logits.masked_fill(~targets, MASKED).logsumexp(dim=-1)
+    found = _missed(logits, targets) + config.alone * _missed(alone, targets)
     own = torch.block_diag(*torch.ones_like(positives)).bool() & ~video_padding.flatten()
     told = presence(logits[-1].masked_fill(~own, MASKED))
     real = ~text_padding.flatten()
     shown = F.binary_cross_entropy_with_logits(told[real], has_any[real].float())
     return found[:, has_any].mean() + config.presence * shown
+
+
+def _missed(logits: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy of each row with any of its targets; both `[..., N]`."""
+    return logits.logsumexp(dim=-1) - logits.masked_fill(~targets, MASKED).logsumexp(dim=-1)
 
 
 def _near_zero_shot(model: NsvaAligner) -> NsvaAligner:

@@ -88,7 +88,8 @@ def _piece(plan: FeaturePlan, features: NDArray[np.float16], contents: dict[str,
         ).union(contents[key].classes)
         for key in shown
     }
-    shots, dark = [], []
+    shots: list[Span] = []
+    dark: list[float] = []
     for shot in plan.shots:
         start, end = shot.span.start_seconds, min(shot.span.end_seconds, seconds)
         if end - start < 1 / FRAMES_PER_SECOND:
@@ -182,16 +183,20 @@ class JoinedVideos:
         """classifier: float32 `[K, C]`, whose rows say which classes look alike."""
         self._pieces = pieces
         self._lines = lines
-        self._keys = sorted(lines)
+        self._keys: dict[str, list[str]] = {}  # of each sort of content: class, kind or scene
+        self._sort: dict[str, str] = {}  # of each line
         rows = classifier - classifier.mean(axis=0)
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)
         alike = rows @ rows.T
         self._same = [frozenset(np.flatnonzero(row > SAME_LOOK).tolist()) for row in alike]
         self._near = [frozenset(np.flatnonzero(row > NEAR_LOOK).tolist()) for row in alike]
-        self._about: dict[int, list[str]] = {}  # contents that each class may belong to
-        for key, told in lines.items():
+        self._about: dict[tuple[str, int], list[str]] = {}  # contents of a sort that each class may belong to
+        for key, told in sorted(lines.items()):
+            sort = key.split()[0]
+            self._keys.setdefault(sort, []).append(key)
+            self._sort |= dict.fromkeys((line.text for line in told), sort)
             for index in frozenset[int]().union(*(line.true_of for line in told)):
-                self._about.setdefault(index, []).append(key)
+                self._about.setdefault((sort, index), []).append(key)
 
     def draw(self, rng: np.random.Generator) -> IndexedVideo:
         """The next video of this generator, with lines about it in random order; at least one is shown."""
@@ -203,7 +208,8 @@ class JoinedVideos:
                 break
         share = rng.uniform(*ABSENT)
         things = len({spans for _, spans in shown})
-        absent = self._absent(pieces, max(1, round(things * share / (1 - share))), rng)
+        sorts = [self._sort[line.text] for line, _ in shown]
+        absent = self._absent(pieces, sorts, max(1, round(things * share / (1 - share))), rng)
         lines = [*shown, *((line, ()) for line in absent)]
         lines = [lines[i] for i in rng.permutation(len(lines))]
         return IndexedVideo(
@@ -229,10 +235,13 @@ class JoinedVideos:
             found += [(told[i], tuple(spans[key])) for i in rng.permutation(len(told))[:wanted]]
         return found
 
-    def _absent(self, pieces: Sequence[Piece], count: int, rng: np.random.Generator) -> list[Spoken]:
+    def _absent(
+        self, pieces: Sequence[Piece], sorts: Sequence[str], count: int, rng: np.random.Generator
+    ) -> list[Spoken]:
         """Lines about `count` contents, true of nothing that may be seen, nor of what looks like it.
 
-        They come in as many wordings as what is shown: else a line would be known to be absent by the text alone.
+        They are of the sorts of what is shown, `sorts`, and come in as many wordings: else a line would be known to be
+        absent by the text alone.
         """
         bare = frozenset[int]().union(*(piece.seen for piece in pieces), *(o for p in pieces for o in p.own.values()))
         seen = bare.union(*(self._same[c] for c in bare))
@@ -242,9 +251,10 @@ class JoinedVideos:
         for _ in range(30 * count):
             if len(chosen) == count:
                 break
-            keys = self._keys
+            sort = sorts[int(rng.integers(len(sorts)))]
+            keys = self._keys[sort]
             if near and rng.random() < CONFUSED:
-                keys = self._about.get(near[int(rng.integers(len(near)))], [])
+                keys = self._about.get((sort, near[int(rng.integers(len(near)))]), [])
             if not keys:
                 continue
             key = keys[int(rng.integers(len(keys)))]

@@ -186,3 +186,8 @@ def test_a_line_is_doubted_where_another_line_fits_its_place_better():
     weaker, stronger = candidates_in(script("a cat", "a dog"), INDEX, matcher)
     (alone,) = candidates_in(script("a cat"), INDEX, Drawn([[3.0, 0.0, 0.0]]))
     assert weaker[0].score < alone[0].score < stronger[0].score
+
+
+def test_a_line_resembles_the_other_line_that_is_most_like_it():
+    vectors = np.array([[1.0, 0.0], [0.8, 0.6], [0.0, -1.0]], np.float32)
+    assert narrated_needles.resemblance(vectors) == pytest.approx((0.8, 0.8, 0.0))
