@@ -1,4 +1,4 @@
-"""The kernels behind `ssd_scan` and `ssd_bidirectional`: four launches for one direction or both.
+"""The kernels behind `ssd_scan` and `ssd_bidirectional`: four launches for one direction or both, eight for gradients.
 
 Chunk by chunk, as in section 6 of the paper: (1) step sizes and the prefix sums S of the log decays of each chunk;
 (2) what a chunk alone leaves at its borders; (3) the states that enter each chunk, one chunk after the other;
@@ -13,15 +13,16 @@ Addresses are 64-bit.
 
 The gradients are scans of the same kind. Where y_i = sum_j w_ij (C_i . B_j) dt_j x_j, those of dt_j x_j, of B and of C
 are sums over the same w_ij or, with the roles of reader and writer exchanged, over w_ji: `TRANSPOSED` scans, in which S
-and E change places. That of a_t = dt_t A is the sum of what all pairs give that t lies between: what readers have
-received up to a border of a chunk less what writers have given, and across the border the product of the state that
-crosses it with its gradient.
+and E change places. B and C have one each; x is left to `_gradients`, which has their states and the same products.
+
+The gradient of a_t = dt_t A is the sum of all that crosses t: of w_ij (C_i . B_j) dt_j (x_j . dL/dy_i) over j < t <= i.
+That is also what readers have received up to t less what writers have given, but as a small difference of large sums:
+in bfloat16 it was 15 % off. `_gradients` adds up the pairs that t lies between, and nothing else.
 """
 
 # mypy: allow-untyped-defs
 
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -48,6 +49,7 @@ class Tiling:
     heads: how many heads one program takes in turn, for which it computes C B^T once.
     registers: the most that a thread may use; more of them and fewer programs at a time if None.
     state_block: tokens that a program of the second kernel takes at a time; state_heads: how many heads in turn.
+    gradient_block, which divides the chunk: tokens of a program of `_gradients`.
     state_dtype: of the states between chunks, where x is no wider; they are added up in float32 in any case.
     """
 
@@ -61,6 +63,8 @@ class Tiling:
     state_heads: int = 8
     state_warps: int = 4
     state_stages: int = 3
+    gradient_block: int = 64
+    gradient_warps: int = 4
     state_dtype: torch.dtype = torch.bfloat16
 
 
@@ -83,13 +87,9 @@ def _real_tokens(lengths, video, L, HAS_LENGTHS: tl.constexpr):
 @triton.jit(do_not_specialize=ANY_LENGTH)
 def _steps(
     dt, A, bias, lengths, steps, sums, L, H, chunks, low, high, stride_b, stride_l, stride_h, stride_a, stride_bias,
-    HAS_BIAS: tl.constexpr, SOFTPLUS: tl.constexpr, HAS_LENGTHS: tl.constexpr, TRANSPOSED: tl.constexpr,
-    CHUNK: tl.constexpr, HEADS: tl.constexpr,
+    HAS_BIAS: tl.constexpr, SOFTPLUS: tl.constexpr, HAS_LENGTHS: tl.constexpr, CHUNK: tl.constexpr, HEADS: tl.constexpr,
 ):  # fmt: skip
-    """One program: one chunk of a few heads. `steps` (log2 dt) and `sums` (S) are `[B, H, chunks * CHUNK]`.
-
-    TRANSPOSED: what is written carries no step size, so `steps` are 0.
-    """
+    """One program: one chunk of a few heads. `steps` (log2 dt) and `sums` (S) are `[B, H, chunks * CHUNK]`."""
     chunk, video = tl.program_id(0).to(tl.int64), tl.program_id(2).to(tl.int64)
     head = tl.program_id(1) * HEADS + tl.arange(0, HEADS)
     token = chunk * CHUNK + tl.arange(0, CHUNK)
@@ -104,10 +104,7 @@ def _steps(
     rate = tl.load(A + head * stride_a, mask=head < H, other=0.0).to(tl.float32) * 1.4426950408889634  # log2(e)
     total = tl.cumsum(step * rate[None, :], axis=0)
     out = (video * H + head)[None, :] * (chunks * CHUNK) + token[:, None]
-    if TRANSPOSED:
-        tl.store(steps + out, tl.zeros_like(step), mask=(head < H)[None, :])
-    else:
-        tl.store(steps + out, tl.log2(step), mask=(head < H)[None, :])
+    tl.store(steps + out, tl.log2(step), mask=(head < H)[None, :])
     tl.store(sums + out, total, mask=(head < H)[None, :])
 
 
@@ -118,6 +115,12 @@ def _sums_of(sums, token, TRANSPOSED: tl.constexpr):
     if TRANSPOSED:
         return exclusive, inclusive
     return inclusive, exclusive
+
+
+@triton.jit
+def _inserted(steps, token, TRANSPOSED: tl.constexpr):
+    """log2 of the step size that tokens are written with; none if TRANSPOSED."""
+    return tl.zeros_like(token).to(tl.float32) if TRANSPOSED else tl.load(steps + token)
 
 
 @triton.jit
@@ -135,6 +138,40 @@ def _left_behind(value, key, weight, PRECISION: tl.constexpr):
         return tl.dot(tl.trans(value), weighted, input_precision=PRECISION)
     weighted = (value.to(tl.float32) * weight[:, None]).to(value.dtype)
     return tl.dot(tl.trans(weighted), key, input_precision=PRECISION)
+
+
+@triton.jit
+def _at_left(
+    state, value, key, stride_value, stride_key, columns, key_columns, width, size, steps, sums, start, real,
+    TRANSPOSED: tl.constexpr, PRECISION: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """The state that enters a block of tokens from the left, in float32, from the one that enters its chunk there."""
+    before = tl.load(sums + start - 1, mask=start > 0, other=0.0)
+    state = state.to(tl.float32) * exp2(before)
+    for other in range(0, start, BLOCK):
+        token = other + tl.arange(0, BLOCK)
+        values = _tile(value, token, stride_value, columns, token < real, width)
+        keys = _tile(key, token, stride_key, key_columns, token < real, size)
+        S, _ = _sums_of(sums, token, TRANSPOSED)
+        state += _left_behind(values, keys, exp2(before - S + _inserted(steps, token, TRANSPOSED)), PRECISION)
+    return state
+
+
+@triton.jit
+def _at_right(
+    state, value, key, stride_value, stride_key, columns, key_columns, width, size, steps, sums, start, real,
+    TRANSPOSED: tl.constexpr, PRECISION: tl.constexpr, CHUNK: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """The same from the right."""
+    after = tl.load(sums + start + BLOCK - 1)
+    state = state.to(tl.float32) * exp2(tl.load(sums + CHUNK - 1) - after)
+    for other in range(start + BLOCK, CHUNK, BLOCK):
+        token = other + tl.arange(0, BLOCK)
+        values = _tile(value, token, stride_value, columns, token < real, width)
+        keys = _tile(key, token, stride_key, key_columns, token < real, size)
+        _, E = _sums_of(sums, token, TRANSPOSED)
+        state += _left_behind(values, keys, exp2(E - after + _inserted(steps, token, TRANSPOSED)), PRECISION)
+    return state
 
 
 @triton.jit(do_not_specialize=ANY_LENGTH)
@@ -173,7 +210,7 @@ def _states(
             if BLOCK < CHUNK:
                 key = _tile(B, token, stride_bl, state, token < real, N)
             value = _tile(x + head * stride_xh, token, stride_xl, channel, token < real, P)
-            step = tl.load(steps + first + token)
+            step = _inserted(steps + first, token, TRANSPOSED)
             S, E = _sums_of(sums + first, token, TRANSPOSED)
             if FORWARD:
                 right += _left_behind(value, key, exp2(whole - S + step), PRECISION)
@@ -254,7 +291,7 @@ def _outputs(
             at = z + video * stride_zb + chunk * CHUNK * stride_zl + head * stride_zh
             gate = _tile(at, start + row, stride_zl, channel, there, P)
         S, E = _sums_of(sums + first, start + row, TRANSPOSED)
-        step = tl.load(steps + first + start + row)
+        step = _inserted(steps + first, start + row, TRANSPOSED)
         past, future = S[:, None] - S[None, :], E[None, :] - E[:, None]  # [i, j]: how token i sees token j
         if FORWARD and BACKWARD:
             decay = tl.minimum(past, future)
@@ -271,14 +308,10 @@ def _outputs(
             before = 0.0
             if BLOCK < CHUNK:
                 before = tl.load(sums + first + start - 1, mask=start > 0, other=0.0)
-                H_left = H_left.to(tl.float32) * exp2(before)
-                for other in range(0, start, BLOCK):
-                    token = other + row
-                    inserted = _tile(x + head * stride_xh, token, stride_xl, channel, token < real, P)
-                    key = _tile(B, token, stride_bl, state, token < real, N)
-                    seen, _ = _sums_of(sums + first, token, TRANSPOSED)
-                    seen = exp2(before - seen + tl.load(steps + first + token))
-                    H_left += _left_behind(inserted, key, seen, PRECISION)
+                H_left = _at_left(
+                    H_left, x + head * stride_xh, B, stride_xl, stride_bl, channel, state, P, N,
+                    steps + first, sums + first, start, real, TRANSPOSED, PRECISION, BLOCK,
+                )  # fmt: skip
             read = tl.dot(query, tl.trans(H_left.to(query.dtype)), input_precision=PRECISION)
             y += read * exp2(S - before)[:, None]
             entering += direction_stride
@@ -286,14 +319,10 @@ def _outputs(
             H_right = tl.load(entering, mask=inside, other=0.0)
             after = tl.load(sums + first + start + BLOCK - 1)
             if BLOCK < CHUNK:
-                H_right = H_right.to(tl.float32) * exp2(tl.load(sums + first + CHUNK - 1) - after)
-                for other in range(start + BLOCK, CHUNK, BLOCK):
-                    token = other + row
-                    inserted = _tile(x + head * stride_xh, token, stride_xl, channel, token < real, P)
-                    key = _tile(B, token, stride_bl, state, token < real, N)
-                    _, seen = _sums_of(sums + first, token, TRANSPOSED)
-                    seen = exp2(seen - after + tl.load(steps + first + token))
-                    H_right += _left_behind(inserted, key, seen, PRECISION)
+                H_right = _at_right(
+                    H_right, x + head * stride_xh, B, stride_xl, stride_bl, channel, state, P, N,
+                    steps + first, sums + first, start, real, TRANSPOSED, PRECISION, CHUNK, BLOCK,
+                )  # fmt: skip
             read = tl.dot(query, tl.trans(H_right.to(query.dtype)), input_precision=PRECISION)
             y += read * exp2(after - E)[:, None]
         if HAS_D:
@@ -401,12 +430,12 @@ def _scan(
     itself: int = 1,
     transposed: bool = False,
     tiling: Tiling | None = None,
-    dtype: torch.dtype | None = None,
+    prefix: tuple[Tensor, Tensor] | None = None,
     norm: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """y, the final states, and those that enter each chunk, `[directions, B, chunks, H, P, N]`.
 
-    dtype: of y; that of x if None.
+    prefix: what `_prefix_sums` gives, where it is known.
     norm: the weight that y is multiplied by, and where the sums of squares of runs of heads go, as in `_outputs`.
     """
     batch, length, heads, width = x.shape
@@ -420,20 +449,10 @@ def _scan(
     chunk, directions = tiling.chunk, forward + backward
     chunks = triton.cdiv(length, chunk)
     blocks = {"BLOCK_P": _power_of_2(width), "BLOCK_N": _power_of_2(size)}
-    precision = "tf32x3" if x.dtype == torch.float32 else "tf32"  # of float32 operands, 24 bits and not 11
-    which = {"FORWARD": forward, "BACKWARD": backward, "HAS_LENGTHS": lengths is not None, "PRECISION": precision}
+    which = {"FORWARD": forward, "BACKWARD": backward, "HAS_LENGTHS": lengths is not None, "PRECISION": _precision(x)}
     which["TRANSPOSED"] = transposed
 
-    steps, sums = x.new_empty(2, batch, heads, chunks * chunk, dtype=torch.float32)
-    bias, (low, high) = step_sizes.bias, step_sizes.limit
-    run = min(HEADS_OF_STEPS, triton.next_power_of_2(heads))
-    _steps[(chunks, triton.cdiv(heads, run), batch)](
-        dt, A, bias, lengths, steps, sums, length, heads, chunks, float(low), float(high), *dt.stride(), A.stride(0),
-        0 if bias is None else bias.stride(0),
-        HAS_BIAS=bias is not None, SOFTPLUS=step_sizes.softplus, HAS_LENGTHS=lengths is not None,
-        TRANSPOSED=transposed, CHUNK=chunk, HEADS=run,
-    )  # fmt: skip
-
+    steps, sums = prefix or _prefix_sums(dt, A, chunk, step_sizes, lengths)
     wide = torch.float32 if x.dtype == torch.float32 else tiling.state_dtype
     states = x.new_empty(directions, batch, chunks, heads, width, size, dtype=wide)
     state_runs = groups * triton.cdiv(heads // groups, tiling.state_heads)
@@ -451,7 +470,7 @@ def _scan(
         HAS_INITIAL=initial_state is not None, FORWARD=forward, CHUNK=chunk, AHEAD=CHUNKS_AHEAD, BLOCK=PASSED_AT_ONCE,
     )  # fmt: skip
 
-    out = x.new_empty(x.shape, dtype=dtype)
+    out = x.new_empty(x.shape)
     weight, squares = (None, None) if norm is None else norm
     runs = groups * triton.cdiv(heads // groups, tiling.heads)
     _outputs[(chunks * (chunk // tiling.block) * runs, batch)](
@@ -466,6 +485,29 @@ def _scan(
     return out, final, states
 
 
+def _prefix_sums(
+    dt: Tensor, A: Tensor, chunk: int, step_sizes: StepSizes = PLAIN_STEPS, lengths: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """log2 of the step sizes, and S of each chunk to base 2, `[B, H, chunks * chunk]` float32."""
+    batch, length, heads = dt.shape
+    chunks = triton.cdiv(length, chunk)
+    steps, sums = dt.new_empty(2, batch, heads, chunks * chunk, dtype=torch.float32)
+    bias, (low, high) = step_sizes.bias, step_sizes.limit
+    run = min(HEADS_OF_STEPS, triton.next_power_of_2(heads))
+    _steps[(chunks, triton.cdiv(heads, run), batch)](
+        dt, A, bias, lengths, steps, sums, length, heads, chunks, float(low), float(high), *dt.stride(), A.stride(0),
+        0 if bias is None else bias.stride(0),
+        HAS_BIAS=bias is not None, SOFTPLUS=step_sizes.softplus, HAS_LENGTHS=lengths is not None,
+        CHUNK=chunk, HEADS=run,
+    )  # fmt: skip
+    return steps, sums
+
+
+def _precision(x: Tensor) -> str:
+    """Of products of float32: 24 bits and not 11 where x has them."""
+    return "tf32x3" if x.dtype == torch.float32 else "tf32"
+
+
 def fitting_tiling(x: Tensor, B: Tensor) -> Tiling:
     """What fits the shared memory of an H100 or H200."""
     (batch, length, heads, width), (groups, size) = x.shape, B.shape[2:]
@@ -474,22 +516,19 @@ def fitting_tiling(x: Tensor, B: Tensor) -> Tiling:
     warps = 8 if width * size > 64 * 64 else 4
     if x.dtype == torch.float32:
         return Tiling(
-            chunk=64, block=32, heads=run, warps=warps, stages=1, state_block=32, state_heads=run, state_warps=warps
-        )
+            chunk=64, block=32, heads=run, warps=warps, stages=1,
+            state_block=32, state_heads=run, state_warps=warps, gradient_block=32, gradient_warps=warps,
+        )  # fmt: skip
     if width * size > 64 * 128:
         return Tiling(
-            chunk=128,
-            block=64,
-            heads=run,
-            warps=warps,
-            stages=1,
-            state_block=64,
-            state_heads=1,
-            state_warps=warps,
-            state_stages=1,
-        )
+            chunk=128, block=64, heads=run, warps=warps, stages=1,
+            state_block=64, state_heads=1, state_warps=warps, state_stages=1, gradient_warps=warps,
+        )  # fmt: skip
     stages = 3 if max(width, size) <= 64 else 2
-    return Tiling(heads=run, stages=3 if width <= 64 else 2, state_heads=min(8, run), state_stages=stages)
+    return Tiling(
+        heads=run, stages=3 if width <= 64 else 2,
+        state_heads=min(8, run), state_stages=stages, gradient_warps=warps,
+    )  # fmt: skip
 
 
 def _rows(tensor: Tensor) -> Tensor:
@@ -502,48 +541,143 @@ def _power_of_2(width: int) -> int:
 
 
 @triton.jit
-def _flows(
-    x, grad, y, to_written, y_forward, to_written_forward, dt, itself, D, grad_x, flow, flow_forward, to_step, grad_D,
-    L, H, P, heads_per_group, stride_xb, stride_xl, stride_xh, stride_gb, stride_gl, stride_gh, stride_dh, stride_dp,
-    HAS_D: tl.constexpr, BOTH: tl.constexpr, BLOCK: tl.constexpr, BLOCK_P: tl.constexpr,
-):  # fmt: skip
-    """One program: BLOCK tokens of a head. What each received as a reader less what it gave as a writer, times dL/dy.
+def _one_way(
+    pairs, reads, query, key, value, dy, step, held, returned, to_reader, to_border, whole, PRECISION: tl.constexpr
+):
+    """Of one direction: what crosses each token of a block; what its writers get from beyond it; what dt has of that.
 
-    y and `to_written`, dL/d(dt x), are without what a token tells itself, `itself` `[B, L, G]`: no border lies between,
-    and where the state forgets at once all else would drown in its rounding. Writes grad_x, the flows `[B, L, H]` and
-    the share of dL/d dt that dt x has.
+    pairs `[i, j]`: what reader i gets from writer j, times dL/dy_i. reads `[i, t]`: whether t is crossed by what i
+    reads, else by what i writes. held, returned `[N, P]` float32: the state at the border that is read, and the
+    gradient of the state at the other; to_reader, to_border `[BLOCK]`: log2 of what is left on the way from one and to
+    the other.
     """
-    video, head = tl.program_id(2).to(tl.int64), tl.program_id(1)
-    token, channel = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK), tl.arange(0, BLOCK_P)
-    there = token < L
-    value = _tile(x + video * stride_xb + head * stride_xh, token, stride_xl, channel, there, P).to(tl.float32)
-    dy = _tile(grad + video * stride_gb + head * stride_gh, token, stride_gl, channel, there, P).to(tl.float32)
-    whole = (video * L * H + head) * P
-    row = token * H
-    written = _tile(to_written + whole, row, P, channel, there, P).to(tl.float32)
-    received = _tile(y + whole, row, P, channel, there, P).to(tl.float32)
-    scalar = video * L * H + head + row
-    step = tl.load(dt + scalar, mask=there, other=0.0)
-    own = tl.load(
-        itself + (video * L + token) * (H // heads_per_group) + head // heads_per_group, mask=there, other=0.0
+    through = tl.sum(tl.sum(held * returned, axis=1), axis=0)
+    read = tl.dot(query, held.to(query.dtype), input_precision=PRECISION)
+    read = tl.sum(read * dy.to(tl.float32), axis=1) * exp2(to_reader)
+    sent = tl.dot(key, returned.to(key.dtype), input_precision=PRECISION) * exp2(to_border)[:, None]
+    share = tl.sum(sent * value.to(tl.float32), axis=1)
+    told = tl.dot(pairs, tl.where(reads, 0.0, 1.0).to(pairs.dtype), input_precision=PRECISION)
+    crossing = tl.sum(tl.where(reads, told + read[:, None], (share * step)[:, None]), axis=0)
+    return crossing + through * exp2(whole), sent, share
+
+
+@triton.jit(do_not_specialize=ANY_LENGTH)
+def _gradients(
+    x, grad, B, C, D, steps, sums, entering, returning, grad_x, to_step, to_decay, grad_D,
+    L, H, P, N, chunks, heads_per_group, direction_stride,
+    stride_xb, stride_xl, stride_xh, stride_gb, stride_gl, stride_gh, stride_bb, stride_bl, stride_bg,
+    stride_cb, stride_cl, stride_cg, stride_dh, stride_dp,
+    FORWARD: tl.constexpr, BACKWARD: tl.constexpr, ITSELF: tl.constexpr, HAS_D: tl.constexpr, PRECISION: tl.constexpr,
+    CHUNK: tl.constexpr, BLOCK: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_N: tl.constexpr,
+):  # fmt: skip
+    """One program: a block of tokens of one head. Gradients of x, dt and A, and of D.
+
+    entering, returning `[directions, B, chunks, H, N, P]`: the states that enter each chunk, and the gradients of those
+    that leave it, of which the forward direction's, as they run to the left, come last. grad_x `[B, L, H, P]`; to_step,
+    the part of dL/d dt that dt x has, and to_decay, dL/d(dt A), `[B, H, L]`; grad_D `[B, blocks, H, P]`.
+    """
+    video, head = tl.program_id(1).to(tl.int64), tl.program_id(0) % H
+    block = (tl.program_id(0) // H).to(tl.int64)
+    chunk, start = block // (CHUNK // BLOCK), (block % (CHUNK // BLOCK) * BLOCK).to(tl.int32)
+    group = head // heads_per_group
+    channel, state, row = tl.arange(0, BLOCK_P), tl.arange(0, BLOCK_N), tl.arange(0, BLOCK)
+    real = (L - chunk * CHUNK).to(tl.int32)
+    there = start + row < real
+    x += video * stride_xb + chunk * CHUNK * stride_xl + head * stride_xh
+    grad += video * stride_gb + chunk * CHUNK * stride_gl + head * stride_gh
+    B += video * stride_bb + chunk * CHUNK * stride_bl + group * stride_bg
+    C += video * stride_cb + chunk * CHUNK * stride_cl + group * stride_cg
+    steps += ((video * H + head) * chunks + chunk) * CHUNK
+    sums += ((video * H + head) * chunks + chunk) * CHUNK
+
+    query, key = _tile(C, start + row, stride_cl, state, there, N), _tile(B, start + row, stride_bl, state, there, N)
+    value, dy = (
+        _tile(x, start + row, stride_xl, channel, there, P),
+        _tile(grad, start + row, stride_gl, channel, there, P),
     )
-    to_own = dy * own[:, None]
-    to_x = (written + to_own) * step[:, None]
     if HAS_D:
-        skip = tl.load(D + head * stride_dh + channel * stride_dp, mask=channel < P, other=0.0).to(tl.float32)[None, :]
-        to_x += dy * skip
-        share = ((video * tl.num_programs(0) + tl.program_id(0)) * H + head) * P
-        tl.store(grad_D + share + channel, tl.sum(value * dy, axis=0), mask=channel < P)
-    address = grad_x + whole + row[:, None] * P + channel[None, :]
+        share = tl.sum(value.to(tl.float32) * dy.to(tl.float32), axis=0)
+        tl.store(
+            grad_D + ((video * chunks * (CHUNK // BLOCK) + block) * H + head) * P + channel, share, mask=channel < P
+        )
+    S, E = _sums_of(sums, start + row, False)
+    step = exp2(tl.load(steps + start + row))
+    CB = tl.dot(query, tl.trans(key), input_precision=PRECISION)
+    if ITSELF != 1:  # how many times a token sees itself
+        CB = tl.where(row[:, None] == row[None, :], CB * ITSELF, CB)
+    weight = CB * exp2(tl.minimum(S[:, None] - S[None, :], E[None, :] - E[:, None]))  # [i, j]: how i sees j
+    if not BACKWARD:
+        weight = tl.where(row[:, None] >= row[None, :], weight, 0.0)
+    if not FORWARD:
+        weight = tl.where(row[:, None] <= row[None, :], weight, 0.0)
+    to_x = tl.dot(tl.trans(weight.to(dy.dtype)), dy, input_precision=PRECISION)
+    pairs = tl.dot(dy, tl.trans(value), input_precision=PRECISION) * weight
+    to_dt = tl.sum(pairs, axis=0)
+    pairs *= step[None, :]
+    if value.dtype == tl.bfloat16:  # float16 might not hold them
+        pairs = pairs.to(value.dtype)
+
+    before = tl.load(sums + start - 1, mask=start > 0, other=0.0)
+    after = tl.load(sums + start + BLOCK - 1)
+    border = ((video * chunks + chunk) * H + head) * N * P + state[:, None] * P + channel[None, :]
+    inside = (state < N)[:, None] & (channel < P)[None, :]
+    crossing = tl.zeros([BLOCK], dtype=tl.float32)
+    if FORWARD:
+        held = tl.load(entering + border, mask=inside, other=0.0)
+        held = _at_left(
+            held, B, x, stride_bl, stride_xl, state, channel, N, P, steps, sums, start, real, False, PRECISION, BLOCK
+        )
+        returned = tl.load(returning + border + BACKWARD * direction_stride, mask=inside, other=0.0)
+        returned = _at_right(
+            returned, C, grad, stride_cl, stride_gl, state, channel, N, P, steps, sums, start, real,
+            True, PRECISION, CHUNK, BLOCK,
+        )  # fmt: skip
+        crossed, sent, share = _one_way(
+            pairs, row[:, None] >= row[None, :], query, key, value, dy, step,
+            held, returned, S - before, after - S, after - before, PRECISION,
+        )  # fmt: skip
+        crossing, to_x, to_dt = crossing + crossed, to_x + sent, to_dt + share
+    if BACKWARD:
+        held = tl.load(entering + border + FORWARD * direction_stride, mask=inside, other=0.0)
+        held = _at_right(
+            held, B, x, stride_bl, stride_xl, state, channel, N, P, steps, sums, start, real,
+            False, PRECISION, CHUNK, BLOCK,
+        )  # fmt: skip
+        returned = tl.load(returning + border, mask=inside, other=0.0)
+        returned = _at_left(
+            returned,
+            C,
+            grad,
+            stride_cl,
+            stride_gl,
+            state,
+            channel,
+            N,
+            P,
+            steps,
+            sums,
+            start,
+            real,
+            True,
+            PRECISION,
+            BLOCK,
+        )
+        crossed, sent, share = _one_way(
+            pairs, row[:, None] <= row[None, :], query, key, value, dy, step,
+            held, returned, after - E, E - before, after - before, PRECISION,
+        )  # fmt: skip
+        crossing, to_x, to_dt = crossing + crossed, to_x + sent, to_dt + share
+
+    token = chunk * CHUNK + start + row
+    scalar = (video * H + head) * L + token
+    tl.store(to_decay + scalar, crossing, mask=there)
+    tl.store(to_step + scalar, to_dt, mask=there)
+    to_x *= step[:, None]
+    if HAS_D:
+        skip = tl.load(D + head * stride_dh + channel * stride_dp, mask=channel < P, other=0.0).to(tl.float32)
+        to_x += dy.to(tl.float32) * skip[None, :]
+    address = grad_x + ((video * L + token[:, None]) * H + head) * P + channel[None, :]
     tl.store(address, to_x, mask=there[:, None] & (channel < P)[None, :])
-    given = tl.sum(written * value, axis=1)
-    tl.store(to_step + scalar, given + tl.sum(to_own * value, axis=1), mask=there)
-    tl.store(flow + scalar, tl.sum(received * dy, axis=1) - step * given, mask=there)
-    if BOTH:
-        received = _tile(y_forward + whole, row, P, channel, there, P).to(tl.float32)
-        written = _tile(to_written_forward + whole, row, P, channel, there, P).to(tl.float32)
-        one_way = tl.sum(received * dy, axis=1) - step * tl.sum(written * value, axis=1)
-        tl.store(flow_forward + scalar, one_way, mask=there)
 
 
 class SsdScan(torch.autograd.Function):
@@ -582,60 +716,46 @@ class SsdScan(torch.autograd.Function):
         x, dt, A, B, C, D, initial_state = ctx.saved_tensors
         batch, length, heads, width = x.shape
         forward, backward, itself, tiling = ctx.settings
-        grad = _rows(grads[0].to(x.dtype))
-        after = None if forward and backward else grads[1][0]
-        onward = partial(_with_wide_states, tiling, forward=forward, backward=backward)
-        returning = partial(_with_wide_states, tiling, forward=backward, backward=forward, transposed=True)
-        values_B, values_C = (_per_head(matrix, heads) for matrix in (B, C))
-
-        # What flows over a token is a small difference of sums of these: rounded to bfloat16 they were 2 to 8 % of it.
-        exact: dict[str, Any] = {"itself": 0, "dtype": torch.float32}
-        y, _, _ = onward(x, dt, A, B, C, initial_state=initial_state, **exact)
-        to_written, before, _ = returning(grad, dt, A, C, B, initial_state=after, **exact)
-        turned = None if initial_state is None else initial_state.mT
-        to_C, passed_final, passed = onward(values_B, dt, A, x, grad, initial_state=turned, itself=itself)
-        turned = None if after is None else after.mT
-        to_B, _, returned = returning(values_C, dt, A, grad, x, initial_state=turned, itself=itself)
-        one_way = (y, to_written)  # not read where there is one direction
-        if forward and backward:
-            one_way = (
-                _with_wide_states(tiling, x, dt, A, B, C, forward=True, backward=False, **exact)[0],
-                _with_wide_states(*(tiling, grad, dt, A, C, B), forward=False, backward=True, transposed=True, **exact)[
-                    0
-                ],
-            )
-        own = itself * (B.float() * C.float()).sum(-1)  # [B, L, G]
-
-        grad_x = torch.empty(x.shape, dtype=x.dtype, device=x.device)
-        flow, flow_forward, to_step = dt.new_empty(3, batch, length, heads)
-        skip = None if D is None else D.view(heads, -1).expand(heads, width)
-        tokens = 64
-        programs = triton.cdiv(length, tokens)
-        grad_D = None if D is None else dt.new_empty(batch * programs, heads, width)
-        _flows[(programs, heads, batch)](
-            _rows(x), grad, y, to_written, *one_way, dt.contiguous(), own, skip,
-            grad_x, flow, flow_forward, to_step, grad_D, length, heads, width, heads // B.shape[2],
-            *_rows(x).stride()[:3], *grad.stride()[:3], *((0, 0) if skip is None else skip.stride()),
-            HAS_D=D is not None, BOTH=forward and backward, BLOCK=tokens, BLOCK_P=triton.next_power_of_2(width),
+        x, B, C, grad = _rows(x), _rows(B), _rows(C), _rows(grads[0].to(x.dtype))
+        size, groups = B.shape[3], B.shape[2]
+        fitting = tiling or fitting_tiling(x, B)  # the scans below have other widths, but the same chunks
+        prefix = _prefix_sums(dt, A, fitting.chunk)
+        returns = None if forward and backward else grads[1][0].mT
+        initial = None if initial_state is None else initial_state.mT
+        shared: dict[str, Any] = {"itself": itself, "tiling": tiling, "prefix": prefix}
+        to_C, _, entering = _scan(
+            *(_per_head(B, heads), dt, A, x, grad),
+            initial_state=initial, forward=forward, backward=backward, **shared,
+        )  # fmt: skip
+        to_B, before, returning = _scan(
+            *(_per_head(C, heads), dt, A, grad, x),
+            initial_state=returns, forward=backward, backward=forward, transposed=True, **shared,
         )  # fmt: skip
 
-        chunk = (tiling or fitting_tiling(x, B)).chunk
-        to_decay = torch.zeros_like(flow)
-        if forward:
-            crossing = torch.cat([passed[0, :, 1:], passed_final[0, :, None].to(passed.dtype)], dim=1)
-            to_decay += _between(flow_forward if backward else flow, chunk, crossing, returned[-1], reverse=False)
-        if backward:
-            crossing = torch.cat([passed_final[-1, :, None].to(passed.dtype), passed[-1, :, :-1]], dim=1)
-            to_decay += _between(flow - flow_forward if forward else flow, chunk, crossing, returned[0], reverse=True)
-        grad_dt = to_decay * A + to_step
-        grad_A = (to_decay * dt).sum((0, 1)).to(A.dtype)
-        groups = B.shape[2]
+        skip = None if D is None else D.view(heads, -1).expand(heads, width)
+        chunks, block = triton.cdiv(length, fitting.chunk), min(fitting.chunk, fitting.gradient_block)
+        blocks = chunks * (fitting.chunk // block)
+        grad_x = x.new_empty(x.shape)
+        to_step, to_decay = dt.new_empty(2, batch, heads, length)
+        grad_D = None if D is None else dt.new_empty(batch, blocks, heads, width)
+        _gradients[(blocks * heads, batch)](
+            x, grad, B, C, skip, *prefix, entering, returning, grad_x, to_step, to_decay, grad_D,
+            length, heads, width, size, chunks, heads // groups, entering.stride(0),
+            *x.stride()[:3], *grad.stride()[:3], *B.stride()[:3], *C.stride()[:3],
+            *((0, 0) if skip is None else skip.stride()),
+            FORWARD=forward, BACKWARD=backward, ITSELF=itself, HAS_D=D is not None, PRECISION=_precision(x),
+            CHUNK=fitting.chunk, BLOCK=block, BLOCK_P=_power_of_2(width), BLOCK_N=_power_of_2(size),
+            num_warps=fitting.gradient_warps, num_stages=1,
+        )  # fmt: skip
+
+        grad_dt = (to_decay * A[:, None] + to_step).mT
+        grad_A = (to_decay * dt.mT).sum((0, 2)).to(A.dtype)
         grad_C = to_C.unflatten(2, (groups, -1)).sum(3, dtype=torch.float32).to(C.dtype)
         weighted = to_B.unflatten(2, (groups, -1)).mT @ dt.to(to_B.dtype).unflatten(2, (groups, -1))[..., None]
         if D is not None and grad_D is not None:
-            grad_D = grad_D.sum(0)
+            grad_D = grad_D.sum((0, 1))
             grad_D = (grad_D if D.ndim == 2 else grad_D.sum(-1)).to(D.dtype)
-        grad_initial = None if initial_state is None else before[0].to(initial_state.dtype)
+        grad_initial = None if initial_state is None else before[0].mT.to(initial_state.dtype)
         return (
             grad_x,
             grad_dt,
@@ -651,31 +771,8 @@ class SsdScan(torch.autograd.Function):
         )
 
 
-def _with_wide_states(
-    tiling: Tiling | None, x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, **options: Any
-) -> tuple[Tensor, Tensor, Tensor]:
-    """`_scan` with float32 states: rounded to bfloat16 they made the gradient of A as wrong as it is large."""
-    if tiling is None:
-        tiling = fitting_tiling(x, B)
-        stages = tiling.stages if max(x.shape[-1], B.shape[-1]) <= 64 else 1  # wide states take their room
-        tiling = replace(tiling, state_dtype=torch.float32, stages=stages)
-    return _scan(x, dt, A, B, C, tiling=tiling, **options)
-
-
 def _per_head(matrix: Tensor, heads: int) -> Tensor:
     """B or C `[B, L, G, N]` as `[B, L, H, N]`, without a copy where there is one group."""
     if matrix.shape[2] == 1:
         return matrix.expand(-1, -1, heads, -1)
     return matrix.repeat_interleave(heads // matrix.shape[2], dim=2)
-
-
-def _between(flow: Tensor, chunk: int, crossing: Tensor, returned: Tensor, *, reverse: bool) -> Tensor:
-    """dL/d(dt A) of one direction: what passes over each token of flow `[B, L, H]`.
-
-    crossing, returned `[B, chunks, H, N, P]`: the state that leaves each chunk, and its gradient.
-    """
-    length = flow.shape[1]
-    flow = torch.nn.functional.pad(flow, (0, 0, 0, -length % chunk)).unflatten(1, (-1, chunk))
-    inside = flow.cumsum(2) if reverse else flow.flip(2).cumsum(2).flip(2)
-    border = (crossing.float() * returned.float()).sum((-1, -2))
-    return (inside + border[:, :, None]).flatten(1, 2)[:, :length]

@@ -190,8 +190,8 @@ def test_gradients_of_the_mamba_2_scan_are_those_of_the_recurrence(states):
     got = torch.autograd.grad(y, leaves, direction)
     right = sum(ssd_scan_plain(*wide, steps=given["steps"], reverse=reverse)[0] for reverse in (False, True))
     for name, one, exact in zip(names, got, torch.autograd.grad(right, wide, direction.double()), strict=True):
-        # products and states of bfloat16; those of dt and A are small differences of sums of such
-        assert_near(one, exact, 5e-2 if name in ("dt", "A") else 2e-2)
+        # products and states of bfloat16; A has a sum of both signs over all tokens
+        assert_near(one, exact, 5e-2 if name == "A" else 2e-2)
 
 
 @torch.no_grad()

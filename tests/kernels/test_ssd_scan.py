@@ -58,6 +58,12 @@ def kernels(given, tiling=(16, 16), *, forward=True, backward=False, lengths=Non
     return scan(**tensors, lengths=lengths, forward=forward, backward=backward, **options, tiling=tiling)
 
 
+def of_gradients(chunk, block):
+    from tvu.kernels.ssd_scan_triton import Tiling
+
+    return Tiling(chunk=chunk, block=16, heads=3, state_block=16, warps=4, stages=1, gradient_block=block)
+
+
 def assert_near(ours, right, bound=1e-5):
     assert ours.shape == right.shape
     assert (ours.double() - right).abs().max() <= bound * right.abs().max()
@@ -153,21 +159,20 @@ def test_nothing_overflows_where_the_state_forgets_at_once():
     assert_near(y, ssd_bidirectional_plain(**exact(given)), 3e-5)  # differences of sums as large as 1000
 
 
+@pytest.mark.parametrize("tiling", TILINGS)
 @pytest.mark.parametrize("which", ["forward", "backward", "both", "both, itself once"])
-def test_gradients_are_those_of_the_recurrence(which):
+def test_gradients_are_those_of_the_recurrence(which, tiling):
     from tvu.kernels.ssd_scan import _with_gradients
-    from tvu.kernels.ssd_scan_triton import Tiling
 
-    given = operands(batch=2, length=21, heads=4, width=5, groups=2, states=3)
+    given = operands(batch=2, length=37, heads=4, width=5, groups=2, states=3)
     initial = None if "both" in which else torch.randn(2, 4, 5, 3, device=DEVICE)
-    lengths = torch.tensor([21, 13], device=DEVICE)
-    given["z"][1, 13:] = torch.nan  # padding has no gradient, whatever stands there
+    lengths = torch.tensor([37, 20], device=DEVICE)
+    given["z"][1, 20:] = torch.nan  # padding has no gradient, whatever stands there
     leaves = {name: x.clone().requires_grad_() for name, x in given.items() if name != "steps"}
     bias = given["steps"].bias.clone().requires_grad_()
     watched = [*leaves.values(), bias, *([] if initial is None else [initial.requires_grad_()])]
-    tiling = Tiling(chunk=16, block=16, heads=3, state_block=16, warps=4, stages=1)
     y, states = _with_gradients(
-        *leaves.values(), StepSizes(bias, True, (0.02, 2.0)), initial, lengths, tiling=tiling,
+        *leaves.values(), StepSizes(bias, True, (0.02, 2.0)), initial, lengths, tiling=of_gradients(*tiling),
         forward=which != "backward", backward=which != "forward", itself_twice=which == "both",
     )  # fmt: skip
     directions = torch.randn_like(y), 0 if initial is None else torch.randn_like(states[0])
@@ -184,24 +189,46 @@ def test_gradients_are_those_of_the_recurrence(which):
         assert_near(ours, expected, 3e-5)  # some are differences of sums over all tokens
 
 
-def test_gradients_of_decays_do_not_drown_where_the_state_forgets_at_once():
+def errors_of_decays(given, tiling):
+    """Of the gradients of A and of dt, as shares of their norms."""
     from tvu.kernels.ssd_scan import _with_gradients
-    from tvu.kernels.ssd_scan_triton import Tiling
 
-    given = operands(batch=1, length=40, heads=2, width=16, groups=1, states=16, dtype=torch.float16)
-    A = torch.tensor([-4.0, -8.0], device=DEVICE, requires_grad=True)  # with steps of 1 half a token is left at most
-    given |= {"dt": torch.ones_like(given["dt"]), "A": A, "D": None, "z": None, "steps": StepSizes()}
-    tiling = Tiling(chunk=16, block=16, heads=2, state_block=16, warps=4, stages=1)
+    watched = {name: given[name].detach().float().requires_grad_() for name in ("A", "dt")}
+    given |= {"D": None, "z": None} | watched
     y, _ = _with_gradients(
-        **given, initial_state=None, lengths=None, forward=True, backward=True, itself_twice=True, tiling=tiling
-    )
+        **given, initial_state=None, lengths=None, forward=True, backward=True, itself_twice=True,
+        tiling=of_gradients(*tiling),
+    )  # fmt: skip
     direction = torch.randn_like(y)
-    (got,) = torch.autograd.grad(y, A, direction)
-    right_A = A.detach().double().requires_grad_()
-    right = ssd_bidirectional_plain(**exact(given) | {"A": right_A})
-    (expected,) = torch.autograd.grad(right, right_A, direction.double())
-    # what readers and writers exchange is rounded to 2^-11; with what tokens tell themselves in it, all would be noise
-    torch.testing.assert_close(got.double(), expected, rtol=0, atol=0.1 * expected.abs().max().item())
+    wide = {name: leaf.detach().double().requires_grad_() for name, leaf in watched.items()}
+    right = ssd_bidirectional_plain(**exact(given) | wide)
+    got = torch.autograd.grad(y, list(watched.values()), direction)
+    expected = torch.autograd.grad(right, list(wide.values()), direction.double())
+    return [((one - e).norm() / e.norm()).item() for one, e in zip(got, expected, strict=True)]
+
+
+# Factors are rounded to 2^-11 and states to 2^-8, and the gradient of A is a sum of both signs. As a difference of what
+# readers receive and writers give it was 8 % off here, where the state forgets.
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("tiling", [(16, 16), (32, 16)])
+def test_gradients_of_decays_do_not_drown_where_the_state_forgets_at_once(tiling, seed):
+    torch.manual_seed(seed)
+    given = operands(batch=1, length=40, heads=2, width=16, groups=1, states=16, dtype=torch.float16)
+    A = torch.tensor([-4.0, -8.0], device=DEVICE)  # with steps of 1 a fiftieth is left, or a 3000th
+    to_A, to_dt = errors_of_decays(given | {"dt": torch.ones_like(given["dt"]), "A": A, "steps": StepSizes()}, tiling)
+    assert to_A <= 0.02
+    assert to_dt <= 0.008
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("tiling", [(64, 64), (64, 32)])
+def test_gradients_of_decays_do_not_drown_where_most_stays(tiling, seed):
+    torch.manual_seed(seed)
+    given = operands(batch=1, length=140, heads=2, width=16, groups=1, states=16, dtype=torch.float16)
+    given["steps"] = StepSizes(torch.full((2,), -4.0, device=DEVICE), softplus=True)  # 0.02, give or take
+    to_A, to_dt = errors_of_decays(given, tiling)
+    assert to_A <= 0.02
+    assert to_dt <= 0.008
 
 
 @pytest.mark.gpu
@@ -244,3 +271,23 @@ def test_a_scan_can_be_captured():
         y = ssd_bidirectional(**given)
     graph.replay()
     assert torch.equal(y, ssd_bidirectional(**given))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("dtype", list(BOUNDS))
+@pytest.mark.parametrize(("width", "states"), [(64, 64), (64, 128), (128, 64), (128, 128), (32, 16)])
+def test_gradients_of_every_width_fit_the_device(dtype, width, states):
+    given = operands(length=300, heads=4, width=width, groups=2, states=states, dtype=dtype)
+    leaves = {name: x.detach().clone().requires_grad_() for name, x in given.items() if name != "steps"}
+    wide = {name: leaf.detach().double().requires_grad_() for name, leaf in leaves.items()}
+    lengths = torch.tensor([300, 133], device=DEVICE)
+    y = ssd_bidirectional(**leaves, steps=given["steps"], lengths=lengths)
+    direction = torch.randn_like(y)
+    right = ssd_bidirectional_plain(**wide, steps=exact(given)["steps"], lengths=lengths)
+    got = torch.autograd.grad(y, list(leaves.values()), direction)
+    expected = torch.autograd.grad(right, list(wide.values()), direction.double())
+    for name, ours, exactly in zip(leaves, got, expected, strict=True):
+        error = (ours.double() - exactly).norm() / exactly.norm()
+        half = 5e-2 if name == "A" else 2e-2  # A: a sum of both signs over all tokens
+        assert error <= (1e-4 if dtype == torch.float32 else half), name
