@@ -27,11 +27,11 @@ def train(
 
     told = TrainConfig.read(config, changes_of(settings or []))
     if export is not None:
-        from tvu.video_llm.training.export import check_folder
+        from tvu.video_llm.training.export import check_export
 
-        check_folder(export)  # now, not after the training
-    run(told, lambda line: print(line, file=sys.stderr, flush=True))
-    if export is not None:
+        check_export(told, export)  # now, not after the training
+    is_first = run(told, lambda line: print(line, file=sys.stderr, flush=True))
+    if export is not None and is_first:
         from tvu.video_llm.training.export import export_lite
 
         print(export_lite(told, export))

@@ -243,13 +243,18 @@ class LiteOutput:
     evidence: Tensor | None = None  # `[B, V, K]`
 
     def text_loss(self) -> Tensor:
-        """Mean cross entropy of the tokens of the answers."""
+        """Cross entropy of the tokens of the answers; an answer of n tokens weighs as the root of n.
+
+        By tokens alone captions would be half of the loss, and `Yes` against `No` a hundredth of it.
+        """
         is_target = self.reading.answers[:, 1:]
         before = self.hidden[:, :-1][is_target]
         if not len(before):
             return self.hidden.sum() * 0.0
+        weight = is_target.sum(1, keepdim=True).clamp(min=1).rsqrt().expand(is_target.shape)[is_target]
         logits = functional.linear(before, self.model.table)
-        return functional.cross_entropy(logits.float(), self.reading.ids[:, 1:][is_target])
+        each = functional.cross_entropy(logits.float(), self.reading.ids[:, 1:][is_target], reduction="none")
+        return (each * weight).sum() / weight.sum()
 
     def token_seconds(self) -> Tensor:
         """float32 `[S, V, 2]`, seconds of the visual tokens of each sequence."""

@@ -5,9 +5,10 @@ EfficientNet-Lite0, every half second has standardised logits, and their product
 is above an unrelated question. The head is told these numbers, and the meaning of the question as MiniLM has it.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tvu.temporal.types import VisualTokens
+from tvu.video_llm import official_prompts, questions
+from tvu.video_llm.benchmarks.grounding_ask import WORDS as GROUNDING_WORDS
 from tvu.video_llm.cache import FeatureCache
 from tvu.video_llm.lite.inputs import STEPS_PER_SECOND, LiteInputs
 from tvu.video_llm.scout.query import Sentences, visual_content
 from tvu.video_llm.scout.visual import ClassLogitScorer, class_vectors, class_weights, usual_features
 
+KEPT = 20_000  # vectors of questions that are remembered, 30 MB
 SHOT_SECONDS = 4.0  # of a video count as one of scout's shots when its usual look is told from that of all pictures
 
 
@@ -33,8 +37,46 @@ class Meaning:
     classes: NDArray[np.float32]
 
 
+_CHOICE = re.compile(r"(?:^|\n)Question: *(?P<question>.*?)\nOptions?:", re.DOTALL)
+_OPTIONS = re.compile(r"\n\(?A[).:] ")
+
+
+def content_of(question: str) -> str:
+    """What is asked for, without the words of the prompt around it, of a multiple choice without its options, and
+    without what addresses the video: `a dog` of `When does "a dog appears" happen in the video? Answer with …`.
+
+    A user's words come bare, training's in prompts of several forms: both mean the same.
+    """
+    choice = _CHOICE.search(question)
+    told = choice["question"] if choice else _OPTIONS.split(question, 1)[0]
+    for before, after in _prompts():
+        if told.startswith(before) and told.endswith(after) and len(told) > len(before) + len(after):
+            told = told[len(before) : len(told) - len(after)]
+            break
+    return visual_content(told)
+
+
+@cache
+def _prompts() -> tuple[tuple[str, str], ...]:
+    """What stands before and after the event in every prompt that has one; the longer first."""
+    slot = "\0"
+    forms = [
+        questions.moment_question(slot),
+        questions.moments_question(slot),
+        questions.presence_question(slot),
+        questions.evidence_question(slot),
+        questions.answerable_question(slot),
+        questions.highlights_request(slot),
+        *official_prompts.lita_event_questions(slot),
+        official_prompts.VTG_LLM_RETRIEVAL.format(slot),
+        *(words.prompt.format(slot, dataset="") for name, words in GROUNDING_WORDS.items() if name != "official"),
+    ]
+    parts = [form.partition(slot)[::2] for form in forms]
+    return tuple(sorted(parts, key=lambda part: -len(part[0] + part[1])))
+
+
 class Meanings:
-    """From questions as typed to their meaning.
+    """From questions as typed to their meaning; those of late are remembered.
 
     class_names: of the network, as in its `classes.json`; cache: keeps the vectors of the classes, which take seconds.
     """
@@ -42,10 +84,17 @@ class Meanings:
     def __init__(self, sentences: Sentences, class_names: Sequence[str], cache: FeatureCache | None = None) -> None:
         self._sentences = sentences
         self._classes = class_vectors(class_names, sentences, cache)
+        self._known: dict[str, NDArray[np.float32]] = {}
 
     def __call__(self, questions: Sequence[str]) -> Meaning:
-        """What is asked for in each, without the words that address the video."""
-        vectors = self._sentences.embed([visual_content(question) for question in questions])
+        """What is asked for in each: see `content_of`."""
+        contents = [content_of(question) for question in questions]
+        if len(self._known) > KEPT:
+            self._known.clear()
+        new = [content for content in dict.fromkeys(contents) if content not in self._known]
+        if new:
+            self._known.update(zip(new, self._sentences.embed(new), strict=True))
+        vectors = np.stack([self._known[content] for content in contents])
         classes = np.stack([class_weights(self._classes, vector) for vector in vectors])
         return Meaning(vectors, classes.astype(np.float32))
 
@@ -76,6 +125,10 @@ class ClassEvidence(nn.Module):
 
         tokens: whose spans count from the first step.
         """
+        with torch.autocast(inputs.slow.device.type, enabled=False):  # half precision would cost two decimals of three
+            return self._standardised(inputs, tokens)
+
+    def _standardised(self, inputs: LiteInputs, tokens: VisualTokens) -> Tensor:
         there = inputs.has_slow & inputs.is_real
         logits = inputs.slow.float().mean(2) @ self.weight.T + self.bias
         count = there.sum(1).clamp(min=1)[:, None, None]
@@ -97,7 +150,8 @@ class ClassEvidence(nn.Module):
 def prior_of(evidence: Tensor, classes: Tensor, video: Tensor) -> Tensor:
     """float32 `[S, V]`, standard deviations above an unrelated question: evidence `[B, V, K]`, classes `[S, K]`, and
     which of the videos each question is about, `[S]`."""
-    return torch.einsum("svk,sk->sv", evidence[video].float(), classes.float())
+    with torch.autocast(evidence.device.type, enabled=False):
+        return torch.einsum("svk,sk->sv", evidence[video].float(), classes.float())
 
 
 @lru_cache(maxsize=1)

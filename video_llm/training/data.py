@@ -1,7 +1,10 @@
 """Batches of generated videos and questions: scenes are drawn by processes, looked at on the GPU."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import math
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,22 +15,27 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from tvu.temporal.time_tokens.codec import TimeCodec
+from tvu.video_llm.errors import TrainingError
 from tvu.video_llm.lite.head import Targets
 from tvu.video_llm.lite.inputs import BODY_CHANNELS, GRID, SLOW_CHANNELS, STEPS_PER_SECOND, LiteInputs
 from tvu.video_llm.lite.model import LiteConfig, Reading
 from tvu.video_llm.lite.prior import ClassEvidence, Meaning, Meanings
 from tvu.video_llm.lite.prompt import LiteTokenizer, Sequences, sequences
 from tvu.video_llm.models.parts import build_codec, build_reductions
+from tvu.video_llm.runtime import CORES
 from tvu.video_llm.training.bank import Bank
 from tvu.video_llm.training.config import DataConfig
 from tvu.video_llm.training.feature_videos import FeatureWorld
 from tvu.video_llm.training.real import RealVideos, Stretch, draw_stretch
 from tvu.video_llm.training.scenes import Scene, Split
 from tvu.video_llm.training.skeletons import SkeletonWorld
-from tvu.video_llm.training.tasks import Sample, draw_sample
+from tvu.video_llm.training.tasks import WEIGHTS, NothingToAskError, Sample, draw_sample
 
+TRIES = 1000  # scenes that are drawn for one that allows what is wanted
 GROUP = 8  # batches that are drawn together and sorted by length, so that little is padding
+NAMES_WHAT_IT_ASKS_FOR = frozenset({"moment", "moments", "absent", "presence", "highlights", "counting"})
+"""What may be asked of a video that shows another's things as well, of which nothing is told: no question about what
+else happens, what comes next or what is longest, which they would change."""
 ASKS_FOR_MOMENTS = ("moment", "moments", "absent", "presence", "highlights")
 
 
@@ -37,8 +45,8 @@ class Video:
 
     features: a plan of `FeatureWorld` to be rendered as the slow path; bank: an entry whose slow and motion paths are
     taken; motion: an entry whose motion alone is; body: a plan of `SkeletonWorld`, or its landmarks `[T', 104]` and
-    whether each is there; real: a stretch of a real video, whose three paths are taken and whose questions are asked.
-    Paths of other videos are repeated or cut to this one's length.
+    whether each is there (has_strange_body: of nobody in the scene); real: a stretch of a real video, whose three paths
+    are taken and whose questions are asked. Paths of other videos are repeated or cut to this one's length.
     """
 
     source: str
@@ -47,12 +55,20 @@ class Video:
     bank: int = -1
     motion: int = -1
     body: Any = None
+    has_strange_body: bool = False
     real: Stretch | None = None
 
     @property
     def steps(self) -> int:
         """Quarter seconds."""
         return max(1, round(self.scene.seconds * STEPS_PER_SECOND))
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether a body or pictures are seen in it that the scene does not tell of."""
+        if self.source == "skeletons":
+            return self.features is not None
+        return self.has_strange_body
 
 
 @dataclass(frozen=True)
@@ -76,7 +92,7 @@ def meanings_of(lite0: Path) -> Meanings:
     return Meanings(SentenceEncoder(), names, FeatureCache(cache_root() / "texts"))
 
 
-def visual_counts(config: LiteConfig, most: int = 320) -> list[int]:
+def visual_counts(config: LiteConfig, most: int) -> list[int]:
     """How many visual tokens a video of 0 .. most steps becomes: `counts[steps]`."""
     from tvu.temporal.compress import compress_tokens
     from tvu.temporal.types import VisualTokens
@@ -120,15 +136,16 @@ class Scenes(IterableDataset[Batch]):
         self._bank_bodies = () if bank is None else bank.bodies
         self._real = () if real is None else real.videos
         self._codec = build_codec(model.codec)
-        self._counts = visual_counts(model)
+        self._counts = visual_counts(model, math.ceil(data.longest * STEPS_PER_SECOND))
         if model.has_prior:
             meanings_of(lite0)  # computes what processes then find in the cache
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
-        torch.set_num_threads(1)
-        codec = self._codec
-        tokenizer = LiteTokenizer(self._tokenizer_json, codec, self.model.known_tokens)
+        if worker is not None:
+            torch.set_num_threads(1)
+            os.environ[CORES] = "1"  # for ONNX Runtime
+        tokenizer = LiteTokenizer(self._tokenizer_json, self._codec, self.model.known_tokens)
         features, skeletons = FeatureWorld(self._lite0, self.split), SkeletonWorld(self.split)
         meanings = meanings_of(self._lite0) if self.model.has_prior else None
         number = 0
@@ -136,32 +153,47 @@ class Scenes(IterableDataset[Batch]):
             rng = np.random.default_rng((*self.seed, 0 if worker is None else worker.id, number))
             number += 1
             drawn = [self._draw(rng, features, skeletons) for _ in range(GROUP * self.videos)]
-            drawn = _with_bodies(drawn, skeletons)
-            drawn.sort(key=lambda video: video.steps)
+            shown = _with_bodies([video for video, _ in drawn], skeletons)
+            order = sorted(range(len(drawn)), key=lambda i: shown[i].steps)
             for first in rng.permutation(GROUP) * self.videos:
-                videos = tuple(drawn[first : first + self.videos])
-                asked = tuple(
-                    (v, sample) for v, video in enumerate(videos) for sample in self._asked(rng, video, codec)
-                )
+                some = order[first : first + self.videos]
+                videos = tuple(shown[i] for i in some)
+                asked = tuple((v, sample) for v, i in enumerate(some) for sample in drawn[i][1])
                 counts = [self._counts[video.steps] for video in videos]
                 told = sequences(tokenizer, [(v, s.question, s.answer) for v, s in asked], counts)
                 meaning = None if meanings is None else meanings([sample.question for _, sample in asked])
                 yield Batch(videos, asked, told, int(rng.integers(2**31)), meaning)
 
-    def _asked(self, rng: np.random.Generator, video: Video, codec: TimeCodec) -> Sequence[Sample]:
+    def _asked(self, rng: np.random.Generator, video: Video) -> Sequence[Sample]:
+        """What is asked of a video; nothing where it allows none of the kinds that are wanted."""
         if video.real is not None:
             return video.real.asked
-        kinds = self.data.kinds
-        return [draw_sample(rng, video.scene, codec, self.split, kinds) for _ in range(self.data.questions)]
+        kinds = dict(self.data.kinds or WEIGHTS)
+        if video.is_mixed:
+            kinds = {kind: weight for kind, weight in kinds.items() if kind in NAMES_WHAT_IT_ASKS_FOR}
+        try:
+            return [draw_sample(rng, video.scene, self._codec, self.split, kinds) for _ in range(self.data.questions)]
+        except NothingToAskError:
+            return ()
 
-    def _draw(self, rng: np.random.Generator, features: FeatureWorld, skeletons: SkeletonWorld) -> Video:
+    def _draw(
+        self, rng: np.random.Generator, features: FeatureWorld, skeletons: SkeletonWorld
+    ) -> tuple[Video, Sequence[Sample]]:
+        """A video and what is asked of it. Raises TrainingError where hardly any allows what is wanted."""
         names = [name for name, weight in self.data.weights.items() if weight > 0]
         weights = np.array([self.data.weights[name] for name in names], np.float64)
-        while True:
+        for _ in range(TRIES):
             source = names[int(rng.choice(len(names), p=weights / weights.sum()))]
             video = self._real_video(rng) if source == "real" else self._of(source, rng, features, skeletons)
             if video is not None and video.scene.seconds <= self.data.longest:
-                return video
+                asked = self._asked(rng, video)
+                if asked:
+                    return video, asked
+        wanted = ", ".join(self.data.kinds or WEIGHTS)
+        raise TrainingError(
+            f"of {TRIES} scenes of {', '.join(names)} none of up to {self.data.longest:g} s allows {wanted}",
+            hint="data.kinds, data.longest and data.weights say what is wanted",
+        )
 
     def _real_video(self, rng: np.random.Generator) -> Video | None:
         stretch = draw_stretch(rng, self._real, self._codec, self.data.longest, self.data.questions)
@@ -173,16 +205,17 @@ class Scenes(IterableDataset[Batch]):
         if source == "composed" and entries:
             entry = int(rng.integers(entries))
             body = self._bank_bodies[entry]
-            if body is None and rng.random() < self.data.distract / 2:
-                body = skeletons.draw(rng)
-            return Video(source, self._bank_scenes[entry], bank=entry, body=body)
+            is_strange = body is None and rng.random() < self.data.distract / 2
+            body = skeletons.draw(rng) if is_strange else body
+            return Video(source, self._bank_scenes[entry], bank=entry, body=body, has_strange_body=is_strange)
         if source == "skeletons":
             plan = skeletons.draw(rng)
             behind = features.draw(rng) if rng.random() < max(self.data.distract, 0.5) else None
             return Video(source, plan.scene, features=behind, motion=other, body=plan)
         body = skeletons.draw(rng) if rng.random() < self.data.distract / 2 else None
         seen = features.draw(rng)
-        return Video("features", seen.scene, features=seen, motion=other, body=body)
+        strange = body is not None
+        return Video("features", seen.scene, features=seen, motion=other, body=body, has_strange_body=strange)
 
 
 def _with_bodies(videos: Sequence[Video], skeletons: SkeletonWorld) -> list[Video]:
@@ -301,7 +334,46 @@ class Looker:
         return torch.from_numpy(array).to(self.device, non_blocking=True)
 
 
-def mixture(data: DataConfig) -> Mapping[str, float]:
-    """Share of each source."""
-    total = sum(data.weights.values())
-    return {name: weight / total for name, weight in data.weights.items()}
+@dataclass(frozen=True)
+class Prepared:
+    """A batch on the device."""
+
+    inputs: LiteInputs
+    reading: Reading
+    targets: Targets
+
+    def record_stream(self, stream: torch.cuda.Stream) -> None:
+        """The memory of its tensors is not given to others before `stream` is through with them."""
+        for part in (self.inputs, self.reading, self.targets):
+            for each in vars(part).values():
+                if isinstance(each, Tensor):
+                    each.record_stream(stream)
+
+
+def prepared(batches: Iterator[Batch], looker: Looker) -> Iterator[Prepared]:
+    """Batches on the device of `looker`; while one is trained on, a thread prepares the next, on a GPU in a stream of
+    its own. To be closed."""
+    device = looker.device
+    side = torch.cuda.Stream(device) if device.type == "cuda" else None
+
+    def prepare() -> tuple[Prepared, Any]:
+        batch = next(batches)
+        if side is None:
+            return Prepared(looker.inputs(batch), looker.reading(batch), looker.targets(batch)), None
+        with torch.cuda.device(device), torch.cuda.stream(side):
+            ready = Prepared(looker.inputs(batch), looker.reading(batch), looker.targets(batch))
+            return ready, side.record_event()
+
+    thread = ThreadPoolExecutor(1, "prepare")
+    following = thread.submit(prepare)
+    try:
+        while True:
+            ready, is_there = following.result()
+            following = thread.submit(prepare)
+            if is_there is not None:
+                here = torch.cuda.current_stream(device)
+                here.wait_event(is_there)
+                ready.record_stream(here)
+            yield ready
+    finally:
+        thread.shutdown(cancel_futures=True)

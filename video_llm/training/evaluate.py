@@ -4,6 +4,7 @@ import argparse
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,6 @@ Spans = list[tuple[float, float]]
 Scores = dict[str, dict[str, float]]
 
 LEAST_IOU = (0.3, 0.5, 0.7)
-IN_WORDS = ("counting", "order", "what_next")
 _HEADER = {"n": "questions", "r1@0.3": "R@1 .3", "r1@0.5": "R@1 .5", "r1@0.7": "R@1 .7", "miou": "mIoU"}
 
 
@@ -33,7 +33,9 @@ def score(predicted: Sequence["Predicted"], codec: TimeCodec | None = None) -> S
     found:         share of the true spans of what happens several times that one of as many spans has at an IoU of 0.5.
     text_r1@0.5:   the first span that the text tells, as `codec` writes it (None: LITA's tokens).
     absence_auroc: of the head's probability, what happens against what does not; present_ece: its calibration error.
-    presence, counting, order, what_next, choice: share of right answers in words; choice_chance: of random ones.
+    presence, counting, choice: share of right answers in words; choice_chance: of random ones.
+    order, what_next: the same, where an answer is right that is nearer to one that says what is true than to every
+                   wrong one, word by word in their order: one can say it in many ways.
     reasoning:     share of texts whose first span has an IoU of 0.5 with a true one.
     """
     sources = sorted({each.source for each in predicted})
@@ -61,8 +63,10 @@ def _scores(group: Sequence["Predicted"], codec: TimeCodec) -> dict[str, float]:
         told = [bool(each.sample.is_present) for each in known]
         scores["present_ece"] = expected_calibration_error([each.present for each in known], told)
     _share(scores, "presence", [_yes_or_no(each.text) == each.sample.answer for each in _of_kind(group, "presence")])
-    for kind in IN_WORDS:
-        _share(scores, kind, [_bare(each.text) == _bare(each.sample.answer) for each in _of_kind(group, kind)])
+    counted = _of_kind(group, "counting")
+    _share(scores, "counting", [_words(each.text) == _words(each.sample.answer) for each in counted])
+    for kind in ("order", "what_next"):
+        _share(scores, kind, [says_what_is_true(each.text, each.sample) for each in _of_kind(group, kind)])
     choices = _of_kind(group, "choice")
     _share(scores, "choice", [option_told(each.text, each.sample.choices) == each.sample.correct for each in choices])
     _share(scores, "choice_chance", [1 / len(each.sample.choices) for each in choices])
@@ -72,6 +76,19 @@ def _scores(group: Sequence["Predicted"], codec: TimeCodec) -> dict[str, float]:
     ]
     _share(scores, "reasoning", [bool(first) and best_iou(first[0], true) >= 0.5 for first, true in reasoned])
     return scores
+
+
+def says_what_is_true(text: str, sample: Sample) -> bool:
+    """Whether a text is nearer to an answer that is right than to every one that is wrong; without wrong ones, whether
+    it is the right one."""
+    told = _words(text)
+    right = max(_nearness(told, _words(each)) for each in (sample.answer, *sample.right))
+    return right > max((_nearness(told, _words(each)) for each in sample.wrong), default=1 - 1e-9)
+
+
+def _nearness(a: list[str], b: list[str]) -> float:
+    """Twice the words that two texts share in the same order, over all of them, in [0, 1]."""
+    return SequenceMatcher(None, a, b, autojunk=False).ratio()
 
 
 def spans_told(text: str, seconds: float, codec: TimeCodec) -> Spans:
@@ -115,7 +132,8 @@ def read(path: Path) -> list["Predicted"]:
         told: dict[str, Any] = json.loads(line)
         sample = told["sample"]
         spans = tuple(Span(**each) for each in sample["spans"])
-        sample = Sample(**{**sample, "spans": spans, "choices": tuple(sample["choices"])})
+        lists = {name: tuple(sample.get(name, ())) for name in ("choices", "right", "wrong")}
+        sample = Sample(**{**sample, **lists, "spans": spans})
         found.append(Predicted(**{**told, "sample": sample, "spans": tuple(map(tuple, told["spans"]))}))
     return found
 
@@ -148,8 +166,8 @@ def _yes_or_no(text: str) -> str | None:
     return next((word for word in (YES, NO) if text.strip().lower().startswith(word.lower())), None)
 
 
-def _bare(text: str) -> str:
-    return " ".join(re.findall(r"[\w']+", text.lower()))
+def _words(text: str) -> list[str]:
+    return re.findall(r"[\w']+", text.lower())
 
 
 def _label(name: str) -> str:

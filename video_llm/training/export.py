@@ -28,7 +28,7 @@ def export_lite(config: TrainConfig, folder: Path) -> str:
     out = Path(config.out)
     if not (out / "model.safetensors").exists():
         raise TrainingError(f"{out} holds no trained model", hint='train it first, with stage = "lite"')
-    check_folder(folder)
+    check_export(config, folder)
     calibration, scores = Calibration(), {}
     if (out / "held_out.jsonl").exists():
         lines = (out / "held_out.jsonl").read_text("utf-8").splitlines()
@@ -44,8 +44,10 @@ def export_lite(config: TrainConfig, folder: Path) -> str:
     return f"{folder}: {len(files)} files, {size:.1f} MB"
 
 
-def check_folder(folder: Path) -> None:
-    """Raises TrainingError where `folder` is a file, or holds something."""
+def check_export(config: TrainConfig, folder: Path) -> None:
+    """Raises TrainingError where `config` makes no model to write, or `folder` is a file or holds something."""
+    if config.stage != "lite":
+        raise TrainingError("the motion network alone answers nothing", hint='export what stage = "lite" makes with it')
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise TrainingError(f"{folder} is not an empty folder", hint="name another folder")
 

@@ -4,12 +4,13 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -19,9 +20,10 @@ from tvu.temporal.squeezetime.network import SqueezeTime
 from tvu.video_llm.errors import TrainingError
 from tvu.video_llm.lite.head import moment_loss
 from tvu.video_llm.lite.model import LiteModel
+from tvu.video_llm.lite.prior import ClassEvidence
 from tvu.video_llm.training.bank import Bank, SlowTower, build_bank
 from tvu.video_llm.training.config import TrainConfig
-from tvu.video_llm.training.data import Batch, Looker, Scenes, loader
+from tvu.video_llm.training.data import Looker, Prepared, Scenes, loader, prepared
 from tvu.video_llm.training.feature_videos import FeatureWorld
 from tvu.video_llm.training.real import RealVideos, look_at_real
 from tvu.weights.load import located
@@ -49,16 +51,28 @@ class Group:
             torch.distributed.init_process_group("nccl" if has_gpu else "gloo")
         return cls(rank, size, device)
 
-    def average(self, tensors: list[Tensor]) -> None:
-        """Each tensor becomes the mean of those of all processes, in place."""
-        if self.size == 1 or not tensors:
+    def average_gradients(self, parameters: Sequence[Tensor]) -> None:
+        """Gradients become the mean of those of all processes, in place; one that a process lacks counts as zero."""
+        if self.size == 1:
             return
-        flat = torch.cat([tensor.flatten().float() for tensor in tensors])
+        for each in parameters:
+            if each.grad is None:  # of what no question of its batch needed
+                each.grad = torch.zeros_like(each)
+        gradients = [each.grad for each in parameters if each.grad is not None]
+        flat = torch.cat([gradient.flatten().float() for gradient in gradients])
         torch.distributed.all_reduce(flat)
         flat /= self.size
-        parts = flat.split([tensor.numel() for tensor in tensors])
-        for tensor, part in zip(tensors, parts, strict=True):
-            tensor.copy_(part.view_as(tensor))
+        parts = flat.split([gradient.numel() for gradient in gradients])
+        for gradient, part in zip(gradients, parts, strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+    def of_first(self, value: float) -> float:
+        """What the first process has: clocks differ, and all must stop at the same step."""
+        if self.size == 1:
+            return value
+        told = torch.tensor(value, dtype=torch.float64, device=self.device)
+        torch.distributed.broadcast(told, 0)
+        return float(told)
 
 
 def trainable(model: nn.Module) -> dict[str, Tensor]:
@@ -125,8 +139,6 @@ class Trainer:
     """One run: `run()` trains from the last checkpoint in `config.out`, or from the start, to the end or the limit."""
 
     def __init__(self, config: TrainConfig, group: Group, log: Log) -> None:
-        if config.budget_seconds and group.size > 1:
-            raise TrainingError("clocks of several processes differ", hint="train by steps, without budget_seconds")
         self.config, self.group, self.log = config, group, log
         self.out = Path(config.out)
         self.model = new_model(config, group.device)
@@ -136,8 +148,7 @@ class Trainer:
         self.optimizer = optimizer_of(self.model, config)
         self.step = 0
         self.resumed = 0
-        self.seconds = 0.0
-        self._since = time.perf_counter()
+        self.seconds = 0.0  # of training, those before the last resumption included
 
     def run(self, bank: Bank | None = None) -> None:
         """Raises TrainingError for a checkpoint of another config."""
@@ -160,12 +171,19 @@ class Trainer:
             split="train",
             seed=(config.seed, 1, group.rank, self.resumed),
         )
-        batches = loader(scenes, config.workers)
-        started = self._since = time.perf_counter()
+        # What is dropped out differs between processes, and after a resumption.
+        torch.manual_seed(int(np.random.SeedSequence((config.seed, 6, group.rank, self.resumed)).generate_state(1)[0]))
+        with closing(prepared(loader(scenes, config.workers), looker)) as batches:
+            self._train(batches, looker.evidence)
+
+    def _train(self, batches: Iterator[Prepared], evidence: ClassEvidence | None) -> None:
+        config, group = self.config, self.group
+        before, started = self.seconds, time.perf_counter()
         recent: dict[str, Tensor | float] = {}
         since = (self.step, started)
-        while not self.is_done:
-            losses = self.update(looker, next(batches))
+        is_over = False
+        while not (self.is_done or is_over):
+            losses = self.update(next(batches), evidence)
             for name, value in losses.items():
                 recent[name] = recent.get(name, 0.0) + value
             self.step += 1
@@ -175,43 +193,37 @@ class Trainer:
                 mean = {name: round(float(value) / config.log_every, 4) for name, value in recent.items()}
                 self.log({"step": self.step, **mean, "videos_per_s": round(videos / (now - since[1]), 1)})
                 recent, since = {}, (self.step, now)
-            is_over = bool(config.max_seconds) and time.perf_counter() - started > config.max_seconds
+            taken = group.of_first(time.perf_counter() - started)
+            self.seconds = before + taken
+            is_over = bool(config.max_seconds) and taken > config.max_seconds
             if self.step % config.save_every == 0 or self.is_done or is_over:
                 self.save()
-            if is_over:
-                return
-
-    @property
-    def taken(self) -> float:
-        """Seconds of training, those before the last resumption included."""
-        return self.seconds + time.perf_counter() - self._since
 
     @property
     def is_done(self) -> bool:
         """Whether steps or time are used up."""
         config = self.config
-        return self.step >= config.steps or bool(config.budget_seconds and self.taken > config.budget_seconds)
+        return self.step >= config.steps or bool(config.budget_seconds and self.seconds > config.budget_seconds)
 
-    def update(self, looker: Looker, batch: Batch) -> dict[str, Tensor]:
+    def update(self, batch: Prepared, evidence: ClassEvidence | None = None) -> dict[str, Tensor]:
         """One step of the optimiser; the losses, on the device."""
         config, model = self.config, self.model
-        share = learning_rate(self.step, config, self.taken)
+        share = learning_rate(self.step, config, self.seconds)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * share
         model.train()
         device = self.group.device
         autocast = torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
-        inputs = looker.inputs(batch)
         dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
         with autocast:
-            output = model(inputs.to(device, dtype), looker.reading(batch), looker.evidence)
+            output = model(batch.inputs.to(device, dtype), batch.reading, evidence)
             text = output.text_loss()
             moments = output.moments()
-        losses = moment_loss(moments, output.token_seconds(), looker.targets(batch))
+        losses = moment_loss(moments, output.token_seconds(), batch.targets)
         total = sum(losses.values()) + config.text_weight * text
         total.backward()
-        changed = [each for each in trainable(model).values() if each.grad is not None]
-        self.group.average([each.grad for each in changed if each.grad is not None])
+        changed = list(trainable(model).values())
+        self.group.average_gradients(changed)
         norm = nn.utils.clip_grad_norm_(changed, 1.0)
         if bool(torch.isfinite(norm)):
             self.optimizer.step()
@@ -278,7 +290,7 @@ class Trainer:
         told = {
             "step": self.step,
             "resumed": self.resumed,
-            "seconds": round(self.taken, 1),
+            "seconds": round(self.seconds, 1),
             "config": self.config.to_json(),
         }
         part = self.out / "progress.json.part"
@@ -336,8 +348,3 @@ def load_trained(model: nn.Module, path: Path) -> None:
         raise TrainingError(f"{path} holds the weights of another model", hint="give another `out`")
     for name, each in wanted.items():
         each.copy_(state[name])
-
-
-def endless(scenes: Scenes) -> Iterator[Batch]:
-    """Batches in this process, for evaluation."""
-    return iter(scenes)

@@ -84,7 +84,8 @@ class _Snippets(IterableDataset[_Drawn]):
         from tvu.video_llm.training.composed import ComposedWorld
 
         worker = get_worker_info()
-        torch.set_num_threads(1)
+        if worker is not None:
+            torch.set_num_threads(1)
         world = ComposedWorld(self.assets, self.split)
         number = 0
         while True:
@@ -163,7 +164,7 @@ def train_motion(config: TrainConfig, group: Any, log: Callable[[dict[str, Any]]
         scores, truth = logits(next(source))
         loss = functional.binary_cross_entropy_with_logits(scores, truth, reduction="none").sum(-1).mean()
         loss.backward()
-        group.average([each.grad for each in parameters if each.grad is not None])
+        group.average_gradients(parameters)
         nn.utils.clip_grad_norm_(parameters, 2.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -173,7 +174,8 @@ def train_motion(config: TrainConfig, group: Any, log: Callable[[dict[str, Any]]
             rate = step * config.videos * SNIPPETS * group.size / (time.perf_counter() - started)
             log({"step": step, "loss": round(recent / config.log_every, 4), "snippets_per_s": round(rate)})
             recent = 0.0
-        if config.max_seconds and time.perf_counter() - started > config.max_seconds:
+        taken = group.of_first(time.perf_counter() - started)
+        if config.max_seconds and taken > config.max_seconds:
             break
     if group.rank == 0:
         network.eval()

@@ -10,7 +10,7 @@ from tvu.video_llm.training import shots
 from tvu.video_llm.training.acts import Times
 from tvu.video_llm.training.drawing import COLORS
 from tvu.video_llm.training.kinematics import landmarks_of
-from tvu.video_llm.training.skeletons import SkeletonPlan, SkeletonWorld, _parameters, _project
+from tvu.video_llm.training.skeletons import SkeletonPlan, SkeletonWorld, parameters_of, project
 from tvu.video_llm.training.stage import SAME, Shot, Stage, Subject
 
 SKINS = ((0.96, 0.80, 0.69), (0.89, 0.68, 0.54), (0.76, 0.55, 0.40), (0.56, 0.38, 0.26), (0.38, 0.25, 0.17))
@@ -54,8 +54,8 @@ def puppet(stage: Stage, shot: Shot, plan: SkeletonPlan) -> None:
     rng = stage.rng
     stage.present.append(PERSON)
     shots.backdrop(stage, shot)
-    points = landmarks_of(_parameters([plan]), [plan.build], np.zeros(plan.num_steps, np.int64))
-    picture, near = _project(points, plan.camera, plan.seed)
+    points = landmarks_of(parameters_of([plan]), [plan.build], np.zeros(plan.num_steps, np.int64))
+    picture, near = project(points, plan.camera, plan.seed)
     when, steps = np.arange(shot.last - shot.first) / 8, np.arange(plan.num_steps) / STEPS_PER_SECOND
     seen = _between(np.concatenate([picture * 2 - 1, near[..., None]], axis=2), when, steps)
     at, depth = seen[..., :2] * (stage.aspect, 1.0), seen[..., 2]  # places [n, 33, 2] and nearness [n, 33]

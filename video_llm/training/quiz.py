@@ -59,12 +59,14 @@ _LONG_SHARE = 0.8
 
 @dataclass(frozen=True)
 class Quiz:
-    """A question, its answer, wrong answers (the hardest first), and where the video answers it."""
+    """A question, its answer, wrong answers (the hardest first), where the video answers it, and what says the same as
+    the answer."""
 
     question: str
     answer: str
     wrong: tuple[str, ...]
     spans: tuple[Span, ...]
+    also: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.answer in self.wrong:
@@ -310,9 +312,11 @@ def _put(story: Story, forms: Phrasings, wording: Wording | None = None) -> str:
     return as_typed(story.rng, form)
 
 
-def _quiz(question: str, answer: str, wrong: Sequence[str], spans: tuple[Span, ...]) -> Quiz | None:
+def _quiz(
+    question: str, answer: str, wrong: Sequence[str], spans: tuple[Span, ...], also: tuple[str, ...] = ()
+) -> Quiz | None:
     told = tuple(each for each in dict.fromkeys(wrong) if each != answer)
-    return Quiz(question, answer, told, spans) if told else None
+    return Quiz(question, answer, told, spans, also) if told else None
 
 
 def _counted(story: Story) -> Wording | None:
@@ -337,9 +341,9 @@ def _about(story: Story, question: str, event: Event, asked: Event | None = None
     others = [e for e in story.shuffled_events if e is not event and e is not asked and not are_worded_alike(e, event)]
     wrong = [story.words(other).statement for other in others]
     wrong += [each.statement for each in story.absents(4)]
-    return _quiz(
-        question, sentence(story.words(event).statement), [sentence(each) for each in wrong][:4], (event.span,)
-    )
+    told = sentence(story.words(event).statement)
+    also = tuple(text for each in event.wordings if (text := sentence(each.statement)) != told)
+    return _quiz(question, told, [sentence(each) for each in wrong][:4], (event.span,), also)
 
 
 def _then(told: Sequence[str]) -> str:

@@ -15,8 +15,11 @@ from tvu.video_llm.training.loop import Group, Trainer
 Tell = Callable[[str], None]
 
 
-def run(config: TrainConfig, tell: Tell) -> None:
-    """Trains, and evaluates what came out. Raises TrainingError and WeightsError."""
+def run(config: TrainConfig, tell: Tell) -> bool:
+    """Trains, and evaluates what came out. Raises TrainingError and WeightsError.
+
+    Returns whether this process is the first of those that train together, for which all files are.
+    """
     group = Group.join()
     out = Path(config.out)
     out.mkdir(parents=True, exist_ok=True)
@@ -31,11 +34,12 @@ def run(config: TrainConfig, tell: Tell) -> None:
         from tvu.video_llm.training.motion import train_motion
 
         train_motion(config, group, log)
-        return
+        return group.rank == 0
     trainer = Trainer(config, group, log)
     trainer.run()
     if config.evaluate and group.rank == 0 and trainer.is_done:
         held_out(trainer, out, tell)
+    return group.rank == 0
 
 
 def held_out(trainer: Trainer, out: Path, tell: Tell) -> None:

@@ -418,7 +418,7 @@ class SkeletonWorld:
         steps = max(plan.num_steps for plan in plans)
         body = np.zeros((len(plans), steps, BODY_CHANNELS), np.float32)
         has_body = np.zeros((len(plans), steps), bool)
-        parameters = _parameters(plans)
+        parameters = parameters_of(plans)
         which = np.repeat(np.arange(len(plans)), [plan.num_steps for plan in plans])
         points = landmarks_of(parameters, [plan.build for plan in plans], which)
         visibility, presence = np.empty(points.shape[:2]), np.empty(len(points))
@@ -428,10 +428,10 @@ class SkeletonWorld:
         for plan in plans:
             rows = slice(first, first + plan.num_steps)
             first += plan.num_steps
-            picture, near = _project(points[rows], plan.camera, plan.seed)
+            picture, near = project(points[rows], plan.camera, plan.seed)
             if plan.cut:
                 late = np.arange(plan.num_steps) >= plan.cut.seconds * STEPS_PER_SECOND
-                other = _project(_turned(points[rows], plan.cut.yaw), plan.cut.camera, plan.seed + 3)
+                other = project(_turned(points[rows], plan.cut.yaw), plan.cut.camera, plan.seed + 3)
                 picture, near = (
                     np.where(late[:, None, None], other[0], picture),
                     np.where(late[:, None], other[1], near),
@@ -498,7 +498,7 @@ def _drawn_camera(rng: np.random.Generator, build: Build, upper_body: bool, on_f
     )
 
 
-def _parameters(plans: Sequence[SkeletonPlan]) -> Array:
+def parameters_of(plans: Sequence[SkeletonPlan]) -> Array:
     """The bodies' 26 numbers at each step, one plan after the other, with the sway that nobody is free of."""
     seconds, sway = [], []
     usual = np.full(NUM_PARAMETERS, 0.02)
@@ -523,7 +523,7 @@ def _turned(points: Array, degrees: float) -> Array:
     return np.stack([x * cos + z * sin, points[..., 1], z * cos - x * sin], -1)
 
 
-def _project(points: Array, camera: Camera, seed: int) -> tuple[Array, Array]:
+def project(points: Array, camera: Camera, seed: int) -> tuple[Array, Array]:
     """Fractions of the picture `[T, 33, 2]` and nearness to the camera, metres `[T, 33]`."""
     rng = np.random.default_rng(seed + 1)
     steps = len(points)

@@ -57,6 +57,10 @@ EVIDENCE_SHARE = 0.06  # of the moments are those that another question is about
 SEVERAL_SHARE = 0.12  # of the questions for every time are about what happens once
 
 
+class NothingToAskError(ValueError):
+    """A scene allows none of the kinds of tasks that are wanted."""
+
+
 @dataclass(frozen=True)
 class Sample:
     """One thing asked about a scene, and what is right.
@@ -66,6 +70,7 @@ class Sample:
                 for, every time it is there, and none where it is not.
     is_present: whether what is asked for is in the video at all; None where that is not the question.
     choices:    the options of a multiple choice in the order of their letters, `correct` the right one's place.
+    right, wrong: other ways to say a short answer, and answers that would be wrong; only for those who judge it.
 
     Raises ValueError where these do not go together.
     """
@@ -77,6 +82,8 @@ class Sample:
     is_present: bool | None
     choices: tuple[str, ...] = ()
     correct: int | None = None
+    right: tuple[str, ...] = ()
+    wrong: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.is_present is not None and self.is_present != bool(self.spans):
@@ -94,7 +101,7 @@ def draw_sample(
     kinds: how often each kind of task is to be drawn, None for `WEIGHTS`. A kind that the scene does not allow without
            doubt (two events in an order, of a scene of one) is drawn anew.
 
-    Raises ValueError for a kind that there is not, and for a scene that allows none of them.
+    Raises ValueError for a kind that there is not, and NothingToAskError for a scene that allows none of them.
     """
     weights = dict(WEIGHTS if kinds is None else kinds)
     if not TASKS.keys() >= weights.keys():
@@ -106,7 +113,7 @@ def draw_sample(
         if sample is not None:
             return sample
         del weights[kind]
-    raise ValueError(f"nothing of what is wanted can be asked of a scene of {len(scene.events)} events")
+    raise NothingToAskError(f"nothing of what is wanted can be asked of a scene of {len(scene.events)} events")
 
 
 @dataclass(frozen=True)
@@ -451,7 +458,9 @@ def _any_quiz(task: Task, makers: tuple[quiz.Maker, ...]) -> Quiz | None:
 
 
 def _plain(kind: Kind, found: Quiz | None) -> Sample | None:
-    return None if found is None else Sample(kind, found.question, found.answer, found.spans, None)
+    if found is None:
+        return None
+    return Sample(kind, found.question, found.answer, found.spans, None, right=found.also, wrong=found.wrong)
 
 
 def _said(task: Task, event: Event) -> str:

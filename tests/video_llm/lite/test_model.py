@@ -99,6 +99,21 @@ def test_text_is_lost_on_the_answer_only(tokenizer):
     assert float(model.read(tokens, rows, unanswered).text_loss().detach()) == 0
 
 
+def test_a_long_answer_does_not_drown_a_short_one(tokenizer):
+    model = tiny_model()
+    tokens, rows = model.eyes(tiny_inputs([8]))
+
+    def lost(*answers):
+        told = reading(tokenizer, [(0, QUESTION, each) for each in answers], [4])
+        return float(model.read(tokens, rows, told).text_loss().detach())
+
+    short, long = "No", "a dog runs, " * 8
+    shares = [len(tokenizer.encode(each)) + 1 for each in (short, long)]
+    weights = [share**0.5 for share in shares]
+    expected = (weights[0] * lost(short) + weights[1] * lost(long)) / sum(weights)
+    assert lost(short, long) == pytest.approx(expected, rel=1e-4)
+
+
 def test_gradients_reach_eyes_adapters_new_words_and_head(tokenizer):
     model = tiny_model()
     for name, each in model.named_parameters():

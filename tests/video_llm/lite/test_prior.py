@@ -6,10 +6,13 @@ import torch
 
 from tests.video_llm.lite.tiny_lite import tiny_inputs, tiny_model
 from tvu.temporal.types import VisualTokens
+from tvu.video_llm import official_prompts, questions
+from tvu.video_llm.benchmarks.choice import MultipleChoice
+from tvu.video_llm.benchmarks.grounding_ask import WORDS
 from tvu.video_llm.lite.head import prior_features
 from tvu.video_llm.lite.inputs import SLOW_CHANNELS, LiteInputs
 from tvu.video_llm.lite.model import Reading
-from tvu.video_llm.lite.prior import ClassEvidence, Meanings, prior_of
+from tvu.video_llm.lite.prior import ClassEvidence, Meanings, content_of, prior_of
 from tvu.video_llm.scout.visual import class_glosses, class_weights
 
 CLASSES = 6
@@ -93,6 +96,61 @@ def test_a_question_weighs_the_classes_that_it_is_close_to():
     meaning = Meanings(Directions(), names)(["When do we see 417?", "12"])
     assert meaning.classes.argmax(-1).tolist() == [417, 12]
     np.testing.assert_allclose(np.linalg.norm(meaning.classes, axis=-1), 1.0, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        str,
+        questions.moment_question,
+        questions.moments_question,
+        questions.presence_question,
+        questions.highlights_request,
+        lambda query: official_prompts.lita_event_questions(query)[5],
+        official_prompts.VTG_LLM_RETRIEVAL.format,
+        WORDS["timelens"].prompt.format,
+        lambda query: MultipleChoice(query, ("yes", "a cat")).request.user,
+        lambda query: MultipleChoice(query, ("yes", "a cat"), "lmms-eval").request.user,
+        lambda query: MultipleChoice(query, ("yes", "a cat"), "official").request.user,
+        lambda query: f"{query}\n(A) yes\n(B) no",
+    ],
+)
+@pytest.mark.parametrize("query", ["when do we see two dogs?", "two dogs"])
+def test_the_words_of_a_prompt_are_no_part_of_what_is_asked_for(prompt, query):
+    assert content_of(prompt(query)) == "two dogs"
+
+
+def test_what_a_user_quotes_is_not_taken_for_all_of_the_question():
+    assert content_of('the sign "exit" beside a door') == 'the sign "exit" beside a door'
+
+
+def test_a_question_is_embedded_once():
+    class Counted(Directions):
+        texts: list[str] = []  # noqa: RUF012
+
+        def embed(self, texts):
+            self.texts += texts
+            return super().embed(texts)
+
+    sentences = Counted()
+    meanings = Meanings(sentences, [str(number) for number in range(len(class_glosses()))])
+    before = len(sentences.texts)
+    one = meanings(["12", questions.moment_question("12"), "13"])
+    two = meanings(["13", "12"])
+    assert sentences.texts[before:] == ["12", "13"]
+    np.testing.assert_array_equal(one.vectors[[2, 0]], two.vectors)
+
+
+def test_autocast_leaves_the_prior_its_decimals():
+    inputs = showing(0, 0, 3, 3, 1, 1)
+    tokens = tokens_of(inputs)
+    expected = evidence()(inputs, tokens)
+    classes, video = torch.rand(1, CLASSES, generator=torch.Generator().manual_seed(0)), torch.tensor([0])
+    with torch.autocast("cpu", torch.bfloat16):
+        found = evidence()(inputs, tokens)
+        torch.testing.assert_close(found, expected)
+        torch.testing.assert_close(prior_of(found, classes, video), prior_of(expected, classes, video))
+    torch.testing.assert_close(prior_of(found, classes, video)[0], expected[0] @ classes[0])
 
 
 def test_a_class_that_is_no_closer_than_most_does_not_speak():

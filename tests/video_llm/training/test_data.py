@@ -1,5 +1,7 @@
 """Batches of generated videos and what is asked about them."""
 
+import threading
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
@@ -9,10 +11,11 @@ import torch
 
 from tests.video_llm.lite.tiny_lite import tiny_config
 from tvu.temporal.types import Span
+from tvu.video_llm.errors import TrainingError
 from tvu.video_llm.models.parts import build_codec
 from tvu.video_llm.training.bank import Bank
 from tvu.video_llm.training.config import DataConfig
-from tvu.video_llm.training.data import Batch, Looker, Scenes, Video, visual_counts
+from tvu.video_llm.training.data import Batch, Looker, Scenes, Video, prepared, visual_counts
 from tvu.video_llm.training.feature_videos import FeatureWorld
 from tvu.video_llm.training.scenes import Event, Scene, Wording
 from tvu.video_llm.training.tasks import Sample
@@ -53,6 +56,10 @@ def bank_of(*steps: int) -> Bank:
     return Bank(scenes, (None,) * len(steps), slow.half(), slow[:, 0, :16].half(), starts)
 
 
+def looker_of(world: FeatureWorld) -> Looker:
+    return Looker(CONFIG, torch.device("cpu"), world)
+
+
 def asked_of(*samples: Sample) -> Batch:
     return Batch((Video("features", Scene(4.0, ())),), tuple((0, sample) for sample in samples), None, 0)
 
@@ -77,7 +84,7 @@ def test_videos_of_a_batch_are_about_as_long_as_each_other(batches):
 
 def test_there_is_a_place_for_every_visual_token(batches, world):
     looker = Looker(CONFIG, torch.device("cpu"), world)
-    counts = visual_counts(CONFIG)
+    counts = visual_counts(CONFIG, 48)
     for batch in batches[:2]:
         inputs, reading = looker.inputs(batch), looker.reading(batch)
         assert inputs.lengths.tolist() == [video.steps for video in batch.videos]
@@ -116,6 +123,66 @@ def test_a_longer_video_repeats_an_entry_and_a_shorter_one_cuts_it():
     bank = bank_of(3, 5)
     assert bank.places(0, 7).tolist() == [0, 1, 2, 0, 1, 2, 0]
     assert bank.places(1, 2).tolist() == [3, 4]
+
+
+def test_a_scene_that_allows_nothing_of_what_is_wanted_is_drawn_anew(tiny_language, tiny_lite0):
+    data = DataConfig(weights={"skeletons": 1}, kinds={"order": 1.0}, questions=1, longest=12, distract=0.0)
+    batches = islice(drawn(tiny_language, tiny_lite0, data), 4)
+    assert {sample.kind for batch in batches for _, sample in batch.asked} == {"order"}
+
+
+def test_where_no_scene_allows_what_is_wanted_that_is_said(tiny_language, tiny_lite0):
+    bank = bank_of(16)  # one event, and nothing is known to be absent
+    data = DataConfig(weights={"composed": 1}, kinds={"order": 1.0})
+    with pytest.raises(TrainingError, match="none of up to 64 s allows order"):
+        next(iter(drawn(tiny_language, tiny_lite0, data, bank)))
+
+
+def test_videos_that_show_what_is_not_told_of_are_asked_only_about_what_is_named(tiny_language, tiny_lite0):
+    data = DataConfig(weights={"features": 1, "skeletons": 1}, questions=3, longest=12, distract=1.0)
+    kinds: dict[bool, set[str]] = {True: set(), False: set()}
+    for batch in islice(drawn(tiny_language, tiny_lite0, data), 24):
+        for video, sample in batch.asked:
+            kinds[batch.videos[video].is_mixed].add(sample.kind)
+    assert kinds[True] <= {"moment", "moments", "absent", "presence", "highlights", "counting"}
+    assert "caption" in kinds[False] and "choice" in kinds[False]
+
+
+def test_videos_may_be_as_long_as_is_wanted(tiny_language, tiny_lite0):
+    bank = bank_of(400)
+    data = DataConfig(weights={"composed": 1}, kinds={"moment": 1.0}, questions=1, longest=100.0)
+    batch = next(iter(drawn(tiny_language, tiny_lite0, data, bank)))
+    assert batch.sequences.is_visual.sum(1).tolist() == [200] * 3
+
+
+def test_drawing_scenes_here_leaves_torch_its_threads(tiny_language, tiny_lite0):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        next(iter(drawn(tiny_language, tiny_lite0, DataConfig(weights={"skeletons": 1}, questions=1))))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_batches_are_prepared_in_their_order_and_the_thread_ends_with_them(batches, world):
+    looker = Looker(CONFIG, torch.device("cpu"), world)
+    with closing(prepared(iter(batches[:3]), looker)) as ready:
+        for batch, found in zip(batches[:2], ready, strict=False):
+            assert torch.equal(found.inputs.slow, looker_of(world).inputs(batch).slow)
+            assert found.reading.ids.tolist() == batch.sequences.ids.tolist()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("prepare")]
+
+
+def test_what_goes_wrong_while_a_batch_is_prepared_is_raised(batches, world):
+    def broken():
+        yield batches[0]
+        raise TrainingError("gone")
+
+    ready = prepared(broken(), looker_of(world))
+    next(ready)
+    with pytest.raises(TrainingError, match="gone"):
+        next(ready)
 
 
 def test_targets_are_what_the_questions_ask_for(world):

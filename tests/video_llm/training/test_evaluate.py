@@ -58,6 +58,28 @@ def test_answers_in_words_are_right_whatever_their_case_and_full_stop():
     assert scores["choice_chance"] == pytest.approx(0.375)
 
 
+@pytest.mark.parametrize(
+    ("text", "is_right"),
+    [
+        ("A dog barks", True),
+        ("a poodle is barking", True),  # another way to say it
+        ("A dog", True),  # cut off, and still nearer to what is true
+        ("A cat sleeps.", False),
+        ("<t0> <t99>", False),
+    ],
+)
+def test_what_happens_may_be_said_in_any_way_that_is_nearer_to_the_truth_than_to_what_is_wrong(text, is_right):
+    told = answered("order", "A dog barks.", text, right=("A poodle barks.",), wrong=("A cat sleeps.", "A car stops."))
+    assert score([told])["all"]["order"] == is_right
+
+
+def test_the_order_of_what_is_told_counts():
+    right, wrong = "A dog barks, then a cat sleeps.", "A cat sleeps, then a dog barks."
+    for text in (right, wrong):
+        told = answered("order", right, text, wrong=(wrong,))
+        assert score([told])["all"]["order"] == (text == right)
+
+
 @pytest.mark.parametrize("codec", [LitaTimeTokens(), TextTimes(), VtgLlmTimeTokens()])
 def test_spans_are_read_as_the_codec_writes_them_among_other_words(codec):
     text = f"{codec.encode_spans([Span(11.0, 22.0)], 99.0)} A dog barks. {codec.encode_spans([Span(30.0, 33.0)], 99.0)}"
@@ -67,7 +89,7 @@ def test_spans_are_read_as_the_codec_writes_them_among_other_words(codec):
 
 
 def test_predictions_are_read_as_they_were_kept(tmp_path):
-    told = [moment((0, 10), (0, 10)), answered("choice", "(A) a", "(A)", choices=("a", "b"), correct=0)]
+    told = [moment((0, 10), (0, 10)), answered("choice", "(A) a", "(A)", choices=("a", "b"), correct=0, wrong=("b",))]
     keep(iter(told), tmp_path / "held_out.jsonl")
     assert read(tmp_path / "held_out.jsonl") == told
 

@@ -9,7 +9,7 @@ import pytest
 
 from tvu.video_llm.errors import TrainingError
 from tvu.video_llm.lite.checkpoint import Calibration, load_lite, read_lite
-from tvu.video_llm.training.export import calibrated, check_folder, export_lite, logistic
+from tvu.video_llm.training.export import calibrated, check_export, export_lite, logistic
 from tvu.video_llm.training.run import run
 
 
@@ -38,12 +38,17 @@ def test_a_run_that_never_was_cannot_be_exported(config, tmp_path):
         export_lite(config, tmp_path / "out")
 
 
-def test_nothing_is_written_over(tmp_path):
+def test_nothing_is_written_over(config, tmp_path):
     (tmp_path / "file").write_text("")
     for folder in (tmp_path, tmp_path / "file"):
         with pytest.raises(TrainingError, match="not an empty folder"):
-            check_folder(folder)
-    check_folder(tmp_path / "new")
+            check_export(config, folder)
+    check_export(config, tmp_path / "new")
+
+
+def test_the_motion_network_alone_is_no_model_to_export(config, tmp_path):
+    with pytest.raises(TrainingError, match="motion network alone"):
+        check_export(replace(config, stage="motion"), tmp_path / "new")
 
 
 def test_a_logistic_fit_finds_the_weights_that_labels_were_drawn_by():

@@ -111,6 +111,36 @@ def test_the_rate_rises_and_falls(config):
     assert rates[10:] == sorted(rates[10:], reverse=True)
 
 
+def test_a_gradient_that_one_process_lacks_counts_as_zero(monkeypatch):
+    sent = []
+    monkeypatch.setattr(torch.distributed, "all_reduce", sent.append)
+    parameters = [torch.nn.Parameter(torch.ones(3)), torch.nn.Parameter(torch.ones(2))]
+    parameters[0].grad = torch.full((3,), 4.0)
+    Group(0, 2, torch.device("cpu")).average_gradients(parameters)
+    assert len(sent[0]) == 5  # as many numbers as of a process that has both
+    assert [each.grad.tolist() for each in parameters] == [[2.0] * 3, [0.0] * 2]
+
+
+def test_all_processes_stop_by_the_clock_of_the_first(config, tiny_weights, monkeypatch):
+    monkeypatch.setattr(Group, "of_first", lambda self, value: 100.0)
+    trainer, _ = trained(replace(config, steps=5, max_seconds=50.0))
+    assert trainer.step == 1 and trainer.seconds == 100.0
+    trainer, _ = trained(replace(config, steps=5, budget_seconds=150.0))
+    assert trainer.step == 2 and trainer.is_done
+
+
+def test_what_ended_by_its_budget_of_time_is_saved(config, tiny_weights):
+    trainer, _ = trained(replace(config, steps=5, save_every=100, budget_seconds=1e-6))
+    assert trainer.step == 1 and json.loads((Path(config.out) / "progress.json").read_text())["step"] == 1
+
+
+def test_only_the_first_process_writes_what_comes_of_it(config, tiny_weights, monkeypatch):
+    assert run(replace(config, steps=1), print)
+    monkeypatch.setattr(Group, "join", lambda: Group(1, 1, torch.device("cpu")))
+    assert not run(replace(config, out=config.out + "-second", steps=1), print)
+    assert not list(Path(config.out + "-second").iterdir())
+
+
 def test_a_motion_network_of_another_config_is_refused(config, tmp_path):
     path = tmp_path / "motion.safetensors"
     path.write_bytes(b"nothing")
