@@ -86,6 +86,8 @@ def _costs() -> NDArray[np.float32]:
 
 
 _COST = _costs()
+_TENTHS = np.rint(10 * _COST).astype(np.int32)  # the same, for long searches: whole numbers are compared in one step
+_LEAST_COME = 5  # tenths, of a sound that was put in
 
 
 def _coded(keys: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -175,7 +177,7 @@ def _gram_rows(keys: Sequence[str], grams: dict[str, int]) -> NDArray[np.float32
 
 
 def sounds_coded(key: str) -> NDArray[np.int64]:
-    """int64 `[S]`: the sounds of a key, for `sounds_within` and `stretches_of`."""
+    """int64 `[S]`: the sounds of a key, for `sounds_within` and `SoundsHeard`."""
     return np.array([min(ord(c), 127) for c in key], np.int64)
 
 
@@ -200,6 +202,46 @@ def _edited(edits: NDArray[np.float64], needle: NDArray[np.int64], heard: NDArra
     return edits
 
 
+class SoundsHeard:
+    """A long run of sounds to be searched for many others, with what each of these costs beside all of them.
+
+    codes: int64 `[S]`, as `sounds_coded` gives. come: int32 `[S + 1]`, tenths that putting in all before each costs.
+    """
+
+    def __init__(self, codes: NDArray[np.int64]) -> None:
+        self.codes = codes
+        self.come = np.concatenate([[0], np.cumsum(_TENTHS[0, codes], dtype=np.int32)]).astype(np.int32)
+        self._changes: dict[int, NDArray[np.int32]] = {}
+
+    def changes(self, sound: int) -> NDArray[np.int32]:
+        """int32 `[S]`: tenths that `sound` costs in place of each, less those of putting it in."""
+        if sound not in self._changes:
+            self._changes[sound] = _TENTHS[sound, self.codes] - _TENTHS[0, self.codes]
+        return self._changes[sound]
+
+
+def _edits_up_to(needle: NDArray[np.int64], heard: SoundsHeard, most: int) -> NDArray[np.int32]:
+    """int32 `[S + 1]`: tenths of what `_edits` gives, exact where that is `most` tenths or less, else more than that.
+
+    So many sounds cannot be put in in a row that a running minimum would be needed, which is one slow step a sound: the
+    minimum over as many as can is had in a few quick ones, each of which looks twice as far back.
+    """
+    edits, spare = -heard.come, np.empty_like(heard.come)  # less `come`, so that putting in costs nothing
+    changed = np.empty(len(heard.codes), np.int32)
+    for sound in needle.tolist():
+        np.add(edits[:-1], heard.changes(sound), out=changed)
+        edits += _TENTHS[sound, 0]
+        np.minimum(edits[1:], changed, out=edits[1:])
+        reached = 0
+        while reached < most // _LEAST_COME and reached + 1 < len(edits):
+            back = reached + 1
+            spare[:back] = edits[:back]
+            np.minimum(edits[back:], edits[:-back], out=spare[back:])
+            edits, spare = spare, edits
+            reached += back
+    return edits + heard.come
+
+
 def sounds_within(needle: NDArray[np.int64], heard: NDArray[np.int64]) -> float:
     """Share of the sounds of `needle` that its best stretch of `heard` has, in [0, 1]; both as `sounds_coded` gives."""
     if not len(needle) or not len(heard):
@@ -207,15 +249,13 @@ def sounds_within(needle: NDArray[np.int64], heard: NDArray[np.int64]) -> float:
     return max(0.0, 1 - float(_edits(needle, heard).min()) / max(float(_COST[needle, 0].sum()), 1e-6))
 
 
-def stretches_of(
-    needle: NDArray[np.int64], heard: NDArray[np.int64], *, least: float, most: int
-) -> list[tuple[int, int]]:
+def stretches_of(needle: NDArray[np.int64], heard: SoundsHeard, *, least: float, most: int) -> list[tuple[int, int]]:
     """Stretches of `heard`, first sound and the one behind the last, that have the share `least` of the sounds of
     `needle`; the best first, none over another. Words do not matter: recognisers hear others in the same sounds."""
-    if not len(needle) or not len(heard):
+    if not len(needle) or not len(heard.codes):
         return []
-    edits = _edits(needle, heard)
-    allowed = (1 - least) * float(_COST[needle, 0].sum())
+    allowed = int((1 - least) * int(_TENTHS[needle, 0].sum()) + 1e-6)
+    edits = _edits_up_to(needle, heard, allowed)
     found: list[tuple[int, int]] = []
     ends = np.flatnonzero(edits <= allowed)
     for end in ends[np.argsort(edits[ends], kind="stable")].tolist():
@@ -223,7 +263,7 @@ def stretches_of(
             break
         if any(first < end + len(needle) // 2 and end - len(needle) // 2 < last for first, last in found):
             continue
-        before = heard[max(0, end - 2 * len(needle)) : end]
+        before = heard.codes[max(0, end - 2 * len(needle)) : end]
         if len(before):  # the beginning is where the same search ends that goes backwards from here
             backwards = _edits_from(needle[::-1], before[::-1])
             found.append((end - int(backwards.argmin()), end))

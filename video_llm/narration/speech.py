@@ -25,7 +25,7 @@ from tvu.video_llm.errors import BackendError
 from tvu.video_llm.media.sound import sound_windows
 from tvu.video_llm.narration.forced import Heard, Place, in_reading_order, place_within, places_of
 from tvu.video_llm.narration.numerals import Token, joined, tokens_of
-from tvu.video_llm.narration.sounds_alike import phonetic_key, sounds_coded, sounds_within, stretches_of
+from tvu.video_llm.narration.sounds_alike import SoundsHeard, phonetic_key, sounds_coded, sounds_within, stretches_of
 from tvu.video_llm.narration.spoken_cues import script_of
 from tvu.video_llm.narration.types import Candidate, Candidates, Script
 from tvu.video_llm.pipeline import Report, be_silent
@@ -203,7 +203,7 @@ class _Hearing:
     """The words of one hearing beside the lines of a text.
 
     lines, tokens: of the text and of what was heard; starts, ends: float64 `[N]` of each heard token, seconds.
-    sounds: int64 `[S]` of all heard tokens; sound_ends: int64 `[N]`, how many of them are before the end of each token.
+    sounds: those of all heard tokens; sound_ends: int64 `[N]`, how many of them are before the end of each token.
     """
 
     words: tuple[Word, ...]
@@ -212,7 +212,7 @@ class _Hearing:
     starts: NDArray[np.float64]
     ends: NDArray[np.float64]
     texts: Heard
-    sounds: NDArray[np.int64]
+    sounds: SoundsHeard
     sound_ends: NDArray[np.int64]
 
     @classmethod
@@ -234,7 +234,7 @@ class _Hearing:
             starts,
             ends,
             compared,
-            sounds_coded("".join(keys)),
+            SoundsHeard(sounds_coded("".join(keys))),
             np.cumsum([len(key) for key in keys], dtype=np.int64),
         )
 
@@ -245,8 +245,8 @@ class _Hearing:
     def sounds_at(self, first: int, end: int) -> NDArray[np.int64]:
         """int64 `[S]`: the sounds of heard tokens from `first` to before `end`."""
         if first >= end:
-            return self.sounds[:0]
-        return self.sounds[self.sound_ends[first - 1] if first else 0 : self.sound_ends[end - 1]]
+            return self.sounds.codes[:0]
+        return self.sounds.codes[self.sound_ends[first - 1] if first else 0 : self.sound_ends[end - 1]]
 
     def tokens_at(self, first: int, end: int) -> tuple[int, int]:
         """The first token, and the one behind the last, of which most is among the sounds from `first` to before
