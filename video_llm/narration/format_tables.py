@@ -11,7 +11,10 @@ _COLUMNS = ("line", "start_seconds", "end_seconds", "confidence", "evidence", "t
 
 
 def csv_table(alignment: Alignment, spans: Sequence[Span | None]) -> str:
-    """A header and a row for every line; the times of one that is not in the video are empty."""
+    """A header and a row for every line; the times of one that is not in the video are empty.
+
+    Texts are as they were read: `- Hello` is a line of many subtitles, though a spreadsheet takes it for a formula.
+    """
     table = io.StringIO(newline="")
     rows = csv.writer(table, lineterminator="\r\n")
     rows.writerow(_COLUMNS)
