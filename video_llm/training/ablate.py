@@ -15,7 +15,6 @@ from tvu.video_llm.training.loop import Group, Trainer
 from tvu.video_llm.training.run import changes_of, predictions
 
 STORM: Mapping[str, Any] = {"name": "storm", "mixer": "mamba2", "layers": 2, "d_state": 64, "headdim": 48}
-POOL: Mapping[str, Any] = {"name": "pool", "frames": 2}
 
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "as shipped": {},

@@ -241,7 +241,7 @@ class Trainer:
         network = motion_network(config, group.device)
         if group.device.type == "cuda":
             network = network.half()
-        entries = config.data.bank if split == "train" else max(64, config.data.bank // 16)
+        entries = config.data.bank if split == "train" else 2 * max(1, config.evaluate)  # few are drawn twice
         started = time.perf_counter()
         bank = build_bank(
             ComposedWorld(assets, split),

@@ -441,6 +441,11 @@ class Encounter:
     length: float
     side: float
 
+    @property
+    def parts(self) -> tuple[Member, Member, Actor, Actor, np.ndarray, float, float, float]:
+        """Who, how they move, how much is over, the start, the length and the side."""
+        return self.first, self.second, self.a, self.b, self.p, self.start, self.length, self.side
+
 
 Meeting = Callable[[Stage, Encounter], bool]
 """Moves both and tells what happens; gives True where the second is to be in front."""
@@ -496,16 +501,7 @@ def _swap(stage: Stage, met: Encounter) -> bool:
 
 
 def _jump_over(stage: Stage, met: Encounter) -> bool:
-    first, second, a, b, p, start, length, side = (
-        met.first,
-        met.second,
-        met.a,
-        met.b,
-        met.p,
-        met.start,
-        met.length,
-        met.side,
-    )
+    first, second, a, b, p, start, length, side = met.parts
     b.x += -b.x[0]
     way = 2 * abs(a.x[0])
     high = min(2 * b.size[0] + 0.45, a.y[0] + 0.9)
@@ -518,16 +514,7 @@ def _jump_over(stage: Stage, met: Encounter) -> bool:
 
 
 def _pass_behind(stage: Stage, met: Encounter) -> bool:
-    first, second, a, b, p, start, length, side = (
-        met.first,
-        met.second,
-        met.a,
-        met.b,
-        met.p,
-        met.start,
-        met.length,
-        met.side,
-    )
+    first, second, a, b, p, start, length, side = met.parts
     b.x += -b.x[0]
     b.size *= 1.5
     a.x += side * 2 * abs(a.x[0]) * p
@@ -540,16 +527,7 @@ def _pass_behind(stage: Stage, met: Encounter) -> bool:
 
 
 def _hide(stage: Stage, met: Encounter) -> bool:
-    first, second, a, b, p, start, length, side = (
-        met.first,
-        met.second,
-        met.a,
-        met.b,
-        met.p,
-        met.start,
-        met.length,
-        met.side,
-    )
+    first, second, a, b, p, start, length, side = met.parts
     b.x += -b.x[0]
     b.size *= 1.7
     a.size *= 0.8
@@ -569,16 +547,7 @@ def _hide(stage: Stage, met: Encounter) -> bool:
 
 
 def _follow(stage: Stage, met: Encounter) -> bool:
-    first, second, a, b, p, start, length, side = (
-        met.first,
-        met.second,
-        met.a,
-        met.b,
-        met.p,
-        met.start,
-        met.length,
-        met.side,
-    )
+    first, second, a, b, p, start, length, side = met.parts
     b.x += -b.x[0] - side * 0.1
     way = side * 0.55 * stage.aspect
     late = np.clip(p * 1.1 - 0.1, 0, 1)

@@ -180,11 +180,6 @@ class EverydayScene:
         """What no other scene has."""
         return self.phrases[0]
 
-    @property
-    def is_of_people(self) -> bool:
-        """Whether people do it."""
-        return any(phrase.startswith("@") for phrase in self.phrases)
-
 
 @cache
 def everyday_scenes() -> tuple[EverydayScene, ...]:

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 from tests.video_llm.lite.tiny_lite import tiny_config
 from tvu.video_llm.errors import TrainingError
+from tvu.video_llm.training import loop
 from tvu.video_llm.training.config import TrainConfig
 from tvu.video_llm.training.loop import Group, Trainer, learning_rate, motion_network, optimizer_of, trainable
 from tvu.video_llm.training.run import run
@@ -139,6 +140,15 @@ def test_only_the_first_process_writes_what_comes_of_it(config, tiny_weights, mo
     monkeypatch.setattr(Group, "join", lambda: Group(1, 1, torch.device("cpu")))
     assert not run(replace(config, out=config.out + "-second", steps=1), print)
     assert not list(Path(config.out + "-second").iterdir())
+
+
+def test_no_more_held_out_videos_are_made_than_are_looked_at(config, tiny_weights, monkeypatch):
+    made = []
+    monkeypatch.setattr(loop, "SlowTower", lambda *told: None)
+    monkeypatch.setattr(loop, "build_bank", lambda world, entries, *rest, **more: made.append((world.split, entries)))
+    trainer = Trainer(replace(config, evaluate=3), ALONE, lambda entry: None)
+    trainer.bank("train"), trainer.bank("held-out")
+    assert made == [("train", config.data.bank), ("held-out", 6)]
 
 
 def test_a_motion_network_of_another_config_is_refused(config, tmp_path):
