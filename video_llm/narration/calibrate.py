@@ -1,9 +1,10 @@
 """Fit what the picture and on-screen signals and their fusion know of probabilities:
 `python -P -m tvu.video_llm.narration.calibrate [--aligner FILE] [--videos N] [--write]`.
 
-Everything is fitted on generated data whose truth is known: feature videos of classes and scenes that the aligner was
-never told of, and titles with the mistakes of recognisers. Half of it fits, the other half measures. What is fitted is
-written into the package with --write.
+Everything is fitted on generated data whose truth is known: feature videos of classes that the aligner was never told
+of, and titles with the mistakes of recognisers. Half of it fits, the other half measures. What is fitted is written
+into the package with --write. The joined videos that the aligner learns from are not used: half of what is absent from
+them is chosen to be taken for what is shown, which texts that people write do not do.
 """
 
 import argparse
@@ -285,28 +286,23 @@ def main() -> None:
     from tvu.video_llm.scout.narrated import read_script
     from tvu.video_llm.scout.visual import class_glosses, usual_features
     from tvu.video_llm.sentence import SentenceEncoder
-    from tvu.video_llm.training.aligner import JOINED, Mixed, is_held_out
+    from tvu.video_llm.training.aligner import is_held_out
     from tvu.video_llm.training.aligner_videos import IndexedVideos, SceneConfig, class_texts
-    from tvu.video_llm.training.aligner_worlds import JoinedVideos, draw_pieces, is_asked, spoken_lines
     from tvu.weights.load import located
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--aligner", type=Path, help="weights other than those that ship")
     parser.add_argument("--videos", type=int, default=240, help="feature videos; half fit, half measure")
-    parser.add_argument("--pieces", type=int, default=225, help="rendered pieces that most of them are joined of")
     parser.add_argument("--write", action="store_true", help="write the constants into the package")
     parser.add_argument("--out", type=Path, default=OUT, help="or into this file")
     options = parser.parse_args()
     encoder, sentences = Lite0Encoder(), SentenceEncoder()
-    lite0 = located(encoder.weights_name)
-    usual = usual_features(lite0)
+    usual = usual_features(located(encoder.weights_name))
     remembered = Remembered(sentences)
     aligner = load_aligner(options.aligner) if options.aligner else picture.shipped_aligner()
     texts = class_texts(encoder.class_names, class_glosses(), sentences)
     held_out = np.flatnonzero(is_held_out(len(encoder.class_names))).astype(np.int64)
-    lines = spoken_lines("held-out", is_asked, sentences, seed=5)
-    joined = JoinedVideos(draw_pieces(lite0, "held-out", options.pieces, seed=5), lines, encoder.classifier)
-    source = Mixed(joined, IndexedVideos(encoder.classifier, texts, held_out, SceneConfig()), JOINED)
+    source = IndexedVideos(encoder.classifier, texts, held_out, SceneConfig())
     rng = np.random.default_rng(11)
     videos = [in_order(source.draw(rng)) for _ in range(options.videos)]
     fitting, measuring = videos[0::2], videos[1::2]

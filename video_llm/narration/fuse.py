@@ -34,6 +34,7 @@ LINES_TRIED = 150
 FREE_LOSS = 0.05  # nats a line that order may cost without being doubted
 SEEN_AT_ALL = 0.98  # pictures are calibrated for "shown at all", so what they leave is not shown, or nearly so
 LEAST = 0.002  # that any signal gives a place which another one speaks of
+SUREST = 0.99  # that any one place is taken to be
 TINY = 1e-9
 
 
@@ -202,7 +203,8 @@ def _posterior(
     log = np.log(priors)
     own: list[list[tuple[Evidence, float]]] = [[] for _ in spans]
     heard = np.array([any(_same(c.span, span) for c in line.get("speech", ())) for span in spans] + [False, False])
-    for name, candidates in line.items():
+    for name, told in line.items():
+        candidates = _one_of(told) if name == "speech" else told
         rest = 1 - min(0.98, sum(c.score for c in candidates))
         given = np.empty(len(spans) + 2)
         given[-1] = rest * silence[name]
@@ -220,6 +222,16 @@ def _posterior(
     p /= p.sum()
     places = [Place(span, float(p[j]), tuple(own[j])) for j, span in enumerate(spans)]
     return Posterior(tuple(sorted(places, key=lambda place: -place.probability)), float(p[-1]))
+
+
+def _one_of(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Candidates that were judged each by itself, as a distribution: how probable each is if just one of them is right.
+
+    Beside a place that is certain, one with a probability of a fifth is all but ruled out.
+    """
+    scores = np.minimum([c.score for c in candidates], SUREST)
+    odds = scores / (1 - scores)
+    return [replace(c, score=float(p)) for c, p in zip(candidates, odds / (1 + odds.sum()), strict=True)]
 
 
 def _places(line: Mapping[Evidence, Sequence[Candidate]]) -> list[Span]:

@@ -47,6 +47,7 @@ Array = NDArray[np.float64]
 
 SHOWN = 16  # candidates kept of a line
 SEEN_AT_BEST = 0.99  # no line is surer than this to be shown
+TRAINED = 0.5  # of the aligner's logits beside zero-shot scores; held-out generated videos like it best
 LEAST_PROBABILITY = 0.002  # below it a candidate is not told
 FEATURES = ("zero_shot", "trained", "rival")  # of a line: its best candidate by both views, and by how much another
 # line of the text fits that place better
@@ -176,7 +177,8 @@ class Views:
     """How well S lines fit K shots.
 
     zero_shot: float64 `[S, K]`, standard deviations above an unrelated line; trained: float64 `[S, K]`, logits of the
-    aligner, zeros where there is none.
+    aligner over those of the same line elsewhere, times `TRAINED`, zeros where there is none. So it tells where a line
+    is shown: how likely lines are at all it learns from generated texts, and other texts are not like them.
     """
 
     zero_shot: Array
@@ -232,7 +234,8 @@ class PictureMatcher:
         if self.aligner is None:
             return Views(zero_shot, np.zeros_like(zero_shot))
         logits = align_seconds(self.aligner, self.words.pictures(seconds_of(index)), self.words.lines(texts))
-        return Views(zero_shot, _in_shots(index, logits))
+        shots = _in_shots(index, logits)
+        return Views(zero_shot, TRAINED * (shots - shots.mean(axis=1, keepdims=True)))
 
     def _weights(self, text: str) -> NDArray[np.float32]:
         content = statement(text)

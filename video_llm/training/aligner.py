@@ -337,7 +337,7 @@ def main() -> None:
         found = {name: measure(model, lessons) for name, lessons in held.items()}
         told = "   ".join(f"{name} R@1 {100 * m.recall:.1f} % AUROC {100 * m.auroc:.1f}" for name, m in found.items())
         print(f"held out, {f'{step} steps' if model else 'zero-shot alone':16} {told}", flush=True)
-        goodness = found["joined"].recall + found["joined"].auroc
+        goodness = sum(m.recall + m.auroc for m in found.values())
         if model is not None and goodness > best:
             best = goodness
             save(model, options.out / SHIPPED)

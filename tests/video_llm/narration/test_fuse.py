@@ -60,6 +60,12 @@ def test_what_is_seen_decides_between_two_places_where_a_line_is_heard():
     assert line.evidence == ("visual", "speech")
 
 
+def test_a_place_that_is_surely_heard_all_but_rules_out_others():
+    speech = (seen((30, 32, 0.99), (24, 25, 0.2), evidence="speech"),)
+    (line,) = fuse(script(1), {"speech": speech, "visual": (seen((22, 26, 0.99)),)}, "free", 60.0, CONFIG)
+    assert line.span == Span(30, 32)
+
+
 def test_a_line_that_is_not_heard_is_told_where_it_is_seen():
     speech = (*(seen((5 * i, 5 * i + 2, 0.9), evidence="speech") for i in range(5)), seen((3, 4, 0.05)))
     visual = ((),) * 5 + (seen((40, 45, 0.95)),)
