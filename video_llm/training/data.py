@@ -3,7 +3,7 @@
 import json
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -350,11 +350,13 @@ class Prepared:
                     each.record_stream(stream)
 
 
-def prepared(batches: Iterator[Batch], looker: Looker) -> Iterator[Prepared]:
+def prepared(batches: Iterator[Batch], looker: Looker) -> Generator[Prepared, None, None]:
     """Batches on the device of `looker`; while one is trained on, a thread prepares the next, on a GPU in a stream of
     its own. To be closed."""
     device = looker.device
     side = torch.cuda.Stream(device) if device.type == "cuda" else None
+    if side is not None:
+        side.wait_stream(torch.cuda.current_stream(device))  # what the looker takes from is complete by then
 
     def prepare() -> tuple[Prepared, Any]:
         batch = next(batches)
