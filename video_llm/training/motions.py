@@ -846,6 +846,7 @@ def dance(a: Animator, start: float, end: float, side: Side) -> None:
 
 # Getting about
 
+
 def _travel(a: Animator, start: float, end: float, x: float, z: float, *, running: bool, face: bool = True) -> None:
     """Walk or run to `(x, z)` metres, turning that way first."""
     x0, z0, yaw0, _ = a.last("root")
