@@ -138,7 +138,7 @@ def test_an_ensemble_of_clip_models_needs_the_weights_of_each() -> None:
 def test_lite_names_its_weights_and_says_where_its_checkpoint_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert weights_needed("lite") == ("efficientnet-lite0", "smollm2-135m", "mediapipe-bodies")
+    assert weights_needed("lite") == ("efficientnet-lite0", "smollm2-135m", "mediapipe-bodies", "minilm-l6")
     assert weights_needed("lite:anywhere") == weights_needed("lite", ("speech",))
     monkeypatch.setattr("tvu.video_llm.lite.checkpoint.shipped_folder", lambda: tmp_path)
     with pytest.raises(WeightsError, match="no trained lite ships") as raised:
