@@ -181,6 +181,13 @@ def auroc(scores: ArrayLike, labels: ArrayLike) -> float:
     return float((positives * (below + negatives / 2)).sum() / (positives.sum() * negatives.sum()))
 
 
+def auroc_of(present: ArrayLike, absent: ArrayLike) -> float:
+    """The same of the scores of positives and of negatives apart."""
+    positives, negatives = np.asarray(present, dtype=np.float64), np.asarray(absent, dtype=np.float64)
+    labels = np.arange(len(positives) + len(negatives)) < len(positives)
+    return auroc(np.concatenate([positives, negatives]), labels)
+
+
 def expected_calibration_error(probabilities: ArrayLike, outcomes: ArrayLike, bins: int = 10) -> float:
     """How far probabilities are from what comes true, in [0, 1] (Guo et al., ICML 2017).
 

@@ -1,21 +1,6 @@
 """`tvu highlights` and `tvu caption` with a Video-LLM of random weights."""
 
 import json
-from pathlib import Path
-
-import pytest
-
-from tests.video_llm.media.drawing import draw_video
-from tests.video_llm.tiny_video_llm import tiny_parts
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("model")
-    for part in tiny_parts():
-        part.save_pretrained(folder)
-    draw_video(folder / "a.mp4", num_frames=100, size=(64, 36))
-    return folder
 
 
 def test_highlights_are_spans_with_scores_best_first(tvu, folder):

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from tvu.temporal.metrics import (
     auroc,
+    auroc_of,
     best_iou,
     expected_calibration_error,
     highlight_average_precision,
@@ -175,6 +176,10 @@ def test_a_tie_is_half_a_win():
 def test_auroc_is_what_counting_pairs_gives(pairs):
     wins = [(a > b) + (a == b) / 2 for a, is_a in pairs for b, is_b in pairs if is_a and not is_b]
     assert auroc(*zip(*pairs, strict=True)) == pytest.approx(sum(wins) / len(wins))
+
+
+def test_auroc_of_positives_and_negatives_apart_is_the_same():
+    assert auroc_of([0.9, 0.5], [0.5, 0.1]) == auroc([0.9, 0.5, 0.5, 0.1], [True, True, False, False])
 
 
 @pytest.mark.parametrize(

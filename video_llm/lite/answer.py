@@ -35,6 +35,7 @@ from tvu.video_llm.lite.model import Reading
 from tvu.video_llm.lite.prior import ClassEvidence, Meanings
 from tvu.video_llm.lite.prompt import LiteTokenizer, sequences
 from tvu.video_llm.lite.see import LiteSeen, see, seen_key
+from tvu.video_llm.logistic import logit, sigmoid
 from tvu.video_llm.parse import in_words, readable
 from tvu.video_llm.pipeline import Report, be_silent
 from tvu.video_llm.questions import captions_request, highlights_request
@@ -356,9 +357,9 @@ class Lite:
         told = []
         for row in range(len(queries)):
             present = float(on_cpu.present[row])
-            there = _sigmoid(calibration.present[0] + calibration.present[1] * present)
+            there = sigmoid(calibration.present[0] + calibration.present[1] * present)
             spans = tuple(
-                (start + offset, end + offset, _sigmoid(a + b * _logit(score) + c * present))
+                (start + offset, end + offset, sigmoid(a + b * logit(score) + c * present))
                 for start, end, score in scored_spans(on_cpu, row, max_iou=self.settings.max_iou)
             )
             told.append(Told(spans, there, (on_cpu.inside[row].sigmoid() * there).numpy()))
@@ -595,14 +596,6 @@ def _later(answer: Answer, seconds: float) -> Answer:
     timing = answer.timing
     more = replace(timing, generate_s=timing.generate_s + seconds, total_s=timing.total_s + seconds)
     return replace(answer, timing=more)
-
-
-def _sigmoid(x: float) -> float:
-    return float(1 / (1 + np.exp(-np.clip(x, -50, 50))))
-
-
-def _logit(p: float) -> float:
-    return float(np.log(max(p, 1e-6) / max(1 - p, 1e-6)))
 
 
 def _autocast(device: torch.device) -> Any:

@@ -21,6 +21,7 @@ from PIL import Image
 
 from tvu.video_llm.errors import BackendError
 from tvu.video_llm.lite.body import NUM_LANDMARKS, body_features
+from tvu.video_llm.logistic import sigmoid
 
 Floats = NDArray[np.floating[Any]]
 
@@ -122,10 +123,6 @@ class Person:
         return Square.around(self.hips, self.edge)
 
 
-def _sigmoid(logits: Floats) -> Floats:
-    return 1 / (1 + np.exp(-np.clip(logits, -50, 50)))
-
-
 def anchors() -> Floats:
     """Middles of the detector's anchors, `[2254, 2]`, fractions of its picture: row by row, coarser grids last."""
     grids = []
@@ -143,7 +140,7 @@ def decode_people(raw: Floats, logits: Floats, at: Floats) -> list[Person]:
     in pixels from the anchors `at` `[2254, 2]`; logits: `[2254]`. Overlapping boxes are averaged with their scores as
     weights (BlazeFace, Bazarevsky et al. 2019), which trembles less from frame to frame than keeping the best.
     """
-    scores = _sigmoid(logits)
+    scores = sigmoid(logits)
     keep = np.flatnonzero(scores >= _MIN_SCORE)
     keep = keep[np.argsort(-scores[keep])]
     scores, raw, at = scores[keep], raw[keep] / _DETECTOR_SIDE, at[keep]
@@ -212,7 +209,7 @@ class PoseModels:
         values, presence = self._run(self._landmarker, cut, (195, 1))
         rows = values.reshape(39, 5)
         points = square.to_picture(rows[:, :2] / _LANDMARK_SIDE)
-        return points, _sigmoid(rows[:, 3]), float(presence.reshape(-1)[0])
+        return points, sigmoid(rows[:, 3]), float(presence.reshape(-1)[0])
 
     @staticmethod
     def _run(network: Any, picture: Floats, wanted: tuple[int, ...]) -> tuple[Floats, ...]:

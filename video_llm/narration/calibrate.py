@@ -16,7 +16,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tvu.temporal.metrics import auroc_of
 from tvu.temporal.types import Span
+from tvu.video_llm.logistic import fit_logistic
 from tvu.video_llm.narration import picture, screen
 from tvu.video_llm.narration.fuse import FusionConfig, fused_lines
 from tvu.video_llm.narration.picture import PictureCalibration, PictureMatcher, candidates_in, load_aligner
@@ -31,24 +33,10 @@ RIDGE = 1.0  # on standardised features
 READ_WRONG = 0.06  # most of a title's letters that a reading gets wrong
 
 
-def fit_logistic(x: Array, y: Array) -> tuple[float, tuple[float, ...]]:
-    """Intercept and slopes of a logistic regression of y `[N]` on x `[N, F]`, by Newton's method, on standardised x."""
-    mean, deviation = x.mean(axis=0), np.maximum(x.std(axis=0), 1e-6)
-    design = np.column_stack([np.ones(len(x)), (x - mean) / deviation])
-    penalty = RIDGE * np.diag([0.0, *np.ones(x.shape[1])])
-    beta = np.zeros(design.shape[1])
-    for _ in range(30):
-        p = 1 / (1 + np.exp(-np.clip(design @ beta, -30, 30)))
-        hessian = design.T @ (design * (p * (1 - p))[:, None]) + penalty
-        beta -= np.linalg.solve(hessian, design.T @ (p - y) + penalty @ beta)
-    slopes = beta[1:] / deviation
-    return round(float(beta[0] - slopes @ mean), 4), tuple(round(float(v), 4) for v in slopes)
-
-
-def auroc(present: Sequence[float], absent: Sequence[float]) -> float:
-    """Chance that a present line's confidence is above an absent one's; ties count half."""
-    p, a = np.array(present)[:, None], np.array(absent)[None]
-    return float(((p > a) + 0.5 * (p == a)).mean())
+def rounded_fit(x: Array, y: Array) -> tuple[float, tuple[float, ...]]:
+    """Intercept and weights as they are written into the package."""
+    intercept, *weights = (round(float(value), 4) for value in fit_logistic(x, y, ridge=RIDGE))
+    return intercept, tuple(weights)
 
 
 @dataclass(frozen=True)
@@ -94,7 +82,10 @@ def measure(truths: Iterable[Truth]) -> Measured:
     tenth = np.minimum((confidence * 10).astype(int), 9)
     error = sum(abs(float((confidence - was)[tenth == k].sum())) for k in range(10)) / len(told)
     return Measured(
-        float(np.mean(hits)) if hits else 0.0, auroc(present, absent) if present and absent else 0.5, error, len(told)
+        float(np.mean(hits)) if hits else 0.0,
+        auroc_of(present, absent) if present and absent else 0.5,
+        error,
+        len(told),
     )
 
 
@@ -153,7 +144,7 @@ def fit_picture(videos: Sequence[IndexedVideo], matcher: PictureMatcher) -> Pict
             peaks = [peak for _, _, peak in runs]
             if right.any():
                 choices.append((zero_shot[peaks], trained[peaks], right))
-    presence = fit_logistic(np.array(rows), np.array(shown))
+    presence = rounded_fit(np.array(rows), np.array(shown))
     tried = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0]
     scales = [(z, t) for z in tried for t in (tried if matcher.aligner is not None else [0.0])]
 
@@ -227,7 +218,7 @@ def fit_screen(texts: Sequence[str], seed: int, rounds: int = 12) -> tuple[scree
             if near:
                 rows.append(titles.features(line, near))
                 right += [float(n == title) for n in near]
-    calibration = screen.ScreenCalibration(*fit_logistic(np.concatenate(rows), np.array(right)))
+    calibration = screen.ScreenCalibration(*rounded_fit(np.concatenate(rows), np.array(right)))
     found: list[bool] = []
     present: list[float] = []
     absent: list[float] = []
@@ -240,7 +231,7 @@ def fit_screen(texts: Sequence[str], seed: int, rounds: int = 12) -> tuple[scree
             (present if title >= 0 else absent).append(float(p.max()))
             if title >= 0:
                 found.append(bool(near) and near[int(p.argmax())] == title and p.max() >= 0.5)
-    return calibration, float(np.mean(found)), auroc(present, absent)
+    return calibration, float(np.mean(found)), auroc_of(present, absent)
 
 
 # --- all of it ------------------------------------------------------------------------------------------------

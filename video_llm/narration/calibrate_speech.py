@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from tvu.temporal.spans import iou
 from tvu.temporal.types import Span
+from tvu.video_llm.logistic import fit_signed, signs_of
 from tvu.video_llm.media.sound import Sound
 from tvu.video_llm.narration.speech import FEATURES, OF_MEANING, RECOGNISER, Found, SpeechCalibration, find_lines
 from tvu.video_llm.scout.match import Sentences
@@ -169,37 +170,13 @@ def fit(cases: Sequence[Case], *, has_meaning: bool) -> SpeechCalibration:
     """A logistic regression over all places, features with a sign that only these sentences explain left out."""
     x = np.array([place.features for case in cases for place in case.places])
     y = np.array([_is_right(place.span, case.wanted) for case in cases for place in case.places], float)
-    sign = np.array([(name in SPEAKS_FOR) - float(name in SPEAKS_AGAINST) for name in FEATURES])
     used = np.array([has_meaning or name not in OF_MEANING for name in FEATURES])
-    while True:
-        found = _logistic(x[:, used], y, ridge=1.0)
-        wrong = found[1:] * sign[used] < 0
-        if not wrong.any():
-            break
-        used[np.flatnonzero(used)[wrong]] = False
-    weights = np.zeros(len(FEATURES))
-    weights[used] = found[1:]
-    return SpeechCalibration(float(found[0]), tuple(weights.tolist()))
+    found = fit_signed(x, y, signs_of(FEATURES, tuple(SPEAKS_FOR), tuple(SPEAKS_AGAINST)), used=used)
+    return SpeechCalibration(float(found[0]), tuple(found[1:].tolist()))
 
 
 def _is_right(span: Span, wanted: Wanted) -> bool:
     return max((iou(span, truth) for truth in wanted.spans), default=0.0) >= RIGHT_IOU
-
-
-def _logistic(x: NDArray[np.float64], y: NDArray[np.float64], *, ridge: float) -> NDArray[np.float64]:
-    """Intercept and weights by Newton's method; `ridge` on weights of standardised features."""
-    mean, std = x.mean(0), np.maximum(x.std(0), 1e-6)
-    z = np.column_stack([np.ones(len(x)), (x - mean) / std])
-    penalty = np.diag([0.0] + [ridge] * x.shape[1])
-    w = np.zeros(z.shape[1])
-    for _ in range(50):
-        p = 1 / (1 + np.exp(-np.clip(z @ w, -30, 30)))
-        curvature = (z * (p * (1 - p))[:, None]).T @ z + penalty + 1e-9 * np.eye(len(w))
-        step = np.linalg.solve(curvature, z.T @ (y - p) - penalty @ w)
-        w += step
-        if np.abs(step).max() < 1e-8:
-            break
-    return np.concatenate([[w[0] - (w[1:] * mean / std).sum()], w[1:] / std])
 
 
 @dataclass(frozen=True)

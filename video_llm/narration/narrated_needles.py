@@ -25,8 +25,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tvu.temporal.metrics import auroc_of
 from tvu.temporal.types import Span
-from tvu.video_llm.narration.calibrate import Truth, auroc, measure, middle
+from tvu.video_llm.narration.calibrate import Truth, measure, middle
 from tvu.video_llm.narration.fuse import decide_order, fused_lines
 from tvu.video_llm.narration.types import Candidates, Line, Order, Script
 from tvu.video_llm.scout.query import visual_content
@@ -274,7 +275,7 @@ def evaluate(folder: Path, only: str = "") -> None:
         start, end = boundary_errors(truths)
         print(f"{kind:13} {name:11} {measure(truths)}   start {start:.2f} s   end {end:.2f} s (median)")
     for kind, (shown, absent) in sorted(by_text.items()):
-        print(f"{kind:13} text alone  AUROC {100 * auroc(shown, absent):5.1f}")
+        print(f"{kind:13} text alone  AUROC {100 * auroc_of(shown, absent):5.1f}")
     print(f"order told right for {sum(right_order)} of {len(right_order)} texts")
 
 

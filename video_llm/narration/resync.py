@@ -34,6 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvu.temporal.types import Span
+from tvu.video_llm.logistic import sigmoid
 from tvu.video_llm.narration.activity import FRAME_SECONDS, Activity
 from tvu.video_llm.narration.types import AlignedLine, Line, Script
 from tvu.video_llm.scout.match import plain_words
@@ -639,19 +640,15 @@ def _confidence(path: _Path, track: _Track) -> tuple[NDArray[np.float64], float]
     margins, is_shown = _margins(path, track), path.offsets >= 0
     if not is_shown.any():
         return np.full(len(margins), 0.5), 0.0
-    alone = _sigmoid((margins - EVEN_MARGIN) / MARGIN_SCALE)
+    alone = sigmoid((margins - EVEN_MARGIN) / MARGIN_SCALE)
     whole = float(alone[is_shown].mean() * min(1.0, is_shown.mean() / ENOUGH_SHOWN))
-    sure = _sigmoid((margins - EVEN_MARGIN + TRUSTED_MARGIN * whole) / MARGIN_SCALE)
+    sure = sigmoid((margins - EVEN_MARGIN + TRUSTED_MARGIN * whole) / MARGIN_SCALE)
     shown = np.flatnonzero(is_shown)
     for i in np.flatnonzero(~is_shown).tolist():
         after = int(np.searchsorted(shown, i))
         beside = shown[[max(0, after - 1), min(len(shown) - 1, after)]]
         sure[i] = float(np.clip(1 - sure[beside].min(), 0.02, 0.5))
     return sure, whole
-
-
-def _sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(1 / (1 + np.exp(-x)))
 
 
 def _outcome(

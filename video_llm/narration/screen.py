@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tvu.video_llm.logistic import Logistic
 from tvu.video_llm.narration.picture import calibration_of
 from tvu.video_llm.narration.types import Candidate, Candidates, Script
 from tvu.video_llm.scout.match import Unit, found_in, letters_alike, plain_words, telling_words
@@ -25,23 +26,13 @@ FEW_LETTERS = 6  # a text or a line shorter than this is inside too many others 
 
 
 @dataclass(frozen=True)
-class ScreenCalibration:
+class ScreenCalibration(Logistic):
     """A logistic regression from FEATURES to the probability that the line is what is written.
 
     Written by `python -P -m tvu.video_llm.narration.calibrate`.
     """
 
-    intercept: float
-    weights: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        if len(self.weights) != len(FEATURES):
-            raise ValueError(f"{len(self.weights)} weights for {len(FEATURES)} features")
-
-    def probability(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """float64 `[N]` of features `[N, len(FEATURES)]`."""
-        logit = self.intercept + features @ np.asarray(self.weights)
-        return np.asarray(1 / (1 + np.exp(-np.clip(logit, -30, 30))))
+    names = FEATURES
 
 
 def shipped_calibration() -> ScreenCalibration:

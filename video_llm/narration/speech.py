@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from tvu.temporal.types import Span
 from tvu.video_llm.cache import CacheEntry, FeatureCache
 from tvu.video_llm.errors import BackendError
+from tvu.video_llm.logistic import Logistic
 from tvu.video_llm.media.sound import sound_windows
 from tvu.video_llm.narration.forced import Heard, Place, in_reading_order, place_within, places_of
 from tvu.video_llm.narration.numerals import Token, joined, tokens_of
@@ -508,22 +509,13 @@ def _agreed_span(drafts: Sequence[_Draft]) -> Span:
 
 
 @dataclass(frozen=True)
-class SpeechCalibration:
+class SpeechCalibration(Logistic):
     """A logistic regression from features to the probability that a line is said in a place; `weights` follow FEATURES.
 
     Written by `python -P -m tvu.video_llm.narration.calibrate_speech`.
     """
 
-    intercept: float
-    weights: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        if len(self.weights) != len(FEATURES):
-            raise ValueError(f"{len(self.weights)} weights for {len(FEATURES)} features")
-
-    def probability(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """float64 `[P]` of features `[P, len(FEATURES)]`."""
-        return 1 / (1 + np.exp(-np.clip(features @ np.asarray(self.weights) + self.intercept, -30, 30)))
+    names = FEATURES
 
 
 @cache

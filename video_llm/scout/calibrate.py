@@ -15,10 +15,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tvu.temporal.metrics import auroc_of
 from tvu.temporal.spans import iou
 from tvu.temporal.types import Span
 from tvu.video_llm.decode import open_video
 from tvu.video_llm.encode import Lite0Encoder
+from tvu.video_llm.logistic import fit_logistic
 from tvu.video_llm.scout.query import Router
 from tvu.video_llm.scout.visual import (
     ClassLogitScorer,
@@ -77,16 +79,7 @@ def fit(asked: Sequence[Asked]) -> VisualCalibration:
     shown = [(a, c) for a in asked for c in a.candidates[:SHOWN]]
     x = np.array([[c.features["score"], c.features["gap"]] for _, c in shown])
     y = np.array([float(a.is_right(c)) for a, c in shown])
-    mean, deviation = x.mean(axis=0), x.std(axis=0)
-    design = np.column_stack([np.ones(len(x)), (x - mean) / deviation])
-    penalty = RIDGE * np.diag([0.0, 1.0, 1.0])
-    beta = np.zeros(3)
-    for _ in range(50):
-        p = 1 / (1 + np.exp(-design @ beta))
-        hessian = design.T @ (design * (p * (1 - p))[:, None]) + penalty
-        beta -= np.linalg.solve(hessian, design.T @ (p - y) + penalty @ beta)
-    slopes = beta[1:] / deviation
-    return VisualCalibration(*(round(float(v), 4) for v in (beta[0] - slopes @ mean, *slopes)))
+    return VisualCalibration(*(round(float(value), 4) for value in fit_logistic(x, y, ridge=RIDGE)))
 
 
 def folds(asked: Sequence[Asked]) -> NDArray[np.int64]:
@@ -96,12 +89,6 @@ def folds(asked: Sequence[Asked]) -> NDArray[np.int64]:
     strange = sorted({a.query for a in asked} - home.keys())
     home |= {query: i for i, query in enumerate(strange)}
     return np.array([home[a.query] % FOLDS for a in asked])
-
-
-def auroc(present: Sequence[float], absent: Sequence[float]) -> float:
-    """Chance that a present question's score is above an absent one's; ties count half."""
-    p, a = np.array(present)[:, None], np.array(absent)[None]
-    return float(((p > a) + 0.5 * (p == a)).mean())
 
 
 def main() -> None:
@@ -134,7 +121,7 @@ def main() -> None:
         present = [i for i in chosen if asked[i].spans]
         absent = [i for i in chosen if not asked[i].spans]
         found = 100 * np.mean([right[i] for i in present])
-        ranked = 100 * auroc([tops[i] for i in present], [tops[i] for i in absent])
+        ranked = 100 * auroc_of([tops[i] for i in present], [tops[i] for i in absent])
         counts = f"({len(present)} present, {len(absent)} absent)"
         print(f"{name:8} R@1 IoU 0.5 {found:5.1f} %   abstention AUROC {ranked:5.1f}   {counts}")
     for low in np.arange(0, 1, 0.2):

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from tvu.temporal.spans import iou
 from tvu.temporal.types import Span
+from tvu.video_llm.logistic import fit_logistic, fit_signed, signs_of
 from tvu.video_llm.scout.match import (
     FEATURES,
     SPEAK_AGAINST,
@@ -114,52 +115,23 @@ def fit(cases: Sequence[Case]) -> WordCalibration:
         if case.index.units
         for a, x in zip(case.asked, case.features, strict=True)
     ]
-    coefficients = _signed_logistic(np.concatenate([x for x, _ in asked]), np.concatenate([y for _, y in asked]))
+    coefficients = fit_signed(
+        np.concatenate([x for x, _ in asked]),
+        np.concatenate([y for _, y in asked]),
+        signs_of(FEATURES, SPEAK_FOR, SPEAK_AGAINST),
+    )
     tops = []
     for x, y in asked:
         logit = x @ coefficients[1:] + coefficients[0]
         best = int(logit.argmax())
         tops.append((logit[best], y[best]))
     logits, right = np.array(tops).T
-    shift, scale = _logistic(logits[:, None], right, ridge=1e-3)
+    shift, scale = fit_logistic(logits[:, None], right, ridge=1e-3)
     return WordCalibration(float(scale * coefficients[0] + shift), tuple((scale * coefficients[1:]).tolist()))
 
 
 def _best_iou(span: Span, answers: Sequence[Span]) -> float:
     return max((iou(span, a) for a in answers), default=0.0)
-
-
-def _signed_logistic(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Like `_logistic`, leaving out features whose weight comes out with a sign that only these sentences can
-    explain."""
-    sign = np.array([(name in SPEAK_FOR) - float(name in SPEAK_AGAINST) for name in FEATURES])
-    used = np.ones(len(sign), bool)
-    while True:
-        found = _logistic(x[:, used], y, ridge=1.0)
-        wrong = found[1:] * sign[used] < 0
-        if not wrong.any():
-            break
-        used[np.flatnonzero(used)[wrong]] = False
-    weights = np.zeros(len(sign))
-    weights[used] = found[1:]
-    return np.concatenate([found[:1], weights])
-
-
-def _logistic(x: NDArray[np.float64], y: NDArray[np.float64], *, ridge: float) -> NDArray[np.float64]:
-    """Intercept and weights by Newton's method; `ridge` on weights of standardised features."""
-    mean, std = x.mean(0), np.maximum(x.std(0), 1e-6)
-    z = np.column_stack([np.ones(len(x)), (x - mean) / std])
-    penalty = np.diag([0.0] + [ridge] * x.shape[1])
-    w = np.zeros(z.shape[1])
-    for _ in range(50):
-        p = 1 / (1 + np.exp(-np.clip(z @ w, -30, 30)))
-        step = np.linalg.solve(
-            (z * (p * (1 - p))[:, None]).T @ z + penalty + 1e-9 * np.eye(len(w)), z.T @ (y - p) - penalty @ w
-        )
-        w += step
-        if np.abs(step).max() < 1e-8:
-            break
-    return np.concatenate([[w[0] - (w[1:] * mean / std).sum()], w[1:] / std])
 
 
 def measure(cases: Sequence[Case], calibration: WordCalibration) -> Measured:

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvu.temporal.types import Span
+from tvu.video_llm.logistic import Logistic
 from tvu.video_llm.types import Evidence, ScoreCurve
 
 CURVE_HZ = 4.0  # points a second of a score curve
@@ -489,23 +490,13 @@ def _alike(a: str, b: str) -> float:
 
 
 @dataclass(frozen=True)
-class WordCalibration:
+class WordCalibration(Logistic):
     """A logistic regression from features to the probability that a unit answers the question.
 
     Written by `python -P -m tvu.video_llm.scout.calibrate_words`; `weights` follows FEATURES.
     """
 
-    intercept: float
-    weights: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        if len(self.weights) != len(FEATURES):
-            raise ValueError(f"{len(self.weights)} weights for {len(FEATURES)} features")
-
-    def probability(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """float64 `[U]` of features `[U, len(FEATURES)]`."""
-        logit = features @ np.asarray(self.weights) + self.intercept
-        return 1 / (1 + np.exp(-np.clip(logit, -30, 30)))
+    names = FEATURES
 
 
 @cache

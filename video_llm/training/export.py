@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from tvu.temporal.spans import iou
 from tvu.temporal.types import Span
 from tvu.video_llm.errors import TrainingError
 from tvu.video_llm.lite.checkpoint import Calibration, save_lite
+from tvu.video_llm.logistic import fit_logistic, logit
 from tvu.video_llm.training.config import TrainConfig
 from tvu.video_llm.training.loop import motion_network
 
@@ -59,37 +59,17 @@ def calibrated(predicted: Sequence[Mapping[str, Any]]) -> Calibration:
         sample = each["sample"]
         if sample["is_present"] is None:
             continue
-        logit = _logit(each["present"])
-        presence.append([logit])
+        sure = logit(each["present"])
+        presence.append([sure])
         there.append(float(sample["is_present"]))
         if each["spans"]:
             start, end, score = each["spans"][0]
             truth = [Span(span["start_seconds"], span["end_seconds"]) for span in sample["spans"]]
             best = max((iou(Span(start, end), span) for span in truth), default=0.0)
-            spans.append([_logit(score), logit])
+            spans.append([logit(score), sure])
             right.append(float(best >= 0.5))
     if not spans or len(set(right)) < 2 or len(set(there)) < 2:
         return Calibration()
-    a, b, c = logistic(np.array(spans), np.array(right))
-    d, e = logistic(np.array(presence), np.array(there))
+    a, b, c = (float(w) for w in fit_logistic(np.array(spans), np.array(right), ridge=RIDGE))
+    d, e = (float(w) for w in fit_logistic(np.array(presence), np.array(there), ridge=RIDGE))
     return Calibration((a, b, c), (d, e))
-
-
-def logistic(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, ...]:
-    """Intercept and weights of a logistic regression of y on x `[n, k]`, by Newton's method with a little ridge."""
-    features = np.column_stack([np.ones(len(x)), x])
-    weights = np.zeros(features.shape[1])
-    for _ in range(50):
-        p = 1 / (1 + np.exp(-np.clip(features @ weights, -30, 30)))
-        gradient = features.T @ (p - y) + RIDGE * weights
-        curvature = (features * (p * (1 - p))[:, None]).T @ features + RIDGE * np.eye(len(weights))
-        step = np.linalg.solve(curvature, gradient)
-        weights -= step
-        if np.abs(step).max() < 1e-8:
-            break
-    return tuple(float(weight) for weight in weights)
-
-
-def _logit(p: float) -> float:
-    p = min(max(p, 1e-6), 1 - 1e-6)
-    return float(np.log(p / (1 - p)))

@@ -461,17 +461,8 @@ ALL = frozenset({"left", "right", "up", "down"})
 
 
 def _collide(stage: Stage, met: Encounter) -> bool:
-    first, second, a, b, p, gap, start, length, side = (
-        met.first,
-        met.second,
-        met.a,
-        met.b,
-        met.p,
-        met.gap,
-        met.start,
-        met.length,
-        met.side,
-    )
+    first, second, a, b, p, start, length, side = met.parts
+    gap = met.gap
     meet = 0.6
     close = np.where(p < meet, p / meet, 1 - 0.5 * (p - meet) / (1 - meet))
     way = (abs(a.x[0] - b.x[0]) - gap) / 2
@@ -562,17 +553,8 @@ def _follow(stage: Stage, met: Encounter) -> bool:
 
 
 def _come_to(stage: Stage, met: Encounter) -> bool:
-    first, second, a, b, p, gap, start, length, side = (
-        met.first,
-        met.second,
-        met.a,
-        met.b,
-        met.p,
-        met.gap,
-        met.start,
-        met.length,
-        met.side,
-    )
+    first, second, a, b, p, start, length, side = met.parts
+    gap = met.gap
     way = abs(a.x[0] - b.x[0]) - gap
     a.x += side * way * p
     ways = forms("come up to,move towards,go to", second.subject.name)
@@ -582,17 +564,8 @@ def _come_to(stage: Stage, met: Encounter) -> bool:
 
 
 def _push(stage: Stage, met: Encounter) -> bool:
-    first, second, a, b, p, gap, start, length, side = (
-        met.first,
-        met.second,
-        met.a,
-        met.b,
-        met.p,
-        met.gap,
-        met.start,
-        met.length,
-        met.side,
-    )
+    first, second, a, b, p, start, length, side = met.parts
+    gap = met.gap
     b.x += -b.x[0] - 0.2 * side
     way = abs(a.x[0] - b.x[0]) - gap
     touch = 0.35

@@ -9,7 +9,7 @@ import pytest
 
 from tvu.video_llm.errors import TrainingError
 from tvu.video_llm.lite.checkpoint import Calibration, load_lite, read_lite
-from tvu.video_llm.training.export import calibrated, check_export, export_lite, logistic
+from tvu.video_llm.training.export import calibrated, check_export, export_lite
 from tvu.video_llm.training.run import run
 
 
@@ -49,17 +49,6 @@ def test_nothing_is_written_over(config, tmp_path):
 def test_the_motion_network_alone_is_no_model_to_export(config, tmp_path):
     with pytest.raises(TrainingError, match="motion network alone"):
         check_export(replace(config, stage="motion"), tmp_path / "new")
-
-
-def test_a_logistic_fit_finds_the_weights_that_labels_were_drawn_by():
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(20000, 2))
-    y = rng.random(20000) < 1 / (1 + np.exp(-(0.5 + 2 * x[:, 0] - x[:, 1])))
-    assert logistic(x, y.astype(float)) == pytest.approx((0.5, 2.0, -1.0), abs=0.1)  # of 20,000 coins
-
-
-def test_a_fit_of_what_is_parted_entirely_is_finite():
-    assert np.isfinite(logistic(np.array([[-1.0], [1.0]]), np.array([0.0, 1.0]))).all()
 
 
 def test_likelier_spans_and_presences_stay_likelier():
