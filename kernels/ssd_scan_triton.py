@@ -254,14 +254,13 @@ def _outputs(
     direction_stride, stride_xb, stride_xl, stride_xh, stride_bb, stride_bl, stride_bg, stride_cb, stride_cl, stride_cg,
     stride_dh, stride_dp, stride_zb, stride_zl, stride_zh,
     FORWARD: tl.constexpr, BACKWARD: tl.constexpr, ITSELF: tl.constexpr, HAS_LENGTHS: tl.constexpr,
-    HAS_D: tl.constexpr, HAS_Z: tl.constexpr, HAS_WEIGHT: tl.constexpr, TRANSPOSED: tl.constexpr, NARROW: tl.constexpr,
+    HAS_D: tl.constexpr, HAS_Z: tl.constexpr, HAS_WEIGHT: tl.constexpr, TRANSPOSED: tl.constexpr,
     PRECISION: tl.constexpr, HEADS: tl.constexpr,
     CHUNK: tl.constexpr, BLOCK: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_N: tl.constexpr,
 ):  # fmt: skip
     """One program: one block of tokens, a run of at most HEADS heads of one group, which share C B^T.
 
     HAS_WEIGHT: y is multiplied by `weight` `[H, P]` after its squares were summed into `squares` `[runs, B, L]`.
-    NARROW: C B^T and the decays are rounded before they are multiplied, and not after, which takes half the registers.
     """
     video = tl.program_id(1).to(tl.int64)
     run = tl.program_id(0) % runs
@@ -283,8 +282,6 @@ def _outputs(
     CB = tl.dot(query, tl.trans(_tile(B, start + row, stride_bl, state, there, N)), input_precision=PRECISION)
     if ITSELF != 1:  # how many times a token sees itself
         CB = tl.where(row[:, None] == row[None, :], CB * ITSELF, CB)
-    if NARROW:
-        CB = CB.to(query.dtype)
     square = tl.zeros([BLOCK], dtype=tl.float32)
 
     for head in range(first_head, end_head):
@@ -302,10 +299,7 @@ def _outputs(
             decay = tl.where(row[:, None] >= row[None, :], past, float("-inf"))
         else:
             decay = tl.where(row[:, None] <= row[None, :], future, float("-inf"))
-        decay = exp2(decay + step[None, :])
-        if NARROW:
-            decay = decay.to(CB.dtype)
-        y = tl.dot((CB * decay).to(value.dtype), value, input_precision=PRECISION)
+        y = tl.dot((CB * exp2(decay + step[None, :])).to(value.dtype), value, input_precision=PRECISION)
 
         entering = states + ((video * chunks + chunk) * H + head) * P * N + channel[:, None] * N + state[None, :]
         inside = (channel < P)[:, None] & (state < N)[None, :]
@@ -382,7 +376,7 @@ def scan_normed(
     squares = x.new_empty(runs, batch, length, dtype=torch.float32)
     u, _, _ = _scan(
         *(x, dt, A, B, C, D, z, step_sizes, lengths),
-        forward=True, backward=True, itself=2 if itself_twice else 1, tiling=tiling, narrow=x.dtype == torch.bfloat16,
+        forward=True, backward=True, itself=2 if itself_twice else 1, tiling=tiling,
         norm=(weight.contiguous(), squares),
     )  # fmt: skip
     factor = x.new_empty(batch, length, dtype=torch.float32)
@@ -414,7 +408,7 @@ def scan(
     y, final, _ = _scan(
         *(x, dt, A, B, C, D, z, step_sizes, lengths),
         initial_state=initial_state, forward=forward, backward=backward,
-        itself=2 if forward and backward and itself_twice else 1, tiling=tiling, narrow=x.dtype == torch.bfloat16,
+        itself=2 if forward and backward and itself_twice else 1, tiling=tiling,
     )  # fmt: skip
     return y, final
 
@@ -437,12 +431,11 @@ def _scan(
     transposed: bool = False,
     tiling: Tiling | None = None,
     prefix: tuple[Tensor, Tensor] | None = None,
-    narrow: bool = False,
     norm: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """y, the final states, and those that enter each chunk, `[directions, B, chunks, H, P, N]`.
 
-    prefix: what `_prefix_sums` gives, where it is known. narrow: as in `_outputs`; float16 might not hold C B^T.
+    prefix: what `_prefix_sums` gives, where it is known.
     norm: the weight that y is multiplied by, and where the sums of squares of runs of heads go, as in `_outputs`.
     """
     batch, length, heads, width = x.shape
@@ -485,7 +478,7 @@ def _scan(
         length, heads, width, size, chunks, heads // groups, runs, states.stride(0), *x.stride()[:3],
         *B.stride()[:3], *C.stride()[:3],
         *((0, 0) if D is None else D.stride()), *((0, 0, 0) if z is None else z.stride()[:3]),
-        **which, ITSELF=itself, HAS_D=D is not None, HAS_Z=z is not None, HAS_WEIGHT=norm is not None, NARROW=narrow,
+        **which, ITSELF=itself, HAS_D=D is not None, HAS_Z=z is not None, HAS_WEIGHT=norm is not None,
         HEADS=tiling.heads, CHUNK=chunk, BLOCK=tiling.block, **blocks,
         num_warps=tiling.warps, num_stages=tiling.stages, maxnreg=tiling.registers,
     )  # fmt: skip
