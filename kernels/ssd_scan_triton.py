@@ -525,9 +525,10 @@ def fitting_tiling(x: Tensor, B: Tensor) -> Tiling:
             state_block=64, state_heads=1, state_warps=warps, state_stages=1, gradient_warps=warps,
         )  # fmt: skip
     stages = 3 if max(width, size) <= 64 else 2
+    whole = x.dtype == torch.bfloat16 and width <= 64 and warps == 8  # float16's pairs are float32, and would spill
     return Tiling(
         heads=run, stages=3 if width <= 64 else 2,
-        state_heads=min(8, run), state_stages=stages, gradient_warps=warps,
+        state_heads=min(8, run), state_stages=stages, gradient_block=128 if whole else 64, gradient_warps=warps,
     )  # fmt: skip
 
 

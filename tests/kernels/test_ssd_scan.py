@@ -231,6 +231,18 @@ def test_gradients_of_decays_do_not_drown_where_most_stays(tiling, seed):
     assert to_dt <= 0.008
 
 
+@pytest.mark.parametrize("dtype", list(BOUNDS))
+@pytest.mark.parametrize(("width", "states"), [(64, 64), (64, 128), (128, 64), (128, 128), (32, 16)])
+def test_blocks_fill_their_chunk_at_every_width(dtype, width, states):
+    from tvu.kernels.ssd_scan_triton import fitting_tiling
+
+    shapes = (
+        torch.empty(1, 65536, heads, size, dtype=dtype, device="meta") for heads, size in [(8, width), (1, states)]
+    )
+    tiling = fitting_tiling(*shapes)
+    assert all(tiling.chunk % block == 0 for block in (tiling.block, tiling.state_block, tiling.gradient_block))
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("dtype", list(BOUNDS))
