@@ -11,17 +11,12 @@ CHANNELS_PER_WARP = 512
 
 
 @triton.jit
-def _add_layer_norm(
-    x, update, weight, bias, factors, total, normal, C, eps, HAS_FACTORS: tl.constexpr, BLOCK: tl.constexpr
-):  # fmt: skip
+def _add_layer_norm(x, update, weight, bias, total, normal, C, eps, BLOCK: tl.constexpr):
     row = tl.program_id(0).to(tl.int64) * C
     channel = tl.arange(0, BLOCK)
     inside = channel < C
     value = tl.load(x + row + channel, mask=inside, other=0.0).to(tl.float32)  # [BLOCK]
-    added = tl.load(update + row + channel, mask=inside, other=0.0).to(tl.float32)
-    if HAS_FACTORS:
-        added *= tl.load(factors + tl.program_id(0)).to(tl.float32)
-    value += added
+    value += tl.load(update + row + channel, mask=inside, other=0.0).to(tl.float32)
     rounded = value.to(total.dtype.element_ty)
     tl.store(total + row + channel, rounded, mask=inside)
     value = rounded.to(tl.float32)
@@ -33,13 +28,7 @@ def _add_layer_norm(
 
 
 def add_layer_norm_triton(
-    x: Tensor,
-    update: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    eps: float,
-    factors: Tensor | None = None,
-    warps: int | None = None,
+    x: Tensor, update: Tensor, weight: Tensor, bias: Tensor, eps: float, warps: int | None = None
 ) -> tuple[Tensor, Tensor]:
     """`add_layer_norm` on a CUDA device, without gradients."""
     x, update = x.contiguous(), update.contiguous()
@@ -50,7 +39,6 @@ def add_layer_norm_triton(
     block = triton.next_power_of_2(channels)
     warps = warps or max(1, min(8, block // CHANNELS_PER_WARP))
     _add_layer_norm[(x.numel() // channels,)](
-        x, update, weight.contiguous(), bias.contiguous(), None if factors is None else factors.contiguous(),
-        total, normal, channels, eps, HAS_FACTORS=factors is not None, BLOCK=block, num_warps=warps,
-    )  # fmt: skip
+        x, update, weight.contiguous(), bias.contiguous(), total, normal, channels, eps, BLOCK=block, num_warps=warps
+    )
     return total, normal

@@ -1,9 +1,8 @@
 """The scans beside the kernels of mamba-ssm and flash-linear-attention; `kernels/bench.py` measures them.
 
 The layer is the one of Mamba-2 with 3584 channels, expanded twice, between its two projections: short convolution, scan
-both ways, skip, gate and norm; 256 tokens a frame. Ours leaves the norm as a factor of each row, for whoever reads the
-rows next; mamba-ssm writes them normed. It scans one way, so it is called twice, the second time on flipped tensors,
-and its answer is flipped back.
+both ways, skip, gate and norm; 256 tokens a frame. mamba-ssm scans one way, so it is called twice, the second time on
+flipped tensors, and its answer is flipped back.
 
 Its kernels tune themselves at their first call, some forty of them, compiled one after the other: minutes. Here
 processes side by side compile them first, into Triton's cache on disk.
@@ -24,9 +23,9 @@ from torch import Tensor
 
 from tvu.kernels.bench import Op, _tensors, hold_near
 from tvu.kernels.causal_conv import causal_conv_silu, causal_conv_silu_plain
-from tvu.kernels.gated_norm import gated_norm_plain
+from tvu.kernels.gated_norm import gated_norm, gated_norm_plain
 from tvu.kernels.selective_scan import selective_scan, selective_scan_plain
-from tvu.kernels.ssd_scan import StepSizes, ssd_bidirectional, ssd_bidirectional_normed
+from tvu.kernels.ssd_scan import StepSizes, ssd_bidirectional
 
 TOKENS_PER_FRAME, HEADS, WIDTH = 256, 112, 64
 INNER = HEADS * WIDTH
@@ -59,18 +58,11 @@ def _cut(xBC: Tensor, states: int) -> tuple[Tensor, Tensor, Tensor]:
     return x.unflatten(-1, (HEADS, WIDTH)), B[:, :, None], C[:, :, None]
 
 
-def _core(states: int, projected: Tensor, taps: Tensor, bias: Tensor, *parameters: Tensor) -> tuple[Tensor, Tensor]:
+def _core(states: int, projected: Tensor, taps: Tensor, bias: Tensor, *parameters: Tensor) -> Tensor:
     rates, steps, skip, weight = parameters
     z, xBC, dt = _split(projected, states)
     x, B, C = _cut(causal_conv_silu(xBC, taps, bias), states)
-    heads = z.unflatten(-1, (HEADS, WIDTH))
-    return ssd_bidirectional_normed(
-        *(x, dt, rates, B, C),
-        z=heads,
-        weight=weight.view(HEADS, WIDTH),
-        D=skip,
-        steps=StepSizes(steps, softplus=True),
-    )
+    return gated_norm(_scans(x, dt, rates, steps, skip, B, C).flatten(2), weight, z)
 
 
 def _causal_conv1d() -> Callable[..., Any] | None:
@@ -163,7 +155,7 @@ def _hold_scan(y: Tensor, x: Tensor, dt: Tensor, rates: Tensor, steps: Tensor, s
 
 
 def _hold_core(states: int, inputs: tuple[Any, ...]) -> None:
-    """Step by step: the convolution, the scan before its gate, and the gated norm of that."""
+    """Step by step: the convolution, the scan of what it gives, and the gated norm of that."""
     projected, taps, bias, rates, steps, skip, weight = inputs
     z, xBC, dt = _split(projected, states)
     convolved = causal_conv_silu(xBC, taps, bias)
@@ -171,10 +163,9 @@ def _hold_core(states: int, inputs: tuple[Any, ...]) -> None:
     x, B, C = _cut(convolved, states)
     y = _scans(x, dt, rates, steps, skip, B, C)
     _hold_scan(y, x, dt, rates, steps, skip, B, C)
-    u, factor = _core(states, *inputs)
     some = slice(0, None, 16)
     exact = gated_norm_plain(y.flatten(2)[:, some].double(), weight.double(), z[:, some].double())
-    hold_near("ssd_bidirectional_normed", u.flatten(2)[:, some] * factor[:, some, None], exact)
+    hold_near("gated_norm", _core(states, *inputs)[:, some], exact)
 
 
 def _scan_inputs(frames: int, states: int) -> tuple[Any, ...]:

@@ -3,26 +3,16 @@
 import torch
 from torch import Tensor
 
-from tvu.kernels.dispatch import needs_gradient, runs_on_triton
+from tvu.kernels.dispatch import runs_on_triton
 from tvu.kernels.frame_similarity import frame_similarity_plain
 
 
-def pool_tokens(
-    x: Tensor,
-    lengths: Tensor | None = None,
-    *,
-    frames: int = 1,
-    cells: int = 1,
-    every: int = 1,
-    factors: Tensor | None = None,
-) -> Tensor:
+def pool_tokens(x: Tensor, lengths: Tensor | None = None, *, frames: int = 1, cells: int = 1, every: int = 1) -> Tensor:
     """The mean of each group of `frames` frames and `cells` x `cells` places (STORM, arXiv 2503.04130, section 3.3).
 
     x:       `[B, T, H, W, C]`, floating.
     lengths: `[B]` int64, real frames of each video (all T if None); the others are not read.
     every:   keep one group of frames in `every`, the first of each run (the paper's temporal sampling).
-    factors: `[B, T, H, W]`, what each token is multiplied by as it is read, as the norm of `ssd_bidirectional_normed`
-             leaves it to others; 1 if None. Where a gradient is wanted PyTorch multiplies.
 
     Returns `[B, ceil(ceil(T / frames) / every), ceil(H / cells), ceil(W / cells), C]` in the dtype of x, accumulated in
     float32 (float64 for float64). Groups at the end of a video or of the grid that are not full are the mean of what is
@@ -30,32 +20,22 @@ def pool_tokens(
     Raises ValueError unless frames, cells and every are positive.
     """
     _check(x, frames, cells, every)
-    if factors is not None and needs_gradient(x, factors):
-        x, factors = (x * factors[..., None]).to(x.dtype), None
-    if runs_on_triton(x, *(() if factors is None else (factors,))):
+    if runs_on_triton(x):
         from tvu.kernels.pool_tokens_triton import PoolTokens
 
-        return PoolTokens.apply(x, lengths, frames, cells, every, factors)
+        return PoolTokens.apply(x, lengths, frames, cells, every)
     if lengths is not None and bool((lengths >= x.shape[1]).all()):
         lengths = None  # on a CPU it costs nothing to ask, and masking a video copies it
-    return pool_tokens_plain(x, lengths, frames=frames, cells=cells, every=every, factors=factors)
+    return pool_tokens_plain(x, lengths, frames=frames, cells=cells, every=every)
 
 
 def pool_tokens_plain(
-    x: Tensor,
-    lengths: Tensor | None = None,
-    *,
-    frames: int = 1,
-    cells: int = 1,
-    every: int = 1,
-    factors: Tensor | None = None,
+    x: Tensor, lengths: Tensor | None = None, *, frames: int = 1, cells: int = 1, every: int = 1
 ) -> Tensor:
-    """The specification of `pool_tokens`: multiply, pad to whole groups, sum, divide by how many were real."""
+    """The specification of `pool_tokens`: pad to whole groups, sum, divide by how many were real."""
     _check(x, frames, cells, every)
     batch, times, rows, columns, channels = x.shape
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
-    if factors is not None:
-        wide = wide * factors[..., None].to(wide.dtype)
     real = torch.ones(batch, times, rows, columns, dtype=torch.bool, device=x.device)
     if lengths is not None:
         real &= (torch.arange(times, device=x.device) < lengths[:, None])[:, :, None, None]

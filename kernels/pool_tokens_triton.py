@@ -17,10 +17,9 @@ COMPARE_WARPS = 2
 
 @triton.jit
 def _pool(
-    x, lengths, factors, out, T, H, W, C, groups, rows, columns,
+    x, lengths, out, T, H, W, C, groups, rows, columns,
     stride_b, stride_t, stride_y, stride_x,
-    HAS_LENGTHS: tl.constexpr, HAS_FACTORS: tl.constexpr,
-    FRAMES: tl.constexpr, CELLS: tl.constexpr, EVERY: tl.constexpr, BLOCK: tl.constexpr,
+    HAS_LENGTHS: tl.constexpr, FRAMES: tl.constexpr, CELLS: tl.constexpr, EVERY: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """One program: one output cell, BLOCK of its channels. Addresses are 64-bit."""
     cell = tl.program_id(0).to(tl.int64)
@@ -41,10 +40,7 @@ def _pool(
                 at = column * CELLS + j
                 there = (t < real) & (y < H) & (at < W)
                 address = x + video * stride_b + t * stride_t + y * stride_y + at * stride_x
-                value = tl.load(address + channel, mask=channel < tl.where(there, C, 0), other=0.0).to(tl.float32)
-                if HAS_FACTORS:
-                    value *= tl.load(factors + ((video * T + t) * H + y) * W + at, mask=there, other=0.0).to(tl.float32)
-                total += value
+                total += tl.load(address + channel, mask=channel < tl.where(there, C, 0), other=0.0).to(tl.float32)
     count = tl.minimum(tl.maximum(real - group * (EVERY * FRAMES), 0), FRAMES)
     count *= tl.minimum(H - row * CELLS, CELLS) * tl.minimum(W - column * CELLS, CELLS)
     mean = total / tl.maximum(count, 1).to(tl.float32)
@@ -124,20 +120,10 @@ def _pool_and_compare(
 
 
 class PoolTokens(torch.autograd.Function):
-    """`pool_tokens` with its gradient, where there are no factors: the backward pass writes that of x once and reads
-    nothing of its size.
-    """
+    """`pool_tokens` with its gradient: the backward pass writes that of x once and reads nothing of its size."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        lengths: Tensor | None,
-        frames: int,
-        cells: int,
-        every: int,
-        factors: Tensor | None = None,
-    ) -> Tensor:
+    def forward(ctx: Any, x: Tensor, lengths: Tensor | None, frames: int, cells: int, every: int) -> Tensor:
         if x.stride(-1) != 1:
             x = x.contiguous()
         batch, times, height, width, channels = x.shape
@@ -148,17 +134,16 @@ class PoolTokens(torch.autograd.Function):
         ctx.settings = (x.shape, frames, cells, every)
         block = min(triton.next_power_of_2(channels), BLOCK)
         _pool[(batch * groups * rows * columns, triton.cdiv(channels, block))](
-            x, lengths, None if factors is None else factors.contiguous(), out,
-            times, height, width, channels, groups, rows, columns, *x.stride()[:4],
-            HAS_LENGTHS=lengths is not None, HAS_FACTORS=factors is not None,
-            FRAMES=frames, CELLS=cells, EVERY=every, BLOCK=block, num_warps=WARPS,
+            x, lengths, out, times, height, width, channels, groups, rows, columns, *x.stride()[:4],
+            HAS_LENGTHS=lengths is not None, FRAMES=frames, CELLS=cells, EVERY=every, BLOCK=block,
+            num_warps=WARPS,
         )  # fmt: skip
         return out
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None, None]:
         (lengths,) = ctx.saved_tensors
-        return _spread_over(grads[0], lengths, *ctx.settings), None, None, None, None, None
+        return _spread_over(grads[0], lengths, *ctx.settings), None, None, None, None
 
 
 class PoolAndCompare(torch.autograd.Function):

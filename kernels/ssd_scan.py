@@ -106,41 +106,6 @@ def ssd_bidirectional(
     return ssd_bidirectional_plain(*(x, dt, A, B, C), D=D, z=z, steps=steps, lengths=lengths, itself_twice=itself_twice)
 
 
-def ssd_bidirectional_normed(
-    x: Tensor,
-    dt: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    *,
-    z: Tensor,
-    weight: Tensor,
-    D: Tensor | None = None,
-    steps: StepSizes = PLAIN_STEPS,
-    lengths: Tensor | None = None,
-    itself_twice: bool = True,
-    eps: float = 1e-5,
-) -> tuple[Tensor, Tensor]:
-    """`ssd_bidirectional` and the RMSNorm after its gate, over all heads of a token, without another pass over memory.
-
-    A norm needs the whole row before its first element, so what it multiplies a row by is given apart, and is applied
-    by whoever reads the row next, or, as a linear map lets it through, by whoever reads what that made of it:
-
-        u = y silu(z) weight,  r = 1 / sqrt(mean over H P of (y silu(z))^2 + eps),  and the norm is r u
-
-    weight: `[H, P]`. The rest is as in `ssd_bidirectional`. Returns u `[B, L, H, P]` in the dtype of x, in which
-    float16 can overflow, and r `[B, L]` float32 (float64 if anything is float64). Where a gradient is wanted, the norm
-    is left to PyTorch.
-    """
-    more = (D, z, weight, steps.bias)
-    if ssd_runs_on_triton(x, dt, A, B, C, *more) and not needs_gradient(x, dt, A, B, C, *more):
-        from tvu.kernels.ssd_scan_triton import scan_normed
-
-        return scan_normed(*(x, dt, A, B, C, D, z, weight, steps, lengths), eps=eps, itself_twice=itself_twice)
-    y = ssd_bidirectional(*(x, dt, A, B, C), D=D, z=z, steps=steps, lengths=lengths, itself_twice=itself_twice)
-    return _row_factor(y, weight, eps)
-
-
 def ssd_runs_on_triton(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, *more: Tensor | None) -> bool:
     """Whether the kernels can take this scan: on a CUDA device, of one dtype up to float32."""
     operands = (x, dt, A, B, C, *(tensor for tensor in more if tensor is not None))
@@ -189,33 +154,6 @@ def ssd_bidirectional_plain(
     if not itself_twice:
         y = y - (inserted * read).sum(-1, keepdim=True) * step[..., None] * inputs
     return _skip_and_gate(y, x, D, z, there)
-
-
-def ssd_bidirectional_normed_plain(
-    x: Tensor,
-    dt: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    *,
-    z: Tensor,
-    weight: Tensor,
-    D: Tensor | None = None,
-    steps: StepSizes = PLAIN_STEPS,
-    lengths: Tensor | None = None,
-    itself_twice: bool = True,
-    eps: float = 1e-5,
-) -> tuple[Tensor, Tensor]:
-    """The specification of `ssd_bidirectional_normed`: `ssd_bidirectional_plain`, its squares and the weight."""
-    y = ssd_bidirectional_plain(*(x, dt, A, B, C), D=D, z=z, steps=steps, lengths=lengths, itself_twice=itself_twice)
-    return _row_factor(y, weight, eps)
-
-
-def _row_factor(y: Tensor, weight: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-    """y `[B, L, H, P]` times the weight, and the factor of each token that is missing to its norm."""
-    wide = y.to(torch.promote_types(y.dtype, torch.float32))
-    factor = torch.rsqrt(wide.square().mean((-1, -2)) + eps)
-    return (wide * weight.to(wide.dtype)).to(y.dtype), factor
 
 
 def _with_gradients(

@@ -2,8 +2,7 @@
 
 Chunk by chunk, as in section 6 of the paper: (1) step sizes and the prefix sums S of the log decays of each chunk;
 (2) what a chunk alone leaves at its borders; (3) the states that enter each chunk, one chunk after the other;
-(4) the outputs, from the tokens of a chunk and from the states that enter it, and what a norm after the gate needs:
-each program has a few heads of a token and writes their sum of squares; a fifth launch makes factors of the sums.
+(4) the outputs, from the tokens of a chunk and from the states that enter it.
 
 Nothing is flipped: with E the exclusive prefix sum, token i sees j >= i through exp(E_j - E_i) in the backward
 direction where it sees j <= i through exp(S_i - S_j) in the forward one. Of the two exponents the one that is not
@@ -35,7 +34,6 @@ from tvu.kernels.ssd_scan import PLAIN_STEPS, StepSizes
 
 HEADS_OF_STEPS = 16  # of one program
 PASSED_AT_ONCE = 512  # elements of a state
-ROWS_OF_FACTORS = 128
 ENOUGH_PROGRAMS = 1024  # to fill any GPU
 CHUNKS_AHEAD = 4  # loads under way
 ANY_LENGTH = ["L", "chunks"]  # else every other length would be compiled anew
@@ -250,18 +248,14 @@ def _pass(
 
 @triton.jit(do_not_specialize=ANY_LENGTH)
 def _outputs(
-    x, B, C, D, z, weight, lengths, steps, sums, states, out, squares, L, H, P, N, chunks, heads_per_group, runs,
-    direction_stride, stride_xb, stride_xl, stride_xh, stride_bb, stride_bl, stride_bg, stride_cb, stride_cl, stride_cg,
+    x, B, C, D, z, lengths, steps, sums, states, out, L, H, P, N, chunks, heads_per_group, runs, direction_stride,
+    stride_xb, stride_xl, stride_xh, stride_bb, stride_bl, stride_bg, stride_cb, stride_cl, stride_cg,
     stride_dh, stride_dp, stride_zb, stride_zl, stride_zh,
     FORWARD: tl.constexpr, BACKWARD: tl.constexpr, ITSELF: tl.constexpr, HAS_LENGTHS: tl.constexpr,
-    HAS_D: tl.constexpr, HAS_Z: tl.constexpr, HAS_WEIGHT: tl.constexpr, TRANSPOSED: tl.constexpr,
-    PRECISION: tl.constexpr, HEADS: tl.constexpr,
+    HAS_D: tl.constexpr, HAS_Z: tl.constexpr, TRANSPOSED: tl.constexpr, PRECISION: tl.constexpr, HEADS: tl.constexpr,
     CHUNK: tl.constexpr, BLOCK: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_N: tl.constexpr,
 ):  # fmt: skip
-    """One program: one block of tokens, a run of at most HEADS heads of one group, which share C B^T.
-
-    HAS_WEIGHT: y is multiplied by `weight` `[H, P]` after its squares were summed into `squares` `[runs, B, L]`.
-    """
+    """One program: one block of tokens, a run of at most HEADS heads of one group, which share C B^T."""
     video = tl.program_id(1).to(tl.int64)
     run = tl.program_id(0) % runs
     block = tl.program_id(0) // runs % (CHUNK // BLOCK)
@@ -282,7 +276,6 @@ def _outputs(
     CB = tl.dot(query, tl.trans(_tile(B, start + row, stride_bl, state, there, N)), input_precision=PRECISION)
     if ITSELF != 1:  # how many times a token sees itself
         CB = tl.where(row[:, None] == row[None, :], CB * ITSELF, CB)
-    square = tl.zeros([BLOCK], dtype=tl.float32)
 
     for head in range(first_head, end_head):
         first = ((video * H + head) * chunks + chunk) * CHUNK
@@ -329,62 +322,10 @@ def _outputs(
             skip = tl.load(D + head * stride_dh + channel * stride_dp, mask=channel < P, other=0.0).to(tl.float32)
             y += value.to(tl.float32) * skip[None, :]
         if HAS_Z:
-            wide = gate.to(tl.float32)
-            y *= silu(wide)
-        if HAS_WEIGHT:
-            square += tl.sum(y * y, axis=1)
-            y *= tl.load(weight + head * P + channel, mask=channel < P, other=0.0).to(tl.float32)[None, :]
+            y *= silu(gate.to(tl.float32))
         token = chunk * CHUNK + start + row
         address = out + ((video * L + token[:, None]) * H + head) * P + channel[None, :]
         tl.store(address, y, mask=(token < L)[:, None] & (channel < P)[None, :])
-    if HAS_WEIGHT:
-        token = chunk * CHUNK + start + row
-        tl.store(squares + (run * tl.num_programs(1) + video) * L + token, square, mask=token < L)
-
-
-@triton.jit(do_not_specialize=["rows"])
-def _row_factors(squares, out, rows, runs, channels, eps, BLOCK: tl.constexpr):
-    """1 / sqrt(mean square + eps) of each row, from sums of squares `[runs, rows]`, added in their order."""
-    row = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    total = tl.zeros([BLOCK], dtype=tl.float32)
-    for _ in range(runs):
-        total += tl.load(squares + row, mask=row < rows, other=0.0)
-        squares += rows
-    tl.store(out + row, tl.rsqrt(total / channels + eps), mask=row < rows)
-
-
-def scan_normed(
-    x: Tensor,
-    dt: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    z: Tensor,
-    weight: Tensor,
-    step_sizes: StepSizes,
-    lengths: Tensor | None,
-    *,
-    eps: float,
-    itself_twice: bool,
-    tiling: Tiling | None = None,
-) -> tuple[Tensor, Tensor]:
-    """`ssd_bidirectional_normed`: u and the factors of its rows."""
-    batch, length, heads, width = x.shape
-    tiling = tiling or fitting_tiling(x, B)
-    runs = B.shape[2] * triton.cdiv(heads // B.shape[2], tiling.heads)
-    squares = x.new_empty(runs, batch, length, dtype=torch.float32)
-    u, _, _ = _scan(
-        *(x, dt, A, B, C, D, z, step_sizes, lengths),
-        forward=True, backward=True, itself=2 if itself_twice else 1, tiling=tiling,
-        norm=(weight.contiguous(), squares),
-    )  # fmt: skip
-    factor = x.new_empty(batch, length, dtype=torch.float32)
-    rows = batch * length
-    _row_factors[(triton.cdiv(rows, ROWS_OF_FACTORS),)](
-        squares, factor, rows, runs, heads * width, eps, BLOCK=ROWS_OF_FACTORS, num_warps=1
-    )
-    return u, factor
 
 
 def scan(
@@ -431,12 +372,10 @@ def _scan(
     transposed: bool = False,
     tiling: Tiling | None = None,
     prefix: tuple[Tensor, Tensor] | None = None,
-    norm: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """y, the final states, and those that enter each chunk, `[directions, B, chunks, H, P, N]`.
 
     prefix: what `_prefix_sums` gives, where it is known.
-    norm: the weight that y is multiplied by, and where the sums of squares of runs of heads go, as in `_outputs`.
     """
     batch, length, heads, width = x.shape
     groups, size = B.shape[2:]
@@ -471,14 +410,12 @@ def _scan(
     )  # fmt: skip
 
     out = x.new_empty(x.shape)
-    weight, squares = (None, None) if norm is None else norm
     runs = groups * triton.cdiv(heads // groups, tiling.heads)
     _outputs[(chunks * (chunk // tiling.block) * runs, batch)](
-        x, B, C, D, z, weight, lengths, steps, sums, states, out, squares,
-        length, heads, width, size, chunks, heads // groups, runs, states.stride(0), *x.stride()[:3],
-        *B.stride()[:3], *C.stride()[:3],
+        x, B, C, D, z, lengths, steps, sums, states, out, length, heads, width, size, chunks, heads // groups, runs,
+        states.stride(0), *x.stride()[:3], *B.stride()[:3], *C.stride()[:3],
         *((0, 0) if D is None else D.stride()), *((0, 0, 0) if z is None else z.stride()[:3]),
-        **which, ITSELF=itself, HAS_D=D is not None, HAS_Z=z is not None, HAS_WEIGHT=norm is not None,
+        **which, ITSELF=itself, HAS_D=D is not None, HAS_Z=z is not None,
         HEADS=tiling.heads, CHUNK=chunk, BLOCK=tiling.block, **blocks,
         num_warps=tiling.warps, num_stages=tiling.stages, maxnreg=tiling.registers,
     )  # fmt: skip

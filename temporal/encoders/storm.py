@@ -12,10 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from tvu.kernels.add_layer_norm import add_layer_norm
-from tvu.kernels.pool_tokens import pool_tokens
 from tvu.temporal.encoders.residual import StreamingResidualEncoder
 from tvu.temporal.reduction.means import without_padding
 from tvu.temporal.reduction.pool import PoolTokens
@@ -89,29 +86,18 @@ class StormTemporalEncoder(StreamingResidualEncoder):
         """`pooling(encode_time(tokens, self))`, with the last output projection after the mean instead of before it.
 
         mean(X + W y + b) = mean(X) + W mean(y) + b over the same tokens: exact up to rounding, also for groups that the
-        end of a video or of a grid cuts short. The product with W has as many rows as tokens are left. A norm that
-        `mix_in_parts` leaves as a factor of each row of y is applied where the mean reads it.
+        end of a video or of a grid cuts short. The product with W has as many rows as tokens are left.
         """
         shape = tokens.features.shape
         x = without_padding(tokens.features, tokens.lengths).flatten(1, 2)
         lengths = tokens.lengths * shape[2]
         mixers: list[Any] = [layer.mixer for layer in self.layers]
-        normed = self.norms[0](x)
-        for mixer, norm in zip(mixers[:-1], self.norms[1:], strict=True):
-            x, normed = _after(x, normed, mixer, norm, lengths)
-        y, factors = _mix_in_parts(mixers[-1], normed, lengths)
+        for norm, mixer in zip(self.norms[:-1], mixers[:-1], strict=True):
+            x = x + mixer(norm(x), lengths)
+        y = mixers[-1].mix(self.norms[-1](x), lengths)
 
-        pooled = pooling(replace(tokens, features=x.unflatten(1, shape[1:3])))
-        grid = (shape[1], *tokens.grid)
-        mixed = pool_tokens(
-            y.unflatten(1, grid),
-            tokens.lengths,
-            frames=pooling.frames,
-            cells=pooling.cells,
-            every=pooling.every,
-            factors=None if factors is None else factors.unflatten(1, grid),
-        )
-        features = pooled.features + mixers[-1].out_proj(mixed.flatten(2, 3))
+        pooled, mixed = (pooling(replace(tokens, features=each.unflatten(1, shape[1:3]))) for each in (x, y))
+        features = pooled.features + mixers[-1].out_proj(mixed.features)
         return replace(pooled, features=without_padding(features, pooled.lengths))
 
 
@@ -127,24 +113,6 @@ class _Layer(nn.Module):
 
     def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         return self.mixer.step(x, state)
-
-
-def _after(x: Tensor, normed: Tensor, mixer: Any, norm: Any, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """The tokens after a mixer that reads them normed, and what the next norm makes of them."""
-    y, factors = _mix_in_parts(mixer, normed, lengths)
-    if factors is None:
-        x = x + mixer.out_proj(y)
-        return x, norm(x)
-    projection = mixer.out_proj
-    x = x if projection.bias is None else x + projection.bias
-    update = F.linear(y, projection.weight)
-    return add_layer_norm(x, update, norm.weight, norm.bias, eps=norm.eps, factors=factors)
-
-
-def _mix_in_parts(mixer: Any, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
-    if isinstance(mixer, BidirectionalMamba2):
-        return mixer.mix_in_parts(x, lengths)
-    return mixer.mix(x, lengths), None
 
 
 def _mixer(config: StormConfig) -> nn.Module:

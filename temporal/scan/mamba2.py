@@ -11,8 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tvu.kernels.dispatch import needs_gradient
-from tvu.kernels.ssd_scan import StepSizes, ssd_bidirectional_normed, ssd_runs_on_triton
 from tvu.temporal.scan.conv import causal_conv_silu
 from tvu.temporal.scan.norm import GatedRMSNorm
 from tvu.temporal.scan.ssd import NO_LIMIT, ssd_bidirectional, ssd_scan
@@ -206,40 +204,6 @@ class BidirectionalMamba2(Mamba2):
         if config.learnable_init_states:
             raise ValueError("scanned both ways, no state comes first")
         super().__init__(config)
-
-    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        rows, factors = self.mix_in_parts(x, lengths)
-        if factors is None:
-            return self.out_proj(rows)
-        y = F.linear(rows, self.out_proj.weight).mul_(factors[..., None])
-        return y if self.out_proj.bias is None else y + self.out_proj.bias
-
-    def mix_in_parts(self, x: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """`mix` as rows `[B, L, d_inner]` and a factor `[B, L]` of each, None where that is 1.
-
-        For inference on CUDA the kernel that adds both directions gates them too and sums their squares, so the norm
-        is not a pass over memory but a factor, for whoever reads the rows or their projection next.
-        """
-        config, norm = self.config, self.norm
-        if norm is None or norm.norm_before_gate or config.norm_group != config.d_inner:
-            return self.mix(x, lengths), None
-        widths = [config.d_inner, self.conv1d.in_channels, config.nheads]
-        z, xBC, dt = self.in_proj(zero_padding(x, lengths)).split(widths, dim=-1)
-        xBC, _ = causal_conv_silu(xBC, self.conv1d.weight[:, 0], self.conv1d.bias)
-        given = self._operands(xBC, dt, z)
-        operands = [given[name] for name in ("x", "dt", "A", "B", "C")]
-        more = {
-            "D": given["D"],
-            "z": z.unflatten(-1, (config.nheads, -1)),
-            "weight": norm.weight.view(config.nheads, -1),
-        }
-        watched = (*operands, *more.values(), self.dt_bias)
-        overflows = xBC.dtype == torch.float16  # where rows are not normed yet
-        if overflows or needs_gradient(*watched) or not ssd_runs_on_triton(*watched):
-            return norm(self._scan(xBC, dt, z, None, lengths)[0], z), None
-        steps = StepSizes(self.dt_bias, given["dt_softplus"], given["dt_limit"])
-        rows, factors = ssd_bidirectional_normed(*operands, **more, steps=steps, lengths=lengths, eps=norm.eps)
-        return rows.flatten(2), factors
 
     def step(self, x: Tensor, state: Mamba2State | None = None) -> tuple[Tensor, Mamba2State]:
         raise ValueError("a block that looks ahead has no stream")

@@ -22,21 +22,6 @@ def test_the_kernel_equals_its_twin(shape, dtype):
     torch.testing.assert_close(normal.double(), expected, rtol=torch.finfo(dtype).eps, atol=1e-5)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_each_row_of_the_update_may_have_a_factor(dtype):
-    from tvu.kernels.add_layer_norm_triton import add_layer_norm_triton
-
-    x, update = torch.randn(2, 3, 5, 19, dtype=dtype, device=DEVICE)
-    weight, bias = torch.randn(2, 19, dtype=dtype, device=DEVICE)
-    factors = torch.randn(3, 5, device=DEVICE)
-    total, normal = add_layer_norm_triton(x, update, weight, bias, 1e-5, factors)
-    wide = [t.double() for t in (x, update, weight, bias)]
-    right, _ = add_layer_norm_plain(*wide, factors=factors.double())
-    torch.testing.assert_close(total.double(), right, rtol=torch.finfo(dtype).eps, atol=1e-6)
-    _, expected = add_layer_norm_plain(total.double(), 0 * wide[0], *wide[2:])
-    torch.testing.assert_close(normal.double(), expected, rtol=torch.finfo(dtype).eps, atol=1e-5)  # as above
-
-
 def test_rows_that_are_not_contiguous_are_taken_as_they_are_meant():
     from tvu.kernels.add_layer_norm_triton import add_layer_norm_triton
 
@@ -60,5 +45,3 @@ def test_it_is_torchs_layer_norm_of_the_sum_and_differentiable():
 def test_shapes_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match=r"two \[..., C\]"):
         add_layer_norm(torch.zeros(2, 3), torch.zeros(2, 3), torch.zeros(2), torch.zeros(2))
-    with pytest.raises(ValueError, match="a factor of each row"):
-        add_layer_norm(*torch.zeros(2, 2, 3), *torch.zeros(2, 3), factors=torch.zeros(3))

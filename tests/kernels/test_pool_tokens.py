@@ -29,26 +29,6 @@ def test_the_kernel_equals_its_twin(shape, frames, cells, every, dtype):
 
 
 @pytest.mark.parametrize(("shape", "frames", "cells", "every"), SIZES)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_each_token_may_have_a_factor(shape, frames, cells, every, dtype):
-    from tvu.kernels.pool_tokens_triton import PoolTokens
-
-    x, factors = torch.randn(shape, dtype=dtype, device=DEVICE), torch.randn(shape[:-1], device=DEVICE)
-    lengths = torch.randint(0, shape[1] + 1, (shape[0],), device=DEVICE)
-    ours = PoolTokens.apply(x, lengths, frames, cells, every, factors)
-    sizes = {"frames": frames, "cells": cells, "every": every}
-    right = pool_tokens_plain(x.double() * factors.double()[..., None], lengths, **sizes)
-    torch.testing.assert_close(ours.double(), right, rtol=torch.finfo(dtype).eps, atol=1e-6)  # as above
-    torch.testing.assert_close(pool_tokens_plain(x.double(), lengths, **sizes, factors=factors.double()), right)
-
-
-def test_factors_have_a_gradient_too():
-    x = torch.randn(2, 3, 5, 3, 4, dtype=torch.float64, requires_grad=True)
-    factors = torch.randn(2, 3, 5, 3, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda x, factors: pool_tokens(x, frames=2, cells=2, factors=factors), (x, factors))
-
-
-@pytest.mark.parametrize(("shape", "frames", "cells", "every"), SIZES)
 def test_gradients_are_those_of_its_twin(shape, frames, cells, every):
     from tvu.kernels.pool_tokens_triton import PoolTokens
 

@@ -3,16 +3,7 @@
 import pytest
 import torch
 
-from tvu.kernels.gated_norm import gated_norm
-from tvu.kernels.ssd_scan import (
-    StepSizes,
-    ssd_bidirectional,
-    ssd_bidirectional_normed,
-    ssd_bidirectional_normed_plain,
-    ssd_bidirectional_plain,
-    ssd_scan,
-    ssd_scan_plain,
-)
+from tvu.kernels.ssd_scan import StepSizes, ssd_bidirectional, ssd_bidirectional_plain, ssd_scan, ssd_scan_plain
 
 pytest.importorskip("triton", reason="Triton has wheels for Linux only")
 pytestmark = pytest.mark.filterwarnings("ignore:divide by zero")  # the interpreter takes the logarithm in numpy
@@ -89,37 +80,6 @@ def test_both_directions_are_two_recurrences_added(tiling, itself_twice):
     given, lengths = operands(), torch.tensor([20, 37], device=DEVICE)
     y, _ = kernels(given, tiling, backward=True, lengths=lengths, itself_twice=itself_twice)
     assert_near(y, ssd_bidirectional_plain(**exact(given), lengths=lengths, itself_twice=itself_twice))
-
-
-@pytest.mark.parametrize("lengths", [None, [20, 37]])
-@pytest.mark.parametrize("tiling", TILINGS)
-def test_the_norm_after_the_gate_comes_in_two_parts(tiling, lengths):
-    from tvu.kernels.ssd_scan_triton import Tiling, scan_normed
-
-    given, lengths = operands(), None if lengths is None else torch.tensor(lengths, device=DEVICE)
-    weight = torch.randn(4, 19, device=DEVICE)
-    u, factor = scan_normed(
-        *(given[name] for name in ("x", "dt", "A", "B", "C", "D", "z")), weight, given["steps"], lengths,
-        eps=1e-3, itself_twice=True,
-        tiling=Tiling(chunk=tiling[0], block=tiling[1], heads=1, state_block=16, warps=4, stages=1),
-    )  # fmt: skip
-    right_u, right = ssd_bidirectional_normed_plain(**exact(given), weight=weight.double(), lengths=lengths, eps=1e-3)
-    assert_near(u, right_u)
-    assert_near(factor, right)
-
-
-def test_the_two_parts_are_the_gated_norm_and_have_its_gradients():
-    given = operands(batch=1, length=9, heads=2, width=5, groups=1, states=3, dtype=torch.float64, device="cpu")
-    given["steps"] = StepSizes()
-    leaves = {name: x.double().requires_grad_() for name, x in given.items() if name != "steps"}
-    weight = torch.randn(10, dtype=torch.float64, requires_grad=True)
-    u, factor = ssd_bidirectional_normed(**leaves, weight=weight.view(2, 5))
-    ungated = ssd_bidirectional(**leaves | {"z": None}).flatten(2)
-    right = gated_norm(ungated, weight, leaves["z"].flatten(2))
-    torch.testing.assert_close(u.flatten(2) * factor[..., None], right)
-    watched, direction = [*leaves.values(), weight], torch.randn_like(right)
-    got = torch.autograd.grad((u.flatten(2) * factor[..., None] * direction).sum(), watched)
-    torch.testing.assert_close(got, torch.autograd.grad((right * direction).sum(), watched))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -257,19 +217,6 @@ def test_every_width_fits_the_device(dtype, width, states):
         right_y, right_state = ssd_scan_plain(**exact(given), lengths=lengths, reverse=reverse)
         assert_near(y, right_y, BOUNDS[dtype])
         assert_near(state, right_state, BOUNDS[dtype])
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize(("width", "states"), [(64, 64), (64, 128), (128, 128)])
-def test_the_norm_in_two_parts_fits_the_device(dtype, width, states):
-    given = operands(length=700, heads=4, width=width, groups=2, states=states, dtype=dtype)
-    lengths, weight = torch.tensor([700, 333], device=DEVICE), torch.randn(4, width, device=DEVICE)
-    u, factor = ssd_bidirectional_normed(**given, weight=weight, lengths=lengths)
-    right_u, right = ssd_bidirectional_normed_plain(**exact(given), weight=weight.double(), lengths=lengths)
-    assert_near(u, right_u, BOUNDS[dtype])
-    assert_near(u * factor[..., None, None], right_u * right[..., None, None], BOUNDS[dtype])
 
 
 @pytest.mark.gpu

@@ -6,7 +6,6 @@ import torch
 from tvu.temporal.encode_time import encode_time
 from tvu.temporal.encoders.storm import StormConfig, StormTemporalEncoder
 from tvu.temporal.reduction.pool import PoolTokens
-from tvu.temporal.scan import mamba2
 from tvu.temporal.types import VisualTokens
 
 LENGTHS = [7, 5, 1]
@@ -69,16 +68,6 @@ class TestEveryKind:
         made, features = encoder(mixer, bidirectional=bidirectional), video().features[:1]
         as_one_frame = made(features.reshape(1, 1, 105, 12))
         torch.testing.assert_close(made(features).reshape_as(as_one_frame), as_one_frame, rtol=0, atol=1e-12)
-
-
-@torch.no_grad()
-@pytest.mark.parametrize("pooling", [PoolTokens(4, 2), PoolTokens(3, 2, 2)])
-def test_a_norm_left_as_a_factor_is_applied_by_who_reads_next(pooling, monkeypatch):
-    made, tokens = biased(encoder()), video(padding=torch.inf)
-    right = pooling(encode_time(tokens, made)).features
-    monkeypatch.setattr(mamba2, "ssd_runs_on_triton", lambda *tensors: True)
-    assert made.layers[0].mixer.mix_in_parts(tokens.features[:1, :1, 0])[1] is not None
-    assert (made.encode_and_pool(tokens, pooling).features - right).abs().max() <= 1e-12
 
 
 @pytest.mark.parametrize("mixer", ["mamba", "mamba2"])
