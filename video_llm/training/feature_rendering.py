@@ -24,6 +24,7 @@ from tvu.video_llm.training.scenes import Scene
 
 SIDE = 6  # places of a frame in each direction, where Lite0 has 7; 3 x 3 of them are a cell
 PLACES = SIDE * SIDE
+WAVES, SLOWEST_WAVE = 3, 20.0  # of how clearly something is seen; the latter in seconds
 CHUNK = 4096  # steps rendered at once, which take 380 MB a copy in float16
 
 
@@ -34,6 +35,7 @@ class Layer:
     classes, logits: by how much each raises its logit where it covers all places; span: when, seconds.
     box: top, left, bottom, right in [0, 1]; drift: how far it moves over the span, (down, right).
     fade: seconds over which it comes and goes, 0 for a cut.
+    waver: standard deviation of how clearly each class is seen while it is there, 1 is usual; never less than not.
     """
 
     classes: tuple[int, ...]
@@ -42,6 +44,7 @@ class Layer:
     box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
     drift: tuple[float, float] = (0.0, 0.0)
     fade: float = 0.0
+    waver: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.classes or len(self.classes) != len(self.logits):
@@ -54,7 +57,8 @@ class Shot:
 
     fade: seconds of the dissolve from the shot before; pan: radians a second by which the picture turns into another.
     shake: of the variation in time, 1 is usual; contrast: of everything, below 1 for blur and haze; light: 0 is black.
-    look: shots with the same number look alike, as when a film comes back to a place.
+    look: shots with the same number look alike, as when a film comes back to a place; likeness: how much of a shot is
+    that look, in [0, 1].
     """
 
     span: Span
@@ -64,6 +68,7 @@ class Shot:
     shake: float = 1.0
     contrast: float = 1.0
     light: float = 1.0
+    likeness: float = 0.9
 
 
 @dataclass(frozen=True)
@@ -207,14 +212,17 @@ class FeatureRenderer:
         shots = _padded(
             [
                 [
-                    (s.span.start_seconds, s.span.end_seconds, s.fade, s.look, s.pan, s.shake, s.contrast, s.light)
+                    (
+                        *(s.span.start_seconds, s.span.end_seconds, s.fade, s.look),
+                        *(s.pan, s.shake, s.contrast, s.light, s.likeness),
+                    )
                     for s in plan.shots
                 ]
                 for plan in plans
             ],
-            8,
+            9,
         ).to(device)
-        start, end, fade, look, pan, shake, contrast, light = (shots[..., i, None] for i in range(8))
+        start, end, fade, look, pan, shake, contrast, light, like = (shots[..., i, None] for i in range(9))
         share = _envelope(times, start, end, fade) * (end > start)  # [B, S, T]
         share = share / share.sum(dim=1, keepdim=True).clamp_min(1e-6)
         looks = int(look.max()) + 1
@@ -224,14 +232,16 @@ class FeatureRenderer:
         def drawn(*shape: int, levels: Sequence[str]) -> Tensor:
             return head.noise(generator, shape, levels)
 
-        # a look is partly the video's, partly its own; a shot of it is nearly it
+        # a look is partly the video's, partly its own; a shot is partly its look, partly its own
         of_video = drawn(batch, 1, levels=("shot",))
-        of_look = drawn(batch, looks, levels=("shot",))
-        of_shot = drawn(batch, shots.shape[1], levels=("shot",))
         rows = torch.arange(batch, device=device)[:, None]
+        unlike = (1 - like**2).clamp_min(0.0).sqrt()
         own = (1 - strange**2).clamp_min(0.0).sqrt()
-        base = strange * of_video + own * (0.9 * of_look[rows, chosen] + 0.44 * of_shot)  # [B, S, 320]
-        cells = drawn(batch, looks, 4, levels=("cell",))[rows, chosen]  # [B, S, 4, 320]
+        of_shots = like * drawn(batch, looks, levels=("shot",))[rows, chosen]
+        of_shots = of_shots + unlike * drawn(batch, shots.shape[1], levels=("shot",))
+        base = strange * of_video + own * of_shots  # [B, S, 320]
+        cells = like[..., None] * drawn(batch, looks, 4, levels=("cell",))[rows, chosen]  # [B, S, 4, 320]
+        cells = cells + unlike[..., None] * drawn(batch, shots.shape[1], 4, levels=("cell",))
         quadrant = torch.arange(PLACES, device=device)
         quadrant = quadrant // (PLACES // 2) * 2 + quadrant % SIDE // (SIDE // 2)  # of each place
         fields = torch.stack([drawn(batch, looks, PLACES, levels=("place",)) for _ in range(2)])  # what a pan turns
@@ -242,7 +252,7 @@ class FeatureRenderer:
         seen += torch.einsum("bst,bsc->btc", share, base).to(wide)[:, :, None]
         seen += self._in_time(batch, steps, share, shake, generator)[:, :, quadrant].to(wide)
         seen *= torch.einsum("bst,bsx->bt", share, contrast)[..., None, None].to(wide)
-        seen += self._things(plans, times).to(wide)
+        seen += self._things(plans, times, generator).to(wide)
         lit = torch.einsum("bst,bsx->bt", share, light)[..., None, None].to(wide)
         mean, black = head.mean.to(device, wide), head.black.to(device, wide)
         seen = black.lerp(seen.add_(mean), lit) if float(light.min()) < 1 else seen.add_(mean)
@@ -260,22 +270,32 @@ class FeatureRenderer:
         process = torch.einsum("ts,bsqc->btqc", kept, fresh)
         return process * torch.einsum("bst,bsx->bt", share, shake)[..., None, None]
 
-    def _things(self, plans: Sequence[FeaturePlan], times: Tensor) -> Tensor:
+    def _things(self, plans: Sequence[FeaturePlan], times: Tensor, generator: torch.Generator) -> Tensor:
         """What the layers add: `[B, T, P, 320]`."""
         device = times.device
         per_class = [
             [
-                (layer.span.start_seconds, layer.span.end_seconds, layer.fade, *layer.box, *layer.drift, index, logit)
+                (
+                    *(layer.span.start_seconds, layer.span.end_seconds, layer.fade),
+                    *(*layer.box, *layer.drift, index, logit, layer.waver),
+                )
                 for layer in plan.layers
                 for index, logit in zip(layer.classes, layer.logits, strict=True)
             ]
             for plan in plans
         ]
-        table = _padded(per_class, 11).to(device)
+        table = _padded(per_class, 12).to(device)
         start, end, fade = (table[..., i, None] for i in range(3))
         here = _envelope(times, start, end, fade) * (end > start)  # [B, E, T]
+        here = here * (1 + table[..., 11, None] * self._wavering(start.squeeze(-1), times, generator)).clamp_min(0.0)
         passed = ((times - start) / (end - start).clamp_min(1e-3)).clamp(0.0, 1.0)[..., None]
         moved = table[:, :, None, 7:9] * passed  # [B, E, T, 2]
         box = table[:, :, None, 3:7] + torch.cat([moved, moved], dim=-1)
         pushes = self._head.directions.to(device)[table[..., 9].long()] * table[..., 10, None]  # [B, E, 320]
         return torch.einsum("betp,bec->btpc", _covered(box) * here[..., None], pushes)
+
+    def _wavering(self, like: Tensor, times: Tensor, generator: torch.Generator) -> Tensor:
+        """`[B, E, T]` of variance 1: a few waves of 1 to 20 s, their own for each of `like [B, E]`."""
+        chance = torch.rand(2, *like.shape, 1, WAVES, generator=generator, device=like.device)
+        turns = times[:, None] / (SLOWEST_WAVE ** chance[0]) + chance[1]  # [B, E, T, W]
+        return (2 * torch.pi * turns).sin().sum(-1) * math.sqrt(2 / WAVES)

@@ -40,6 +40,8 @@ THING_LOGIT, SCENE_LOGIT, OTHER_LOGIT = 7.5, 5.0, 4.0  # by how much a logit is 
 SPREAD = 0.4  # of the logarithm of that
 MOST_DOUBT = 0.7  # how much of a thing may go to classes that it is taken for
 LIKENESS = 0.1  # correlation of classifier rows by which a class is e times as likely to be taken for another
+UNTOLD = 0.2  # of the shots of a scene but the first show nothing that tells it
+MOST_WAVER = 1.0  # of how clearly something is seen between two cuts, as in `Layer`
 CROWDING = 0.8  # how much of a small thing is made up for by its being clear: 1 is all
 
 _HALVES = {  # top, left, bottom, right
@@ -166,10 +168,10 @@ class FeatureWorld:
     def draw(self, rng: np.random.Generator) -> FeaturePlan:
         """The plan of one video."""
         seconds = self._seconds(rng)
-        contents = self._contents(rng, int(rng.integers(1, 6)))
+        contents = self._contents(rng, int(rng.integers(1, 8)))
         stretches = self._stretches(rng, seconds, contents)
         shots = self._shots(rng, stretches, seconds)
-        layers = [layer for stretch in stretches for layer in self._layers(rng, stretch)]
+        layers = [layer for stretch in stretches for layer in self._layers(rng, stretch, shots)]
         others = [layer for shot in shots if shot.light > 0 for layer in self._others(rng, shot)]
         unnamed = frozenset(c for layer in others for c in layer.classes)
         events, absent = self._events(rng, stretches, unnamed)
@@ -182,7 +184,7 @@ class FeatureWorld:
     # --- what and when ---
 
     def _seconds(self, rng: np.random.Generator) -> float:
-        seconds = float(np.clip(rng.lognormal(np.log(16.0), 0.5), 4.0, 60.0))
+        seconds = float(np.clip(rng.lognormal(np.log(22.0), 0.55), 4.0, 60.0))
         return round(seconds * STEPS_PER_SECOND) / STEPS_PER_SECOND
 
     def _contents(self, rng: np.random.Generator, count: int) -> list[Content]:
@@ -209,11 +211,11 @@ class FeatureWorld:
     def _stretches(self, rng: np.random.Generator, seconds: float, contents: list[Content]) -> list[_Stretch]:
         if rng.random() < 0.25:
             return self._visits(rng, seconds, contents)
-        pace = rng.choice((2.0, 4.0, 7.0))
+        pace = rng.choice((2.5, 5.0, 8.0))
         edges = [0.0]
         while seconds - edges[-1] > 1.5 * pace or len(edges) == 1:
             edges.append(min(edges[-1] + max(0.75, float(rng.gamma(3.0, pace / 3.0))), seconds))
-            if edges[-1] >= seconds or len(edges) > 12:
+            if edges[-1] >= seconds or len(edges) > 16:
                 break
         if edges[-1] < seconds:
             edges.append(seconds)
@@ -265,15 +267,17 @@ class FeatureWorld:
     def _shots(self, rng: np.random.Generator, stretches: list[_Stretch], seconds: float) -> list[Shot]:
         shots: list[Shot] = []
         look = 0
-        shaky = rng.lognormal(np.log(1.5), 0.5)
+        shaky = rng.lognormal(np.log(2.2), 0.6)
         dull = 1.0 if rng.random() < 0.7 else rng.uniform(0.5, 1.0)
         for stretch in stretches:
             if stretch.is_visit:
                 continue
             start, end = stretch.span.start_seconds, stretch.span.end_seconds
-            cuts = int(rng.choice((0, 0, 0, 1, 2))) if end - start > 3 and not stretch.is_black else 0
+            cuts = int(rng.choice((0, 0, 0, 0, 1, 1, 2, 3))) if end - start > 2 and not stretch.is_black else 0
             inner = np.sort(rng.uniform(start, end, cuts))
+            inner = inner[(inner - start >= 0.1) & (np.diff(inner, append=end) >= 0.1)]  # no shot is cut away
             edges = [start, *inner.tolist(), end]
+            is_one_place = rng.random() < 0.7  # what is cut together looks alike, more or less
             for first, last in itertools.pairwise(edges):
                 if last - first < 0.1:
                     continue
@@ -286,36 +290,65 @@ class FeatureWorld:
                         shake=shaky * float(rng.uniform(0.6, 1.4)),
                         contrast=dull * float(rng.uniform(0.8, 1.15)),
                         light=0.0 if stretch.is_black else 1.0 if rng.random() < 0.9 else float(rng.uniform(0.3, 1.0)),
+                        likeness=float(rng.uniform(0.2, 0.9)),
                     )
                 )
-                look += 1
+                look += not is_one_place
+            look += is_one_place
         return shots
 
-    def _layers(self, rng: np.random.Generator, stretch: _Stretch) -> list[Layer]:
+    def _layers(self, rng: np.random.Generator, stretch: _Stretch, shots: Sequence[Shot]) -> list[Layer]:
+        """What is to be seen of it. In a stretch that begins and ends with a cut it is now clear, now hardly there, as
+        what is filmed: only the cuts tell how long it lasts. What comes and goes within a shot is told by itself."""
         content, span = stretch.content, stretch.span
         if content is None:
             return []
         if content.at_once > 1:
-            return self._scene_layers(rng, content, span)
-        fade = min(float(rng.choice((0.0, 0.25, 0.5, 1.0))), span.seconds / 2) if stretch.is_visit else 0.0
+            return self._scene_layers(rng, content, _parts(span, shots))
+        if not stretch.is_visit:
+            waver = self._waver(rng)
+            return [self._thing(rng, content, part, waver=waver) for part in _parts(span, shots)]
+        fade = min(float(rng.choice((0.0, 0.25, 0.5, 1.0))), span.seconds / 2)
+        return [self._thing(rng, content, span, stretch.place, fade, waver=float(rng.uniform(0.0, 0.2)))]
+
+    def _thing(
+        self,
+        rng: np.random.Generator,
+        content: Content,
+        span: Span,
+        place: str = "",
+        fade: float = 0.0,
+        *,
+        waver: float,
+    ) -> Layer:
         box, drift = _WHOLE, (0.0, 0.0)
-        if stretch.place:
-            box = _HALVES[stretch.place]
+        if place:
+            box = _HALVES[place]
         elif rng.random() < 0.6:
             box, drift = self._box(rng)
         strength = self._strength(rng, THING_LOGIT, box)
-        return [Layer(*self._mistaken(rng, int(rng.choice(content.classes)), strength), span, box, drift, fade)]
+        return Layer(*self._mistaken(rng, int(rng.choice(content.classes)), strength), span, box, drift, fade, waver)
 
-    def _scene_layers(self, rng: np.random.Generator, content: Content, span: Span) -> list[Layer]:
+    def _scene_layers(self, rng: np.random.Generator, content: Content, parts: Sequence[Span]) -> list[Layer]:
+        """Each part shows other things of it, or the same again."""
         weights = np.array(content.weights)
-        count = min(len(weights), int(rng.integers(1, content.at_once + 1)))
-        chosen = rng.choice(len(weights), count, replace=False, p=weights / weights.sum())
-        layers = []
-        for i in chosen:
-            box, drift = (_WHOLE, (0.0, 0.0)) if rng.random() < 0.5 else self._box(rng)
-            strength = self._strength(rng, SCENE_LOGIT, box) / count**0.35
-            layers.append(Layer(*self._mistaken(rng, content.classes[i], strength), span, box, drift))
+        waver = self._waver(rng)
+        layers: list[Layer] = []
+        chosen: list[int] = []
+        for span in parts:
+            if not chosen or rng.random() < 0.6:
+                count = min(len(weights), int(rng.integers(1, content.at_once + 1)))
+                chosen = rng.choice(len(weights), count, replace=False, p=weights / weights.sum()).tolist()
+            if len(parts) > 1 and layers and rng.random() < UNTOLD:
+                continue
+            for i in chosen:
+                box, drift = (_WHOLE, (0.0, 0.0)) if rng.random() < 0.5 else self._box(rng)
+                strength = self._strength(rng, SCENE_LOGIT, box) / len(chosen) ** 0.35
+                layers.append(Layer(*self._mistaken(rng, content.classes[i], strength), span, box, drift, waver=waver))
         return layers
+
+    def _waver(self, rng: np.random.Generator) -> float:
+        return float(rng.uniform(0.0, MOST_WAVER)) if rng.random() < 0.8 else 0.0
 
     def _mistaken(
         self, rng: np.random.Generator, index: int, strength: float
@@ -367,7 +400,8 @@ class FeatureWorld:
         events: list[Event] = []
         absent: list[Wording] = []
         for content in shown_contents:
-            others = unnamed.union(*(classes[key] for key in classes if key != content.key)) - classes[content.key]
+            shown = frozenset().union(*(classes[key] for key in classes if key != content.key))
+            others = unnamed | (shown - classes[content.key])
             words = self._some(rng, text_of(content, others, self._split, rng))
             places = sorted({place for key, place in occurrences if key == content.key})
             spans = _joined([s for place in places for s in occurrences[content.key, place]])
@@ -419,6 +453,17 @@ class FeatureWorld:
                 if told:
                     words.append(told[rng.integers(len(told))])
         return words
+
+
+def _parts(span: Span, shots: Sequence[Shot]) -> list[Span]:
+    """A span as the shots cut it; whole where none lies in it."""
+    found = []
+    for shot in shots:
+        start = max(shot.span.start_seconds, span.start_seconds)
+        end = min(shot.span.end_seconds, span.end_seconds)
+        if end - start >= 0.1:
+            found.append(Span(start, end))
+    return found or [span]
 
 
 def _joined(spans: list[Span]) -> list[Span]:

@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,9 +15,10 @@ from tvu.video_llm.training.feature_statistics import (
     load_feature_statistics,
     statistics_of,
 )
-from tvu.video_llm.training.feature_videos import Content, FeatureWorld, contents_of, text_of
+from tvu.video_llm.training.feature_videos import Content, FeatureWorld, _Stretch, contents_of, text_of
 from tvu.video_llm.training.scenes import Scene
 from tvu.video_llm.training.words import (
+    PEOPLE,
     class_words,
     does,
     everyday_scenes,
@@ -162,8 +164,44 @@ def test_what_is_absent_is_true_of_nothing_shown(plans):
                 assert all(e.key != "black" for e in plan.scene.events)
             if wording.rest.startswith(("on the", "at the")):  # there, but somewhere else
                 continue
+            if wording.subject in PEOPLE:  # who may be there, but does something else
+                continue
             name = wording.subject.removeprefix("a pair of ").removeprefix("an ").removeprefix("a ")
             assert not kinds.get(name.lower(), frozenset()) & seen
+
+
+CUT = tuple(Shot(Span(*span), look) for look, span in enumerate([(0.0, 2.0), (2.0, 5.0), (5.0, 6.0), (6.0, 9.0)]))
+THING = Content("class 7", (7,), (1.0,), 1, ())
+SCENE = Content("scene a kitchen", (7, 8, 9), (1.0, 1.0, 1.0), 5, ())
+
+
+def test_a_thing_is_seen_anew_in_each_shot_of_its_stretch(world):
+    layers = world._layers(np.random.default_rng(0), _Stretch(Span(0.0, 6.0), THING), CUT)
+    assert [layer.span for layer in layers] == [shot.span for shot in CUT[:3]]
+    assert {layer.classes[0] for layer in layers} == {7} and not any(layer.fade for layer in layers)
+    assert len({layer.waver for layer in layers}) == 1 and len({layer.logits for layer in layers}) == 3
+
+
+def test_of_a_scene_the_first_shot_shows_something_and_each_other_may(world):
+    rng, shown = np.random.default_rng(0), []
+    for _ in range(50):
+        layers = world._layers(rng, _Stretch(Span(0.0, 6.0), SCENE), CUT)
+        assert {layer.span for layer in layers} <= {shot.span for shot in CUT[:3]}
+        shown.append([any(layer.span == shot.span for layer in layers) for shot in CUT[:3]])
+    first, *others = np.mean(shown, axis=0)
+    assert first == 1 and all(0.6 < share < 1 for share in others)
+
+
+def test_what_comes_and_goes_heeds_no_cut_and_is_told_by_itself(world):
+    layers = world._layers(np.random.default_rng(0), _Stretch(Span(1.0, 6.0), THING, is_visit=True), CUT)
+    assert [layer.span for layer in layers] == [Span(1.0, 6.0)] and layers[0].waver <= 0.2
+
+
+def test_shots_leave_no_time_between_them(plans):
+    for plan in plans:
+        edges = [(shot.span.start_seconds, shot.span.end_seconds) for shot in plan.shots]
+        assert edges[0][0] == 0 and edges[-1][1] == pytest.approx(plan.scene.seconds, abs=0.1)
+        assert all(one[1] == pytest.approx(other[0], abs=1e-9) for one, other in itertools.pairwise(edges))
 
 
 # --- rendering ---
@@ -222,6 +260,43 @@ def test_a_thing_that_fades_in_rises_slowly(renderer, lite0_folder):
     assert values[4] < values[10] < values[13] < values[20]
 
 
+def clearness(renderer, layer, seconds=60.0, seed=0):
+    """By how much a layer is seen more clearly than one that does not waver, `[T]` while it is there."""
+    times = torch.arange(round(seconds * 4)) / 4
+    wavering, steady = (
+        renderer._things([plan_of(each, seconds=seconds)], times, generator(seed))[0]
+        for each in (layer, replace(layer, waver=0.0))
+    )
+    there = (times >= layer.span.start_seconds) & (times < layer.span.end_seconds)
+    assert not wavering[~there].any()
+    return ((wavering * steady).sum((1, 2)) / (steady**2).sum((1, 2)))[there]
+
+
+def test_what_wavers_is_now_clear_now_hardly_there_and_never_less_than_not(renderer):
+    factor = clearness(renderer, Layer((7,), (8.0,), Span(5.0, 55.0), waver=1.0))
+    assert factor.min() == 0 and factor.max() > 1.5
+
+
+def test_without_waver_a_thing_is_as_clear_all_the_time(renderer):
+    factor = clearness(renderer, Layer((7,), (8.0,), Span(5.0, 55.0)))
+    torch.testing.assert_close(factor, torch.ones(200))
+
+
+def test_waver_is_a_standard_deviation(renderer):
+    layer = Layer((7,), (8.0,), Span(0.0, 40.0), waver=0.1)  # seldom above 2.5 of them: nothing is cut off
+    factors = torch.stack([clearness(renderer, layer, 40.0, seed) for seed in range(8)])
+    assert 0.08 < factors.std() < 0.12 and 0.98 < factors.mean() < 1.02
+    assert factors.diff().std() < factors.std()  # it takes longer than a step: of noise this would be 1.4 times as much
+
+
+def test_each_layer_wavers_by_itself(renderer):
+    times = torch.arange(32) / 4
+    plan = plan_of(*(Layer((index,), (8.0,), Span(0.0, 8.0), waver=0.5) for index in (7, 8)))
+    one, other = renderer._wavering(torch.zeros(1, 2), times, generator())[0]
+    assert (one - other).abs().mean() > 0.3
+    assert not torch.equal(*(renderer._things([plan], times, generator(seed)) for seed in (0, 1)))
+
+
 def test_black_frames_are_all_alike(renderer):
     shots = (Shot(Span(0.0, 4.0), 0), Shot(Span(4.0, 8.0), 1, light=0.0))
     features = renderer.render([plan_of(shots=shots)] * 2, "cpu", generator()).float()
@@ -235,6 +310,24 @@ def test_frames_of_a_shot_are_alike_and_shots_are_not(renderer):
     features = renderer.render([plan_of(shots=shots)], "cpu", generator())[0].float().mean(dim=1)
     within = (features[1:16] - features[:15]).norm(dim=1).mean()
     assert (features[16] - features[15]).norm() > 2 * within
+
+
+def unlikeness(renderer, likeness, one, other):
+    """How far two of three shots of 2 s are apart, of which the first two have the same look; a mean of 8 videos."""
+    shots = [Shot(Span(2.0 * i, 2.0 * i + 2), look, shake=0.0, likeness=likeness) for i, look in enumerate((0, 0, 1))]
+    features = renderer.render([plan_of(seconds=6.0, shots=shots)] * 8, "cpu", generator()).float()
+    of_shots = features.unflatten(1, (3, 8)).mean(2)  # steps of 2 s
+    return (of_shots[:, one] - of_shots[:, other]).flatten(1).norm(dim=1).mean()
+
+
+def test_shots_of_one_look_are_as_alike_as_they_are_told_and_others_less(renderer):
+    alike, hardly = (unlikeness(renderer, likeness, 0, 1) for likeness in (0.9, 0.2))
+    assert alike < 0.7 * hardly
+    assert all(hardly < unlikeness(renderer, likeness, 0, 2) for likeness in (0.9, 0.2))
+
+
+def test_a_shot_that_is_all_its_look_is_the_same_each_time(renderer):
+    assert unlikeness(renderer, 1.0, 0, 1) < 0.001 * unlikeness(renderer, 1.0, 0, 2)  # half precision
 
 
 # --- statistics ---
