@@ -32,7 +32,7 @@ from tvu.video_llm.lite.files import folder_digest
 from tvu.video_llm.lite.head import scored_spans
 from tvu.video_llm.lite.inputs import STEPS_PER_SECOND
 from tvu.video_llm.lite.model import Reading
-from tvu.video_llm.lite.prior import ClassEvidence, Meanings
+from tvu.video_llm.lite.prior import ClassEvidence, Evidence, Meanings
 from tvu.video_llm.lite.prompt import LiteTokenizer, sequences
 from tvu.video_llm.lite.see import LiteSeen, see, seen_key
 from tvu.video_llm.logistic import logit, sigmoid
@@ -75,7 +75,7 @@ class Window:
     span: Span
     tokens: VisualTokens
     rows: Tensor
-    evidence: Tensor | None = None  # float32 `[1, V, K]`, see `ClassEvidence`
+    evidence: Evidence | None = None
 
 
 @dataclass(frozen=True)
@@ -392,20 +392,23 @@ class Lite:
         with _autocast(self._device):
             model = self.loaded.model
             reading = self._reading(window, [put], written[0][:shared])
-            hidden = model.read(window.tokens, window.rows, reading).hidden[0, int(reading.last_asked[0])]
-            logits = torch.nn.functional.linear(hidden, model.table).float()
+            hidden = model.read(window.tokens, window.rows, reading, window.evidence).hidden
+            logits = torch.nn.functional.linear(hidden[0, int(reading.last_asked[0])], model.table).float()
         return [float(logits[ids[shared]]) for ids in written]
 
     def _written(
         self, window: Window, question: str, on_text: OnText | None, most_new: int, *, is_caption: bool = False
     ) -> str:
         ids, first = self.tokenizer.prompt(self.tokenizer.encode(question.strip()), window.rows.shape[1])
+        model, reading, tokens = self.loaded.model, self._reading(window, [question]), window.tokens
+        with torch.inference_mode():
+            rows = model.rows_for(tokens, window.rows, reading, model.known(tokens, reading, window.evidence))
         input_ids = torch.tensor([ids])
         is_visual = torch.zeros_like(input_ids, dtype=torch.bool)
-        is_visual[0, first : first + window.rows.shape[1]] = True
-        visual = VisualTokens.from_frames(
-            window.rows[:, :, None].float(), window.tokens.spans, (1, 1), window.tokens.lengths
-        )
+        is_visual[0, first : first + rows.shape[1]] = True
+        found = rows.shape[1] - tokens.spans.shape[1]  # rows that are about the whole window
+        spans = torch.cat([tokens.spans, tokens.spans[:, -1:].expand(-1, found, -1)], dim=1)
+        visual = VisualTokens.from_frames(rows[:, :, None].float(), spans, (1, 1), tokens.lengths + found)
         prompt = Prompt(input_ids, is_visual, torch.tensor([len(ids)]), visual)
         constraint = (
             TimedCaptions.of(self.codec, window.span.seconds, self._words, max_captions=self.settings.most_captions)

@@ -11,9 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tvu.temporal.position_table import sinusoid_table
+from tvu.video_llm.lite.proposals import MOST_TOLD, UNSEEN, OfShots, Proposals, SpanJudge, proposal_loss, runs_of_shots
+from tvu.video_llm.lite.shots import NEAR, SHOT_NUMBERS, Shots, candidates, features_of
 
-PRIOR = 4  # numbers that the head is told of each token's prior
+OF_TOKENS = 4  # numbers that the head is told of each token's prior, beside those of its shot
+KNOWN = OF_TOKENS + SHOT_NUMBERS
 MEANING = 384  # numbers in a sentence vector
+UNREAD = 0.25  # of the questions in training are answered without what the language model made of them
 MOST_TOKENS = 1024  # visual tokens that the head can tell apart
 LONGEST = 8.0  # exp of the largest log distance, about 50 minutes: keeps a wild start of training finite
 
@@ -27,6 +31,7 @@ class Moments:
     spans:   float32 `[S, V, 2]`, seconds: the span that each token tells.
     present: float32 `[S]`, logit that what was asked for is in the video at all.
     is_real: bool `[S, V]`.
+    proposals: spans of tokens and of shots with the logit of their IoU.
     """
 
     inside: Tensor
@@ -34,13 +39,58 @@ class Moments:
     spans: Tensor
     present: Tensor
     is_real: Tensor
+    proposals: Proposals
 
     def on_cpu(self) -> "Moments":
         """The same in float32, where Python reads numbers one by one."""
-        inside, quality, spans, present = (
-            each.float().cpu() for each in (self.inside, self.quality, self.spans, self.present)
+        inside, quality, spans, present, proposed, logits = (
+            each.float().cpu()
+            for each in (
+                self.inside,
+                self.quality,
+                self.spans,
+                self.present,
+                self.proposals.spans,
+                self.proposals.logits,
+            )
         )
-        return Moments(inside, quality, spans, present, self.is_real.cpu())
+        proposals = Proposals(proposed, logits, self.proposals.is_real.cpu())
+        return Moments(inside, quality, spans, present, self.is_real.cpu(), proposals)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of S questions without training (`prior.py`, `shots.py`).
+
+    numbers: float32 `[S, V, KNOWN]`; meaning: float `[S, 384]`, of the question; starts, ends: float32
+    `[S, V, NEAR + 1]` seconds, edges of shots that the span of a token may begin and end at; prior: float32 `[S, V]`
+    standard deviations; shots: what the judge is told of them; runs: float32 `[S, P, 2]` seconds of shots that follow
+    each other, is_run: bool `[S, P]`.
+    """
+
+    numbers: Tensor
+    meaning: Tensor
+    starts: Tensor
+    ends: Tensor
+    prior: Tensor
+    shots: OfShots
+    runs: Tensor
+    is_run: Tensor
+
+
+def known_of(prior: Tensor, meaning: Tensor, shots: Shots, video: Tensor, is_real: Tensor, seconds: Tensor) -> Known:
+    """prior `[S, V]` standard deviations, meaning `[S, 384]`, video `[S]`, is_real `[S, V]`, seconds `[S, V, 2]`."""
+    numbers = torch.cat([prior_features(prior, is_real), features_of(prior, shots, video, is_real, seconds)], dim=-1)
+    runs, is_run = runs_of_shots(shots)
+    return Known(
+        numbers,
+        meaning,
+        *candidates(shots, video),
+        prior,
+        OfShots.of(shots, prior, video, is_real),
+        runs[video],
+        is_run[video],
+    )
 
 
 class GroundingHead(nn.Module):
@@ -56,7 +106,7 @@ class GroundingHead(nn.Module):
         self, language_width: int, visual_width: int, width: int = 256, layers: int = 2, has_prior: bool = True
     ) -> None:
         super().__init__()
-        self.prior = nn.Linear(PRIOR, width) if has_prior else None
+        self.prior = nn.Sequential(nn.Linear(KNOWN, width), nn.GELU(), nn.Linear(width, width)) if has_prior else None
         self.meaning = nn.Linear(MEANING, width) if has_prior else None
         self.hidden = nn.Sequential(nn.LayerNorm(language_width), nn.Linear(language_width, width))
         self.visual = nn.Sequential(nn.LayerNorm(visual_width), nn.Linear(visual_width, width))
@@ -68,36 +118,41 @@ class GroundingHead(nn.Module):
         self.inside = nn.Linear(width, 1)
         self.quality = nn.Linear(width, 1)
         self.distances = nn.Linear(width, 2)
-        told = 3 * width + (PRIOR if has_prior else 0)
+        self.judge = SpanJudge(width)
+        self.points = nn.Linear(width, 2 * (NEAR + 2)) if has_prior else None  # at an edge of a shot, or measured
+        told = 3 * width + (KNOWN if has_prior else 0)
         self.present = nn.Sequential(nn.Linear(told, width), nn.GELU(), nn.Linear(width, 1))
         nn.init.constant_(self.inside.bias, -2.0)  # most tokens are outside
         nn.init.zeros_(self.distances.weight)
 
     def forward(
         self,
-        hidden: Tensor,
+        hidden: Tensor | None,
         visual: Tensor,
-        asked: Tensor,
+        asked: Tensor | None,
         spans: Tensor,
         is_real: Tensor,
-        prior: Tensor | None = None,
-        meaning: Tensor | None = None,
+        known: Known | None = None,
     ) -> Moments:
         """hidden `[S, V, L]`, visual `[S, V, D]` (the tokens before the language model), asked `[S, L]` (the hidden
         state after everything was read), spans float `[S, V, 2]` seconds of the tokens, is_real bool `[S, V]`.
 
-        prior `[S, V]`, meaning `[S, 384]`: what is known of the question without training (`prior.py`); zeros where it
-        is not, and None of a head that was made without.
+        hidden and asked: None before anything is read. known: None of a head that was made without, or where nothing
+        is.
         """
-        x = self.hidden(hidden) + self.visual(visual)
+        x = self.visual(visual)
+        question = x.new_zeros(len(x), x.shape[-1])
+        if hidden is not None and asked is not None:
+            read, question = self.hidden(hidden), self.asked(asked)
+            if self.training:
+                keeps = (torch.rand(len(asked), 1, device=asked.device) >= UNREAD).to(read.dtype)
+                read, question = read * keeps[:, None], question * keeps
+            x = x + read
         # Places count in tokens from the start: what matters is who is next to whom.
         x = x + self.places[: x.shape[1]].to(x.dtype)
-        question = self.asked(asked)
-        known = None
-        if self.prior is not None and self.meaning is not None and prior is not None and meaning is not None:
-            known = prior_features(prior, is_real).to(x.dtype)
-            x = x + self.prior(known)
-            question = question + self.meaning(meaning.to(x.dtype))
+        if self.prior is not None and self.meaning is not None and known is not None:
+            x = x + self.prior(known.numbers.to(x.dtype))
+            question = question + self.meaning(known.meaning.to(x.dtype))
         x = self.mix(x + question[:, None], src_key_padding_mask=~is_real)
         x = x.masked_fill(~is_real[..., None], 0.0)
         local = x + self.conv(x.transpose(1, 2)).transpose(1, 2)
@@ -107,17 +162,37 @@ class GroundingHead(nn.Module):
         log_seconds = self.distances(local).float().clamp(-5.0, LONGEST)
         middle = spans.mean(-1).float()
         reach = log_seconds.exp()
-        told = torch.stack([middle - reach[..., 0], middle + reach[..., 1]], dim=-1)
+        start, end = middle - reach[..., 0], middle + reach[..., 1]
+        if self.points is not None and known is not None:
+            chances = self.points(local).float().unflatten(-1, (2, NEAR + 2)).softmax(-1)
+            start = (chances[..., 0, :] * torch.cat([start[..., None], known.starts], dim=-1)).sum(-1)
+            end = (chances[..., 1, :] * torch.cat([end[..., None], known.ends], dim=-1)).sum(-1)
+        told = torch.stack([start, end], dim=-1)
 
         counts = is_real.sum(1, keepdim=True).clamp(min=1)
         attention = inside.masked_fill(~is_real, -torch.inf).softmax(1).to(local.dtype)
         focused = torch.einsum("sv,svc->sc", attention, local)
         overall = local.sum(1) / counts
         overview = [focused, overall, question]
-        if known is not None:
-            overview.append(torch.einsum("sv,svc->sc", attention, known))
+        if self.prior is not None:
+            numbers = local.new_zeros(*is_real.shape, KNOWN) if known is None else known.numbers.to(local.dtype)
+            overview.append(torch.einsum("sv,svc->sc", attention, numbers))
         present = self.present(torch.cat(overview, dim=-1)).squeeze(-1).float()
-        return Moments(inside, self.quality(local).squeeze(-1).float(), told, present, is_real)
+        quality = self.quality(local).squeeze(-1).float()
+        # What single tokens tell is judged beside the runs of shots, which it may name itself.
+        likely = (inside + quality).masked_fill(~is_real, -torch.inf).detach()
+        best = likely.topk(min(MOST_TOLD, likely.shape[1]), dim=1).indices
+        proposed = told.detach().gather(1, best[..., None].expand(-1, -1, 2))
+        proposed = torch.stack([proposed[..., 0].clamp(min=0.0), proposed[..., 1]], dim=-1)
+        there = is_real.gather(1, best) & (proposed[..., 1] > proposed[..., 0])
+        z = torch.zeros_like(inside) if known is None else known.prior
+        shots = OfShots.one(spans, is_real) if known is None else known.shots
+        if known is not None:
+            proposed, there = torch.cat([proposed, known.runs], dim=1), torch.cat([there, known.is_run], dim=1)
+        known_logits, seen = self.judge(local, question, z, shots, proposed, spans.float(), is_real)
+        if self.training and known is not None:
+            seen = seen * (torch.rand(len(seen), 1, device=seen.device) >= UNSEEN)
+        return Moments(inside, quality, told, present, is_real, Proposals(proposed, known_logits + seen, there))
 
 
 def prior_features(prior: Tensor, is_real: Tensor) -> Tensor:
@@ -141,7 +216,8 @@ class Targets:
 
 
 def moment_loss(moments: Moments, tokens: Tensor, targets: Targets) -> dict[str, Tensor]:
-    """The four losses of the head, each a mean: `inside` (focal), `span` (1 - IoU + distances), `quality`, `present`.
+    """The losses of the head: `inside` (focal), `span` (1 - IoU + distances), `quality`, `present`, and that of the
+    judge, `proposed` (`proposal_loss`).
 
     tokens: float `[S, V, 2]` seconds of the tokens. A token is inside where its middle is, and for an occurrence that
     no middle is in, the token that overlaps it most.
@@ -182,22 +258,42 @@ def moment_loss(moments: Moments, tokens: Tensor, targets: Targets) -> dict[str,
     there = functional.binary_cross_entropy_with_logits(
         moments.present, targets.is_present.nan_to_num(0.0), reduction="none"
     )
-    return {"inside": inside, "span": span, "quality": quality, "present": _mean(there, known)}
+    proposed = proposal_loss(moments.proposals, targets.spans, targets.is_event, targets.is_asked)
+    present = _mean(there, known)
+    return {"inside": inside, "span": span, "quality": quality, "present": present, "proposed": proposed}
+
+
+def best_spans(moments: Moments, count: int, max_iou: float = 0.5) -> tuple[Tensor, Tensor]:
+    """Of S questions the `count` best spans, float32 `[S, count, 2]` seconds, and their scores `[S, count]`: as
+    `scored_spans` tells them, all questions at once; where there are no more, the best again with a score of 0."""
+    proposals = moments.proposals
+    spans, row = proposals.spans, torch.arange(len(proposals.spans), device=proposals.spans.device)
+    scores = proposals.logits.sigmoid() * proposals.is_real
+    found: list[Tensor] = []
+    told: list[Tensor] = []
+    for _ in range(count):
+        best, where = scores.max(1)
+        chosen = torch.where((best > 0)[:, None], spans[row, where], found[0] if found else spans[row, where])
+        found.append(chosen)
+        told.append(best)
+        scores = scores * (_iou(spans, chosen[:, None]) <= max_iou)
+    return torch.stack(found, dim=1), torch.stack(told, dim=1)
 
 
 def scored_spans(
     moments: Moments, row: int, *, max_iou: float = 0.5, most: int = 20
 ) -> list[tuple[float, float, float]]:
-    """(start, end, score) of one question, best first, seconds; score: inside times quality, each a probability.
+    """(start, end, score) of one question, best first, seconds; score: the IoU that the span is thought to have.
 
     Temporal non-maximum suppression: a span that overlaps a better one by more than `max_iou` is not told.
     """
-    real = int(moments.is_real[row].sum())
-    score = (moments.inside[row, :real].sigmoid() * moments.quality[row, :real].sigmoid()).tolist()
-    spans = moments.spans[row, :real].tolist()
+    proposals = moments.proposals
+    real = proposals.is_real[row]
+    score = proposals.logits[row][real].sigmoid().tolist()
+    spans = proposals.spans[row][real].tolist()
     kept: list[tuple[float, float, float]] = []
-    for i in sorted(range(real), key=lambda i: -score[i]):
-        start, end = max(spans[i][0], 0.0), spans[i][1]
+    for i in sorted(range(len(score)), key=lambda i: -score[i]):
+        start, end = spans[i]
         if end <= start:
             continue
         if all(_overlap(start, end, a, b) <= max_iou for a, b, _ in kept):

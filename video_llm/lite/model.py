@@ -19,11 +19,13 @@ from torch.nn import functional
 from tvu.temporal.compress import compress_tokens
 from tvu.temporal.encode_time import encode_time
 from tvu.temporal.squeezetime.network import SqueezeTimeConfig
+from tvu.temporal.time_tokens.lita import LitaTimeTokens
 from tvu.temporal.types import VisualTokens
 from tvu.video_llm.lite.adapters import adapt
-from tvu.video_llm.lite.head import MEANING, GroundingHead, Moments
+from tvu.video_llm.lite.found import TOLD_SPANS, found_places
+from tvu.video_llm.lite.head import KNOWN, GroundingHead, Known, Moments, best_spans, known_of
 from tvu.video_llm.lite.inputs import BODY_CHANNELS, GRID, SLOW_CHANNELS, STEPS_PER_SECOND, LiteInputs
-from tvu.video_llm.lite.prior import ClassEvidence, prior_of
+from tvu.video_llm.lite.prior import ClassEvidence, Evidence, prior_of
 from tvu.video_llm.models.parts import build_codec, build_reductions, build_temporal_encoder
 
 CELLS = GRID[0] * GRID[1]
@@ -147,6 +149,8 @@ class Eyes(nn.Module):
 
 
 CLOCK = 64
+GRADES = 11  # of a probability in words: tenths
+FINDINGS = 6  # numbers of the head that each visual token is told before the language model reads it
 
 
 def relative_time(tokens: VisualTokens) -> Tensor:
@@ -154,13 +158,18 @@ def relative_time(tokens: VisualTokens) -> Tensor:
 
     Relative, as LITA's time tokens are; from half a turn over the whole video to a turn in a hundredth of it.
     """
-    last = (tokens.lengths - 1).clamp(min=0)
-    start = tokens.spans[:, :1, 0]
-    end = tokens.spans[..., 1].gather(1, last[:, None])
-    place = ((tokens.spans.mean(-1) - start) / (end - start).clamp(min=1e-6)).float()
+    place = place_in_video(tokens)
     turns = torch.logspace(-0.3, 2.0, CLOCK // 2, device=place.device)
     angles = place[..., None] * turns * 2 * torch.pi
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
+
+
+def place_in_video(tokens: VisualTokens) -> Tensor:
+    """float32 `[B, V]`: where the middle of each token is, 0 at the start of the first and 1 at the end of the last."""
+    last = (tokens.lengths - 1).clamp(min=0)
+    start = tokens.spans[:, :1, 0]
+    end = tokens.spans[..., 1].gather(1, last[:, None])
+    return ((tokens.spans.mean(-1) - start) / (end - start).clamp(min=1e-6)).float()
 
 
 @dataclass(frozen=True)
@@ -168,7 +177,8 @@ class Reading:
     """S sequences as the language model reads them: question, video, answer.
 
     ids:       int64 `[S, L]`, padded on the right with anything; visual places hold `config.known_tokens - 1` or so.
-    is_visual: bool `[S, L]`; video: int64 `[S]`, which of the B videos each is about.
+    is_visual: bool `[S, L]`, of the tokens of the video and of what is found in it.
+    video: int64 `[S]`, which of the B videos each is about.
     answers:   bool `[S, L]`: tokens that the model is to write (targets).
     last_asked: int64 `[S]`, the place of the last token before the answer, where everything was read.
     meaning, classes: float `[S, 384]` and `[S, K]`, see `prior.Meaning`; None where the head is not told.
@@ -195,11 +205,17 @@ class LiteModel(nn.Module):
         self.codec = build_codec(config.codec)
         self.eyes = Eyes(config)
         self.head = GroundingHead(config.language_width, self.eyes.channels, has_prior=config.has_prior)
+        # What is known for the question and what the head finds goes into its visual tokens too, or words would know
+        # less than the head.
+        self.told = nn.Linear((KNOWN if config.has_prior else 0) + FINDINGS, config.language_width)
+        nn.init.zeros_(self.told.weight)
+        nn.init.zeros_(self.told.bias)
         self.language = language
         adapt(language, config.rank, config.scale)
         table = language.get_input_embeddings().weight
+        self.grades = nn.Parameter(0.05 * torch.randn(GRADES, config.language_width))  # of what the head finds
         new = len(self.codec.added_tokens) + 2  # the start and the end of a video
-        self.new_rows = nn.Parameter(table.float().mean(0).repeat(new, 1) + 0.02 * torch.randn(new, table.shape[1]))
+        self.new_rows = nn.Parameter(table.float().mean(0).repeat(new, 1) + 0.05 * torch.randn(new, table.shape[1]))
 
     @property
     def table(self) -> Tensor:
@@ -213,23 +229,109 @@ class LiteModel(nn.Module):
         return self.read(tokens, rows, reading, None if evidence is None else evidence(inputs, tokens))
 
     def read(
-        self, tokens: VisualTokens, rows: Tensor, reading: Reading, evidence: Tensor | None = None
+        self, tokens: VisualTokens, rows: Tensor, reading: Reading, evidence: Evidence | None = None
     ) -> "LiteOutput":
         """The sequences about videos that were looked at before: tokens `[B, V, 1, D]`, rows `[B, V, L]`, and what
-        their pictures say for each class, `[B, V, K]`."""
-        embeddings = self.embed(rows, tokens.lengths, reading)
+        their pictures show without training."""
+        known = self.known(tokens, reading, evidence)
+        embeddings = self.embed(self.rows_for(tokens, rows, reading, known), tokens.lengths, reading)
         hidden = self.language(inputs_embeds=embeddings, use_cache=False).last_hidden_state
-        return LiteOutput(self, tokens, reading, hidden, evidence)
+        return LiteOutput(self, tokens, reading, hidden, known)
+
+    def known(self, tokens: VisualTokens, reading: Reading, evidence: Evidence | None) -> Known | None:
+        """What is known of each question without training; None of a model that is not told."""
+        meaning, classes, video = reading.meaning, reading.classes, reading.video
+        if not self.config.has_prior or evidence is None or classes is None or meaning is None:
+            return None
+        with torch.autocast(evidence.classes.device.type, enabled=False):
+            prior = prior_of(evidence.classes, classes, video)
+            seconds = tokens.spans.float()[video]
+            return known_of(prior, meaning, evidence.shots, video, tokens.mask[video], seconds)
+
+    def rows_for(self, tokens: VisualTokens, rows: Tensor, reading: Reading, known: Known | None) -> Tensor:
+        """Rows `[B, V, L]` of videos as the S questions about them see them, `[S, V + F, L]`: with the time token of
+        each, what is known for the question, and what the head finds before anything is read; this once more in words,
+        in F rows that follow those of the video (`found.found_places`)."""
+        video = reading.video
+        first = self._first_look(tokens, reading, known)
+        told = findings_of(first, tokens.spans.float()[video])
+        if self.config.has_prior:
+            numbers = told.new_zeros(*told.shape[:2], KNOWN) if known is None else known.numbers
+            told = torch.cat([numbers, told], dim=-1)
+        timed = rows + self.time_rows(tokens).to(rows.dtype)
+        seen = timed[video] + self.told(told.to(self.told.weight.dtype)).to(rows.dtype)
+        return torch.cat([seen, self._in_words(first, tokens, video).to(rows.dtype)], dim=1)
+
+    def time_rows(self, tokens: VisualTokens) -> Tensor:
+        """`[B, V, L]`: the row of the time token that an answer would write for each token, where a codec has one for
+        each part of a video: a time is then copied, not worked out. Zeros for other codecs."""
+        if not isinstance(self.codec, LitaTimeTokens):
+            return self.new_rows.new_zeros(1, 1, self.new_rows.shape[1])
+        return self._time_row(place_in_video(tokens))
+
+    def _time_row(self, place: Tensor) -> Tensor:
+        last = len(self.codec.added_tokens) - 1
+        return self.new_rows[(place.clamp(0, 1) * last).round().long()]
+
+    @torch.no_grad()
+    def _first_look(self, tokens: VisualTokens, reading: Reading, known: Known | None) -> Moments:
+        """What the head says before the language model read anything."""
+        video = reading.video
+        visual = tokens.features.squeeze(2)[video]
+        return self.head(None, visual, None, tokens.spans.float()[video], tokens.mask[video], known)
+
+    def _in_words(self, moments: Moments, tokens: VisualTokens, video: Tensor) -> Tensor:
+        """`[S, F, L]`: of the best spans two time tokens and how good each is, then whether anything is there.
+
+        What stands before an answer as the answer has it is copied; flags on visual tokens would have to be searched.
+        """
+        places = found_places(self.codec)
+        if not places:
+            return self.new_rows.new_zeros(len(video), 0, self.new_rows.shape[1])
+        spans, scores = best_spans(moments, TOLD_SPANS)
+        first = tokens.spans.float()[video, :1, 0]
+        ends = tokens.spans.float()[..., 1].gather(1, (tokens.lengths - 1).clamp(min=0)[:, None])[video]
+        place = (spans - first[..., None]) / (ends - first).clamp(min=1e-6)[..., None]
+        grades = torch.cat([scores, moments.present.sigmoid()[:, None]], dim=1)
+        graded = self.grades[(grades * (len(self.grades) - 1)).round().long()]
+        told = torch.cat([self._time_row(place), graded[:, :-1, None]], dim=2).flatten(1, 2)
+        return torch.cat([told, graded[:, -1:]], dim=1)
 
     def embed(self, rows: Tensor, lengths: Tensor, reading: Reading) -> Tensor:
-        """Sequences as embeddings `[S, L, C]`, the rows of each one's video at its visual places."""
+        """Sequences as embeddings `[S, L, C]`, rows `[S, V + F, L]` of each one's video at its visual places."""
         known = self.config.known_tokens
         old = self.language.get_input_embeddings()(reading.ids.clamp(max=known - 1))
         new = self.new_rows[(reading.ids - known).clamp(min=0)]
         text = torch.where((reading.ids >= known)[..., None], new.to(old.dtype), old)
-        real = torch.arange(rows.shape[1], device=rows.device) < lengths[:, None]
-        flat = rows[reading.video][real[reading.video]]
-        return text.masked_scatter(reading.is_visual[..., None], flat.to(text.dtype))
+        real = self.is_row(lengths[reading.video], rows.shape[1])
+        return text.masked_scatter(reading.is_visual[..., None], rows[real].to(text.dtype))
+
+    def is_row(self, lengths: Tensor, rows: int) -> Tensor:
+        """bool `[S, V + F]`: which rows of `rows_for` are read, of questions about videos of `lengths [S]` tokens."""
+        place = torch.arange(rows, device=lengths.device)
+        return (place < lengths[:, None]) | (place >= rows - found_places(self.codec))
+
+
+@torch.no_grad()
+def findings_of(moments: Moments, seconds: Tensor) -> Tensor:
+    """float32 `[S, V, FINDINGS]`, of each token: whether it is inside; the best score of a span that it is in; whether
+    it is in the best span, and its first or last; whether what is asked for is there at all.
+
+    seconds: float32 `[S, V, 2]` of the tokens.
+    """
+    proposals, middle = moments.proposals, seconds.mean(-1)[:, None]
+    scores = proposals.logits.sigmoid() * proposals.is_real
+    spans = proposals.spans
+    within = (middle >= spans[..., :1]) & (middle < spans[..., 1:]) & moments.is_real[:, None]  # `[S, P, V]`
+    best = within[torch.arange(len(spans), device=spans.device), scores.argmax(1)].float()
+    before, after = functional.pad(best, (1, 0))[:, :-1], functional.pad(best, (0, 1))[:, 1:]
+    told = (
+        moments.inside.sigmoid() * moments.is_real,
+        (scores[..., None] * within).amax(1),
+        *(best, best * (1 - before), best * (1 - after)),
+        moments.present.sigmoid()[:, None].expand_as(best) * moments.is_real,
+    )
+    return torch.stack(told, dim=-1)
 
 
 @dataclass(frozen=True)
@@ -240,7 +342,7 @@ class LiteOutput:
     tokens: VisualTokens
     reading: Reading
     hidden: Tensor  # `[S, L, C]`
-    evidence: Tensor | None = None  # `[B, V, K]`
+    known: Known | None = None
 
     def text_loss(self) -> Tensor:
         """Cross entropy of the tokens of the answers; an answer of n tokens weighs as the root of n.
@@ -264,17 +366,12 @@ class LiteOutput:
         """What the head makes of it."""
         video = self.reading.video
         is_real = self.tokens.mask[video]
-        places = self.hidden.new_zeros(*is_real.shape, self.hidden.shape[-1])
-        places = places.masked_scatter(is_real[..., None], self.hidden[self.reading.is_visual])
+        most = is_real.shape[1]
+        rows = self.model.is_row(self.tokens.lengths[video], most + found_places(self.model.codec))
+        places = self.hidden.new_zeros(*rows.shape, self.hidden.shape[-1])
+        places = places.masked_scatter(rows[..., None], self.hidden[self.reading.is_visual])[:, :most]
+        places = places * is_real[..., None]
         asked = self.hidden[torch.arange(len(video), device=video.device), self.reading.last_asked]
         visual = self.tokens.features.squeeze(2)[video]
-        meaning, classes = self.reading.meaning, self.reading.classes
-        prior = None
-        if self.model.config.has_prior:
-            if self.evidence is not None and classes is not None:
-                prior = prior_of(self.evidence, classes, video)
-            else:  # nothing is known: zeros
-                prior = torch.zeros_like(is_real, dtype=torch.float32)
-            meaning = asked.new_zeros(len(video), MEANING) if meaning is None else meaning
         seconds = self.token_seconds()
-        return self.model.head(places, visual.to(places.dtype), asked, seconds, is_real, prior, meaning)
+        return self.model.head(places, visual.to(places.dtype), asked, seconds, is_real, self.known)

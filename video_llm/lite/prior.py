@@ -21,6 +21,7 @@ from tvu.video_llm import official_prompts, questions
 from tvu.video_llm.benchmarks.grounding_ask import WORDS as GROUNDING_WORDS
 from tvu.video_llm.cache import FeatureCache
 from tvu.video_llm.lite.inputs import STEPS_PER_SECOND, LiteInputs
+from tvu.video_llm.lite.shots import Shots, find_shots
 from tvu.video_llm.scout.query import Sentences, visual_content
 from tvu.video_llm.scout.visual import ClassLogitScorer, class_vectors, class_weights, usual_features
 
@@ -99,12 +100,22 @@ class Meanings:
         return Meaning(vectors, classes.astype(np.float32))
 
 
+@dataclass(frozen=True)
+class Evidence:
+    """What B videos show, without training: classes float32 `[B, V, K]`, standardised over the K classes, zeros where a
+    token has no picture; and their shots."""
+
+    classes: Tensor
+    shots: Shots
+
+
 class ClassEvidence(nn.Module):
     """What the pictures of each visual token say for each class; nothing of it is trained, or saved with a model."""
 
     weight: Tensor
     bias: Tensor
     usual: Tensor
+    usual_look: Tensor
 
     def __init__(self, weight: Tensor, bias: Tensor, usual_features: Tensor) -> None:
         """weight `[K, 1280]` and bias `[K]` of the classifier; usual_features `[1280]`: those of pictures at large."""
@@ -112,6 +123,7 @@ class ClassEvidence(nn.Module):
         self.register_buffer("weight", weight.float(), persistent=False)
         self.register_buffer("bias", bias.float(), persistent=False)
         self.register_buffer("usual", weight.float() @ usual_features.float() + bias.float(), persistent=False)
+        self.register_buffer("usual_look", usual_features.float(), persistent=False)
 
     @classmethod
     def load(cls, lite0: Path) -> "ClassEvidence":
@@ -120,13 +132,12 @@ class ClassEvidence(nn.Module):
         return cls(weight, bias, usual)
 
     @torch.no_grad()
-    def forward(self, inputs: LiteInputs, tokens: VisualTokens) -> Tensor:
-        """float32 `[B, V, K]`, standardised over the classes; zeros where a token has no picture.
-
-        tokens: whose spans count from the first step.
-        """
+    def forward(self, inputs: LiteInputs, tokens: VisualTokens) -> "Evidence":
+        """Of videos, and of their tokens, whose spans count from the first step."""
         with torch.autocast(inputs.slow.device.type, enabled=False):  # half precision would cost two decimals of three
-            return self._standardised(inputs, tokens)
+            there = inputs.has_slow & inputs.is_real
+            looks = inputs.slow.float().mean(2) - self.usual_look
+            return Evidence(self._standardised(inputs, tokens), find_shots(looks, there, inputs.lengths, tokens))
 
     def _standardised(self, inputs: LiteInputs, tokens: VisualTokens) -> Tensor:
         there = inputs.has_slow & inputs.is_real

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvu.temporal.time_tokens.codec import TimeCodec
+from tvu.video_llm.lite.found import found_places
 
 Ids = NDArray[np.int64]
 
@@ -31,6 +32,7 @@ class LiteTokenizer:
         self._tokenizer.add_tokens([AddedToken(token, normalized=False) for token in codec.added_tokens])
         self.video_start = known + len(codec.added_tokens)
         self.video_end = self.video_start + 1
+        self.found = found_places(codec)
         self.place = known - 1  # stands at visual places, where ids mean nothing
         end = self._tokenizer.token_to_id(END)
         if end is None:
@@ -53,9 +55,10 @@ class LiteTokenizer:
         return self._tokenizer.decode(plain, skip_special_tokens=False)
 
     def prompt(self, question: Sequence[int], num_visual: int) -> tuple[list[int], int]:
-        """Ids of a whole prompt about a video of `num_visual` tokens, and the place of the first of these."""
+        """Ids of a whole prompt about a video of `num_visual` tokens, which `found` places follow for what is found in
+        it, and the place of the first of these."""
         before = [*self._before, *question, self._newline, self.video_start]
-        return [*before, *[self.place] * num_visual, self.video_end, *self._after], len(before)
+        return [*before, *[self.place] * (num_visual + self.found), self.video_end, *self._after], len(before)
 
     @property
     def _newline(self) -> int:
@@ -85,7 +88,7 @@ def sequences(tokenizer: LiteTokenizer, asked: Sequence[tuple[int, str, str]], n
         prompt, first = tokenizer.prompt(question, num_visual[video])
         whole = [*prompt, *written_ids, tokenizer.end] if answer else prompt
         rows.append(whole)
-        visual.append((first, first + num_visual[video]))
+        visual.append((first, first + num_visual[video] + tokenizer.found))
         written.append((len(prompt), len(whole)))
         last.append(len(prompt) - 1)
     longest = max(map(len, rows))

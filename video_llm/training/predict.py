@@ -13,6 +13,7 @@ from torch import Tensor
 from tvu.temporal.types import VisualTokens
 from tvu.video_llm.lite.head import scored_spans
 from tvu.video_llm.lite.model import LiteModel, Reading
+from tvu.video_llm.lite.prior import Evidence
 from tvu.video_llm.lite.prompt import LiteTokenizer, sequences
 from tvu.video_llm.training.data import Batch, Looker
 from tvu.video_llm.training.tasks import Sample
@@ -52,9 +53,11 @@ def predict(
         counts = tokens.lengths.tolist()
         unanswered = sequences(tokenizer, [(v, sample.question, "") for v, sample in batch.asked], counts)
         asked = looker.reading(replace(batch, sequences=unanswered))
-        output = model.read(tokens, rows, asked, None if looker.evidence is None else looker.evidence(inputs, tokens))
-        moments = output.moments()
-        texts = written(model, tokens, rows, asked, tokenizer, most_new) if write else [""] * len(batch.asked)
+        evidence = None if looker.evidence is None else looker.evidence(inputs, tokens)
+        moments = model.read(tokens, rows, asked, evidence).moments()
+        texts = [""] * len(batch.asked)
+        if write:
+            texts = written(model, tokens, rows, asked, evidence, tokenizer, most_new)
     moments = moments.on_cpu()
     present = moments.present.sigmoid().tolist()
     return [
@@ -71,7 +74,13 @@ def predict(
 
 
 def written(
-    model: LiteModel, tokens: VisualTokens, rows: Tensor, asked: Reading, tokenizer: LiteTokenizer, most_new: int
+    model: LiteModel,
+    tokens: VisualTokens,
+    rows: Tensor,
+    asked: Reading,
+    evidence: Evidence | None,
+    tokenizer: LiteTokenizer,
+    most_new: int,
 ) -> list[str]:
     """Greedy answers to prompts of different lengths, side by side, each read anew for every token.
 
@@ -86,7 +95,7 @@ def written(
     for step in range(most_new):
         width = longest + step
         reading = replace(asked, ids=ids[:, :width], is_visual=is_visual[:, :width], answers=none[:, :0])
-        hidden = model.read(tokens, rows, reading).hidden[every, last]
+        hidden = model.read(tokens, rows, reading, evidence).hidden[every, last]
         following = torch.nn.functional.linear(hidden, model.table).argmax(-1)
         following = torch.where(is_done, tokenizer.end, following)
         is_done = is_done | (following == tokenizer.end)

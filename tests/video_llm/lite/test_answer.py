@@ -1,10 +1,13 @@
 """`lite` as a model of tvu, with a language model of random weights."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from tests.video_llm.lite.tiny_lite import save_tiny
 from tests.video_llm.media.drawing import draw_video
 from tvu.temporal.types import Span
 from tvu.video_llm.benchmarks.choice import MultipleChoice
@@ -12,6 +15,7 @@ from tvu.video_llm.benchmarks.examinee import Chooser, choose
 from tvu.video_llm.benchmarks.types import AskConfig
 from tvu.video_llm.captions import Captioned, Captioner, Highlighter
 from tvu.video_llm.decode import open_video
+from tvu.video_llm.generate import generate
 from tvu.video_llm.lite.answer import (
     CaptionReader,
     Lite,
@@ -21,9 +25,10 @@ from tvu.video_llm.lite.answer import (
     wants_words,
     windows_of,
 )
+from tvu.video_llm.lite.prior import ClassEvidence, Meaning
 from tvu.video_llm.lite.see import LiteSeen, step_spans, steps_of
 from tvu.video_llm.questions import captions_request
-from tvu.video_llm.types import VideoClip
+from tvu.video_llm.types import Prompt, VideoClip
 
 SETTINGS = LiteSettings(window_seconds=4.0, overlap_seconds=1.0, least_score=0.0, most_captions=3)
 
@@ -129,6 +134,58 @@ def test_highlights_are_asked_for_as_the_model_was_taught(model, clip):
     assert isinstance(model, Highlighter)
     found = model.highlights(clip, "a goal")
     assert found.question == "a goal" and "best first" in found.prompt and found.curves
+
+
+# --- with what is known without training ---
+
+
+class Knowing(Dreaming):
+    """Is told what classes of noise say for questions whose meaning is how long they are."""
+
+    _evidence = ClassEvidence(torch.eye(6, 1280), torch.zeros(6), torch.zeros(1280))
+
+    def _meanings(self, queries: Sequence[str]) -> Meaning:
+        lengths = np.array([len(query) for query in queries])
+        return Meaning(np.eye(384, dtype=np.float32)[lengths], np.eye(6, dtype=np.float32)[lengths % 6])
+
+
+@pytest.fixture
+def knowing(tmp_path: Path, tiny_weights: Path) -> Knowing:
+    return Knowing("lite:tiny", save_tiny(tmp_path / "lite", has_prior=True), SETTINGS)
+
+
+def test_words_are_written_after_what_is_known_was_read(knowing, clip, monkeypatch):
+    prompts: list[Prompt] = []
+
+    def noted(prompt: Prompt, *rest, **more):
+        prompts.append(prompt)
+        return generate(prompt, *rest, **more)
+
+    monkeypatch.setattr("tvu.video_llm.lite.answer.generate", noted)
+    window, choice = knowing.look(clip).windows[0], MultipleChoice("Which?", ("left", "right"))
+
+    def letters() -> list[float]:
+        return knowing._letters(window, choice, choice.request.user)
+
+    knowing._written(window, "How many dogs are there?", None, 2)
+    before = letters()
+    knowing.loaded.model.told.weight.data.normal_(generator=torch.Generator().manual_seed(0))
+    for question in ("How many dogs are there?", "How many?"):
+        knowing._written(window, question, None, 2)
+    untold, one, other = (prompt.visual.features.squeeze(2) for prompt in prompts)
+    timed = window.rows + knowing.loaded.model.time_rows(window.tokens)
+    torch.testing.assert_close(untold[:, : timed.shape[1]], timed)
+    untold, one, other = (each[:, : timed.shape[1]] for each in (untold, one, other))
+    assert letters() != before
+    assert not torch.isclose(untold, one).all(-1).any() and not torch.isclose(one, other).all(-1).any()
+
+
+def test_every_window_has_shots_of_its_own(knowing, clip):
+    windows = knowing.look(clip).windows
+    edges = [window.evidence.shots.edges for window in windows]
+    assert len(windows) > 1 and all(float(each[0, 0]) == 0 and float(each[0, -1]) <= 4 for each in edges)
+    (answer,) = knowing.find(clip, ["a dog runs"])
+    assert all(0 <= g.span.start_seconds < g.span.end_seconds <= 10 for g in answer.groundings)
 
 
 # --- captions out of a text ---

@@ -1,10 +1,24 @@
 """Spans and presence off hidden states, and what is lost where they are wrong."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
 
-from tvu.video_llm.lite.head import GroundingHead, Moments, Targets, moment_loss, scored_spans
+from tvu.video_llm.lite.head import (
+    KNOWN,
+    MEANING,
+    GroundingHead,
+    Known,
+    Moments,
+    Targets,
+    known_of,
+    moment_loss,
+    scored_spans,
+)
+from tvu.video_llm.lite.proposals import MOST_TOLD, UNSEEN, Proposals
+from tvu.video_llm.lite.shots import NEAR, Shots
 
 SURE = 30.0  # a logit
 
@@ -21,10 +35,17 @@ def targets(*spans: tuple[float, float], is_asked: bool = True, is_present: floa
 
 
 def moments(inside: Tensor, spans: Tensor, present: float = SURE) -> Moments:
-    """A head that is sure of what it says; inside: bool `[V]`, spans `[V, 2]`."""
+    """A head that is sure of what it says, and proposes what its tokens tell; inside: bool `[V]`, spans `[V, 2]`."""
     sure = torch.where(inside, SURE, -SURE)[None]
     real = torch.ones(1, len(inside), dtype=torch.bool)
-    return Moments(sure, torch.full_like(sure, SURE), spans[None], torch.tensor([present]), real)
+    proposals = Proposals(spans[None], sure, (spans[:, 1] > spans[:, 0])[None])
+    return Moments(sure, torch.full_like(sure, SURE), spans[None], torch.tensor([present]), real, proposals)
+
+
+def proposed(*told: tuple[float, float, float]) -> Proposals:
+    """Of one question: start, end and logit of each."""
+    table = torch.tensor([told])
+    return Proposals(table[..., :2], table[..., 2], torch.ones(1, len(told), dtype=torch.bool))
 
 
 def right(tokens: int, *spans: tuple[float, float]) -> Moments:
@@ -37,10 +58,21 @@ def right(tokens: int, *spans: tuple[float, float]) -> Moments:
     return moments(inside, told, SURE if spans else -SURE)
 
 
+def of_tokens(losses: dict[str, Tensor]) -> float:
+    """What is lost of tokens and presence; spans that are proposed twice lose something however right they are."""
+    return sum(float(loss) for name, loss in losses.items() if name != "proposed")
+
+
 def test_nothing_is_lost_where_everything_is_right():
     for truth in ([(1.0, 3.0)], [(0.5, 1.5), (3.0, 4.5)]):
         losses = moment_loss(right(10, *truth), half_seconds(10), targets(*truth))
-        assert sum(map(float, losses.values())) == pytest.approx(0, abs=1e-5)
+        assert of_tokens(losses) == pytest.approx(0, abs=1e-5)
+
+
+def test_a_wrong_proposal_is_lost_beside_tokens_that_are_right():
+    found = replace(right(10, (1.0, 3.0)), proposals=proposed((3.0, 5.0, SURE)))
+    losses = moment_loss(found, half_seconds(10), targets((1.0, 3.0)))
+    assert of_tokens(losses) == pytest.approx(0, abs=1e-5) and float(losses["proposed"]) > 1
 
 
 def test_a_token_inside_two_occurrences_tells_the_shorter():
@@ -56,11 +88,11 @@ def test_an_event_between_the_middles_of_tokens_belongs_to_the_token_that_sees_m
     inside[4] = True
     told = moments(inside, torch.tensor([[2.0, 2.2]]).repeat(10, 1))
     losses = moment_loss(told, half_seconds(10), targets((2.0, 2.2)))  # middles are at 1.75, 2.25, ...
-    assert sum(map(float, losses.values())) == pytest.approx(0, abs=1e-5)
+    assert of_tokens(losses) == pytest.approx(0, abs=1e-5)
 
 
 def test_a_question_that_asks_for_no_moment_teaches_the_head_nothing():
-    wrong = moments(torch.ones(6, dtype=torch.bool), torch.zeros(6, 2), -SURE)
+    wrong = moments(torch.ones(6, dtype=torch.bool), torch.tensor([[0.0, 2.0]]).repeat(6, 1), -SURE)
     losses = moment_loss(wrong, half_seconds(6), targets(is_asked=False, is_present=None))
     assert all(float(loss) == 0 for loss in losses.values())
 
@@ -98,16 +130,218 @@ def test_padding_changes_nothing_of_what_the_head_says():
     torch.testing.assert_close(padded.inside[:, :4], alone.inside, atol=1e-5, rtol=0)  # float32, another order
     torch.testing.assert_close(padded.spans[:, :4], alone.spans, atol=1e-5, rtol=0)
     torch.testing.assert_close(padded.present, alone.present, atol=1e-5, rtol=0)
+    assert_same_proposals(padded, alone)
+
+
+def assert_same_proposals(one: Moments, other: Moments) -> None:
+    ours, theirs = one.proposals, other.proposals
+    for name in ("spans", "logits"):
+        found = [getattr(each, name)[each.is_real] for each in (ours, theirs)]
+        torch.testing.assert_close(*found, atol=1e-5, rtol=0)  # float32, another order
+
+
+def test_what_begins_before_the_video_is_proposed_from_its_start():
+    head = head_of(has_prior=False)
+    head.distances.bias.data = torch.tensor([60.0, 0.5]).log()
+    found = says(head, None)
+    assert (found.spans[..., 0] < 0).all()
+    assert sorted(found.proposals.spans[0].tolist()) == [[0.0, each / 2 + 0.75] for each in range(TOKENS)]
+
+
+# --- with what is known without training ---
+
+TOKENS = 6
+SHOTS = Shots(  # of 1, 1.5 and 0.5 s
+    torch.tensor([[0.0, 1.0, 2.5, 3.0]]),
+    torch.tensor([[0.0, 0.9, 0.8, 0.0]]),
+    torch.tensor([[0, 0, 1, 1, 1, 2]]),
+    torch.zeros(1, 3, 2 * NEAR),
+    torch.tensor([3]),
+)
+
+
+def known(questions: int = 1) -> Known:
+    prior, meaning = torch.randn(questions, TOKENS), torch.randn(questions, MEANING)
+    real, seconds = torch.ones(questions, TOKENS, dtype=torch.bool), half_seconds(TOKENS).repeat(questions, 1, 1)
+    return known_of(prior, meaning, SHOTS, torch.zeros(questions, dtype=torch.long), real, seconds)
+
+
+def head_of(**changes) -> GroundingHead:
+    torch.manual_seed(0)
+    return GroundingHead(12, 8, width=16, layers=1, **changes).eval()
+
+
+def says(head: GroundingHead, told: Known | None, questions: int = 1, read: int | None = 0) -> Moments:
+    """What it says of noise; read: the seed of what the language model made of it, all else is the same; None: nothing
+    was read yet."""
+    hidden = asked = None
+    if read is not None:
+        torch.manual_seed(read)
+        hidden, asked = torch.randn(questions, TOKENS, 12), torch.randn(questions, 12)
+    torch.manual_seed(1)
+    visual, real = torch.randn(questions, TOKENS, 8), torch.ones(questions, TOKENS, dtype=torch.bool)
+    return head(hidden, visual, asked, half_seconds(TOKENS).repeat(questions, 1, 1), real, told)
+
+
+def points_at(head: GroundingHead, start: int, end: int) -> GroundingHead:
+    """Of what a span may begin and end with: 0 what is measured, 1 the edge of the own shot, 2 that of the next …"""
+    bias = torch.zeros(2, NEAR + 2)
+    bias[0, start] = bias[1, end] = 1000.0
+    head.points.weight.data.zero_()
+    head.points.bias.data = bias.flatten()
+    return head
+
+
+def test_known_are_the_numbers_and_the_edges_of_each_token():
+    told = known(2)
+    assert told.numbers.shape == (2, TOKENS, KNOWN) and told.meaning.shape == (2, MEANING)
+    assert told.starts.shape == told.ends.shape == (2, TOKENS, NEAR + 1)
+
+
+def test_a_head_can_point_exactly_at_the_edges_of_its_shot():
+    found = says(points_at(head_of(), 1, 1), known())
+    assert found.spans[0].tolist() == [[0.0, 1.0]] * 2 + [[1.0, 2.5]] * 3 + [[2.5, 3.0]]
+
+
+def test_a_head_can_point_beyond_its_shot():
+    found = says(points_at(head_of(), 2, 3), known())
+    assert found.spans[0].tolist() == [[0.0, 3.0]] * 2 + [[0.0, 3.0]] * 3 + [[1.0, 3.0]]
+
+
+def test_a_head_can_measure_as_one_that_knows_no_shots():
+    head = points_at(head_of(), 0, 0)
+    head.distances.bias.data = torch.tensor([0.25, 2.0]).log()
+    middle = half_seconds(TOKENS).mean(-1)
+    expected = torch.stack([middle - 0.25, middle + 2.0], -1)
+    for told in (known(), None):
+        torch.testing.assert_close(says(head, told).spans, expected)
+
+
+def test_what_is_known_counts():
+    head, told = head_of(), known()
+    before = says(head, told)
+    for changed in (replace(told, numbers=told.numbers + 1), replace(told, meaning=-told.meaning)):
+        after = says(head, changed)
+        assert not torch.isclose(before.inside, after.inside).any() and before.present != after.present
+
+
+def test_a_head_without_a_prior_does_not_look_at_what_is_known():
+    head = head_of(has_prior=False)
+    assert torch.equal(says(head, known()).spans, says(head, None).spans)
+    assert not any(name.startswith(("prior", "meaning", "points")) for name, _ in head.named_parameters())
+
+
+def unread(head: GroundingHead, questions: int = 64) -> int:
+    """How many questions are answered the same whatever the language model made of them."""
+    told = known(questions)
+    one, other = (says(head, told, questions, read) for read in (2, 3))
+    return int(((one.inside == other.inside).all(1) & (one.present == other.present)).sum())
+
+
+def test_some_questions_in_training_are_answered_without_the_language_model():
+    assert all(0.1 < unread(head.train()) / 64 < 0.4 for head in (head_of(), head_of(has_prior=False)))
+
+
+def test_before_anything_is_read_a_head_says_what_it_does_where_that_tells_nothing():
+    head, told = head_of(), known()
+    assert not torch.isclose(says(head, told).inside, says(head, told, read=None).inside).any()
+    for each in (*head.hidden[-1].parameters(), *head.asked[-1].parameters()):
+        each.data.zero_()
+    assert torch.equal(says(head, told).inside, says(head, told, read=None).inside)
+
+
+def test_nothing_is_dropped_but_in_training():
+    assert unread(head_of()) == unread(head_of(has_prior=False)) == 0
+    told = known(4)
+    assert torch.equal(says(head_of(), told, 4).spans, says(head_of(), told, 4).spans)
+
+
+def test_padding_changes_nothing_of_what_is_known():
+    head = head_of()
+    hidden, visual, asked = torch.randn(1, 6, 12), torch.randn(1, 6, 8), torch.randn(1, 12)
+    prior, meaning, video = torch.randn(1, 6), torch.randn(1, MEANING), torch.tensor([0])
+    padding, of_few = torch.tensor([[True] * 4 + [False] * 2]), replace(SHOTS, of_token=SHOTS.of_token[:, :4])
+    few = known_of(prior[:, :4], meaning, of_few, video, padding[:, :4], half_seconds(4))
+    told = known_of(prior, meaning, SHOTS, video, padding, half_seconds(6))
+    alone = head(hidden[:, :4], visual[:, :4], asked, half_seconds(4), padding[:, :4], few)
+    padded = head(hidden, visual, asked, half_seconds(6), padding, told)
+    torch.testing.assert_close(padded.spans[:, :4], alone.spans, atol=1e-5, rtol=0)  # float32, another order
+    torch.testing.assert_close(padded.present, alone.present, atol=1e-5, rtol=0)
+    assert_same_proposals(padded, alone)
+
+
+# --- proposals ---
+
+
+def test_what_tokens_tell_is_proposed_beside_all_runs_of_shots():
+    found = says(points_at(head_of(), 2, 3), known()).proposals
+    runs = [[0.0, 1.0], [1.0, 2.5], [2.5, 3.0], [0.0, 2.5], [1.0, 3.0], [0.0, 3.0]]
+    assert sorted(found.spans[0].tolist()) == sorted([[0.0, 3.0]] * 5 + [[1.0, 3.0]] + runs)
+    assert found.is_real.all() and found.logits.shape == (1, TOKENS + len(runs))
+
+
+def test_where_no_shots_are_known_only_what_tokens_tell_is_proposed():
+    found = says(head_of(), None)
+    assert sorted(found.proposals.spans[0].tolist()) == sorted(found.spans.clamp(min=0)[0].tolist())
+
+
+def test_of_many_tokens_the_likeliest_propose():
+    head, tokens = head_of(has_prior=False), MOST_TOLD + 4
+    hidden, visual, real = torch.randn(1, tokens, 12), torch.randn(1, tokens, 8), torch.ones(1, tokens).bool()
+    found = head(hidden, visual, torch.randn(1, 12), half_seconds(tokens), real)
+    likeliest = (found.inside + found.quality)[0].topk(MOST_TOLD).indices
+    torch.testing.assert_close(found.proposals.spans[0], found.spans[0, likeliest].clamp(min=0))
+
+
+def test_proposals_do_not_teach_tokens_what_to_tell():
+    found = says(head_of(), known())
+    assert not found.proposals.spans.requires_grad and found.proposals.logits.requires_grad
+
+
+def unseen(head: GroundingHead, questions: int = 256) -> int:
+    """Of how many questions spans are judged by what is known alone."""
+    for each in (head.judge.known[-1].weight, head.judge.known[-1].bias):
+        each.data.zero_()  # so that only what is seen is left
+    return int((says(head, known(questions), questions).proposals.logits == 0).all(1).sum())
+
+
+def test_spans_of_some_questions_in_training_are_judged_by_what_is_known_alone():
+    assert unseen(head_of().train()) / 256 == pytest.approx(UNSEEN, abs=0.09)  # three standard deviations
+
+
+def test_spans_are_judged_by_what_is_seen_too_but_in_training():
+    assert unseen(head_of()) == 0
+
+
+# --- spans ---
+
+
+def told(*each: tuple[float, float, float], **options) -> list[tuple[float, float]]:
+    """Which of these proposals, start, end and logit, are told, whatever the tokens say."""
+    found = scored_spans(replace(right(6, (0.5, 1.5)), proposals=proposed(*each)), 0, **options)
+    return [(start, end) for start, end, _ in found]
 
 
 def test_spans_come_best_first_and_each_once():
-    told = right(10, (0.5, 1.5), (3.0, 4.5))
-    found = scored_spans(told, 0)
-    assert sorted((start, end) for start, end, score in found if score > 0.9) == [(0.5, 1.5), (3.0, 4.5)]
-    scores = [score for *_, score in found]
-    assert scores == sorted(scores, reverse=True)
+    assert told((0.5, 1.5, 1.0), (3.0, 4.25, 1.5), (3.0, 4.5, 2.0), (2.0, 3.5, -1.0)) == [
+        *((3.0, 4.5), (0.5, 1.5)),
+        (2.0, 3.5),  # a fifth of it and the best together is shared
+    ]
 
 
-def test_a_span_before_the_video_begins_with_it_and_one_without_length_is_none():
-    told = moments(torch.ones(2, dtype=torch.bool), torch.tensor([[-2.0, 1.0], [1.0, 1.0]]))
-    assert [(start, end) for start, end, _ in scored_spans(told, 0)] == [(0.0, 1.0)]
+def test_the_score_of_a_span_is_the_iou_that_it_is_thought_to_have():
+    found = scored_spans(replace(right(6), proposals=proposed((1.0, 2.0, 0.0), (4.0, 5.0, SURE))), 0)
+    assert [score for *_, score in found] == pytest.approx([1.0, 0.5])
+
+
+def test_how_much_spans_share_and_how_many_there_are_can_be_chosen():
+    both = ((0.0, 4.0, 2.0), (2.0, 4.0, 1.0), (6.0, 7.0, 0.0))  # the second is half of the first
+    assert told(*both) == [(0.0, 4.0), (2.0, 4.0), (6.0, 7.0)]
+    assert told(*both, max_iou=0.4) == [(0.0, 4.0), (6.0, 7.0)]
+    assert told(*both, most=1) == [(0.0, 4.0)]
+
+
+def test_what_is_no_proposal_or_has_no_length_is_not_told():
+    found = proposed((0.0, 1.0, 1.0), (2.0, 2.0, 3.0), (3.0, 4.0, 2.0))
+    found = replace(found, is_real=torch.tensor([[True, True, False]]))
+    assert [(start, end) for start, end, _ in scored_spans(replace(right(6), proposals=found), 0)] == [(0.0, 1.0)]

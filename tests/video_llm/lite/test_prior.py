@@ -1,18 +1,24 @@
 """What is known of a question without training."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from tests.video_llm.lite.tiny_lite import tiny_inputs, tiny_model
+from tvu.temporal.time_tokens.lita import LitaTimeTokens
 from tvu.temporal.types import VisualTokens
 from tvu.video_llm import official_prompts, questions
 from tvu.video_llm.benchmarks.choice import MultipleChoice
 from tvu.video_llm.benchmarks.grounding_ask import WORDS
-from tvu.video_llm.lite.head import prior_features
+from tvu.video_llm.lite.found import found_places
+from tvu.video_llm.lite.head import Known, Moments, best_spans, prior_features
 from tvu.video_llm.lite.inputs import SLOW_CHANNELS, LiteInputs
-from tvu.video_llm.lite.model import Reading
+from tvu.video_llm.lite.model import LiteModel, Reading, findings_of
 from tvu.video_llm.lite.prior import ClassEvidence, Meanings, content_of, prior_of
+from tvu.video_llm.lite.proposals import Proposals
 from tvu.video_llm.scout.visual import class_glosses, class_weights
 
 CLASSES = 6
@@ -40,9 +46,13 @@ def tokens_of(inputs: LiteInputs) -> VisualTokens:
     return tiny_model().eyes(inputs)[0]
 
 
+def classes_of(inputs: LiteInputs) -> Tensor:
+    return evidence()(inputs, tokens_of(inputs)).classes
+
+
 def test_a_token_speaks_for_what_its_two_steps_show():
     inputs = showing(0, 0, 3, 3, 1, 1)
-    found = evidence()(inputs, tokens_of(inputs))
+    found = classes_of(inputs)
     assert found.shape == (1, 3, CLASSES)
     assert found[0].argmax(-1).tolist() == [0, 3, 1]
     torch.testing.assert_close(found.mean(-1), torch.zeros(1, 3), atol=1e-5, rtol=0)
@@ -50,9 +60,8 @@ def test_a_token_speaks_for_what_its_two_steps_show():
 
 def test_what_the_whole_video_shows_counts_less_than_what_a_moment_shows():
     inputs = showing(*[0] * 6, 2, 2)
-    found = evidence()(inputs, tokens_of(inputs))[0]
-    alone = showing(2, 2)
-    assert found[3, 2] > 0.9 * evidence()(alone, tokens_of(alone))[0, 0, 2]
+    found = classes_of(inputs)[0]
+    assert found[3, 2] > 0.9 * classes_of(showing(2, 2))[0, 0, 2]
     assert found[3, 0] < 0 < found[0, 0]
 
 
@@ -63,13 +72,13 @@ def test_a_token_without_pictures_says_nothing():
     inputs = LiteInputs(
         inputs.slow, inputs.motion, inputs.body, blind, inputs.has_motion, inputs.has_body, inputs.lengths
     )
-    found = evidence()(inputs, tokens_of(inputs))[0]
+    found = classes_of(inputs)[0]
     assert found[0].abs().sum() > 0 and found[1].abs().sum() == 0
 
 
 def test_the_prior_is_the_product_of_evidence_and_question():
     inputs = showing(0, 0, 3, 3)
-    found = evidence()(inputs, tokens_of(inputs))
+    found = classes_of(inputs)
     classes = torch.eye(CLASSES)[[3, 0]]
     scores = prior_of(found, classes, torch.tensor([0, 0]))
     assert scores.argmax(-1).tolist() == [1, 0]
@@ -144,10 +153,10 @@ def test_a_question_is_embedded_once():
 def test_autocast_leaves_the_prior_its_decimals():
     inputs = showing(0, 0, 3, 3, 1, 1)
     tokens = tokens_of(inputs)
-    expected = evidence()(inputs, tokens)
+    expected = evidence()(inputs, tokens).classes
     classes, video = torch.rand(1, CLASSES, generator=torch.Generator().manual_seed(0)), torch.tensor([0])
     with torch.autocast("cpu", torch.bfloat16):
-        found = evidence()(inputs, tokens)
+        found = evidence()(inputs, tokens).classes
         torch.testing.assert_close(found, expected)
         torch.testing.assert_close(prior_of(found, classes, video), prior_of(expected, classes, video))
     torch.testing.assert_close(prior_of(found, classes, video)[0], expected[0] @ classes[0])
@@ -159,17 +168,119 @@ def test_a_class_that_is_no_closer_than_most_does_not_speak():
     assert np.count_nonzero(weights) == 1 and weights[7] == pytest.approx(1.0)
 
 
-def test_a_head_with_a_prior_runs_where_nothing_is_known():
+def test_shots_are_told_by_what_is_unlike_pictures_at_large():
+    inputs = showing(*[0] * 4, *[3] * 6)
+    usual = torch.zeros(SLOW_CHANNELS)
+    usual[5] = 1000.0  # beside which 0 and 3 are much alike
+    far_off = ClassEvidence(torch.eye(CLASSES, SLOW_CHANNELS), torch.zeros(CLASSES), usual)
+    assert evidence()(inputs, tokens_of(inputs)).shots.edges.tolist() == [[0.0, 1.0, 2.5]]
+    assert far_off(inputs, tokens_of(inputs)).shots.edges.tolist() == [[0.0, 2.5]]
+
+
+# --- what the model makes of it ---
+
+
+def asked(*classes: int, is_told: bool = True) -> Reading:
+    """Of one video of 4 tokens, a question for each class."""
+    count, last = len(classes), 6 + FOUND
+    ids, is_visual = torch.zeros(2, count, last + 1, dtype=torch.long)
+    is_visual[:, 2:last] = 1
+    is_visual = is_visual.bool()
+    places = torch.zeros(count, dtype=torch.long), is_visual & False, torch.full((count,), last)
+    meaning = (torch.ones(count, 384), torch.eye(CLASSES)[list(classes)]) if is_told else ()
+    return Reading(ids, is_visual, *places, *meaning)
+
+
+FOUND = found_places(LitaTimeTokens())
+SHOWN = showing(0, 0, 0, 0, 3, 3, 3, 3)
+
+
+def of_video(model: LiteModel, tokens: VisualTokens, rows: Tensor, reading: Reading, known: Known | None) -> Tensor:
+    """The rows of the video alone, without those of what is found in it, and without the times that all have."""
+    return model.rows_for(tokens, rows, reading, known)[:, :-FOUND] - model.time_rows(tokens)[reading.video]
+
+
+def test_a_model_with_a_prior_runs_where_nothing_is_known():
     model = tiny_model(has_prior=True)
-    inputs = tiny_inputs([8])
-    ids = torch.zeros(1, 7, dtype=torch.long)
-    is_visual = torch.zeros(1, 7, dtype=torch.bool)
-    is_visual[0, 2:6] = True
-    reading = Reading(ids, is_visual, torch.tensor([0]), is_visual & False, torch.tensor([6]))
-    unknown = model(inputs, reading).moments()
-    told = Reading(
-        ids, is_visual, torch.tensor([0]), is_visual & False, torch.tensor([6]), torch.ones(1, 384),
-        torch.eye(CLASSES)[:1],
-    )  # fmt: skip
-    known = model(inputs, told, evidence()).moments()
+    unknown = model(SHOWN, asked(0, is_told=False)).moments()
+    known = model(SHOWN, asked(0), evidence()).moments()
     assert unknown.present.isfinite().all() and not torch.equal(unknown.inside, known.inside)
+
+
+def test_a_model_without_a_prior_is_not_told():
+    model = tiny_model()
+    told = model(SHOWN, asked(0), evidence())
+    assert told.known is None
+    assert torch.equal(told.moments().spans, model(SHOWN, asked(0, is_told=False)).moments().spans)
+
+
+def test_what_is_known_comes_into_the_visual_tokens_as_training_finds_a_use_for_it():
+    model, reading = tiny_model(has_prior=True).eval(), asked(0, 3)
+    tokens, rows = model.eyes(SHOWN)
+    known = model.known(tokens, reading, evidence()(SHOWN, tokens))
+    torch.testing.assert_close(of_video(model, tokens, rows, reading, known), rows.expand(2, -1, -1))  # nothing yet
+    torch.nn.init.normal_(model.told.weight)
+    of_questions = of_video(model, tokens, rows, reading, known)
+    assert not torch.isclose(of_questions[0], of_questions[1]).all(-1).any()
+
+
+def test_each_question_is_told_of_its_own_video():
+    model, shown = tiny_model(has_prior=True).eval(), ((0, 0, 0, 0, 3, 3, 3, 3), (5, 5, 3, 3, 3, 3, 1, 1))
+    both = tiny_inputs([8, 8])
+    both = replace(both, slow=torch.cat([showing(*classes).slow for classes in shown]))
+    tokens, rows = model.eyes(both)
+    reading = replace(asked(3, 3), video=torch.tensor([1, 0]))
+    known = model.known(tokens, reading, evidence()(both, tokens))
+    torch.testing.assert_close(of_video(model, tokens, rows, reading, known), rows[[1, 0]])
+    for row, classes in enumerate(reversed(shown)):
+        alone = showing(*classes)
+        expected = model.known(tokens_of(alone), asked(3), evidence()(alone, tokens_of(alone)))
+        torch.testing.assert_close(known.numbers[row], expected.numbers[0])
+        torch.testing.assert_close(known.starts[row], expected.starts[0])
+
+
+def test_every_visual_token_has_the_time_token_of_its_middle():
+    model = tiny_model()
+    tokens, _ = model.eyes(SHOWN)
+    ticks = [model.codec.tick(float(middle), 2.0) for middle in tokens.spans[0].mean(-1)]
+    assert torch.equal(model.time_rows(tokens)[0], model.new_rows[ticks])
+
+
+def test_what_the_head_finds_stands_after_the_video_in_words():
+    model, reading = tiny_model(has_prior=True).eval(), asked(0)
+    tokens, rows = model.eyes(SHOWN)
+    known = model.known(tokens, reading, evidence()(SHOWN, tokens))
+    found = model.rows_for(tokens, rows, reading, known)[0, -FOUND:]
+    moments = model._first_look(tokens, reading, known)
+    (spans,), (scores,) = best_spans(moments, 3)
+    assert scores.tolist() == sorted(scores.tolist(), reverse=True)
+    start, end = (model.new_rows[model.codec.tick(min(float(t), 2.0), 2.0)] for t in spans[0])
+    assert torch.equal(found[0], start) and torch.equal(found[1], end)
+    assert torch.equal(found[2], model.grades[round(10 * float(scores[0]))])
+    assert torch.equal(found[-1], model.grades[round(10 * float(moments.present.sigmoid()))])
+
+
+def test_each_token_is_told_what_the_head_finds_of_it():
+    one = torch.tensor([[[0.5, 1.5], [0.0, 2.0]]])
+    proposals = Proposals(one, torch.tensor([[1.0, -1.0]]), torch.tensor([[True, True]]))
+    real = torch.tensor([[True, True, True, True]])
+    moments = Moments(torch.zeros(1, 4), torch.zeros(1, 4), torch.zeros(1, 4, 2), torch.zeros(1), real, proposals)
+    starts = torch.arange(4) / 2
+    (told,) = findings_of(moments, torch.stack([starts, starts + 0.5], -1)[None])
+    likely, unlikely = torch.tensor([1.0, -1.0]).sigmoid().tolist()
+    assert told[:, 1].tolist() == pytest.approx([unlikely, likely, likely, unlikely])
+    assert told[:, 2:5].T.tolist() == [[0, 1, 1, 0], [0, 1, 0, 0], [0, 0, 1, 0]]
+
+
+def test_one_step_of_a_video_is_enough():
+    inputs = showing(2)
+    reading = replace(asked(2), is_visual=((place := torch.arange(7 + FOUND)[None]) >= 2) & (place < 3 + FOUND))
+    assert tiny_model(has_prior=True)(inputs, reading, evidence()).moments().spans.isfinite().all()
+
+
+def test_gradients_reach_all_that_makes_use_of_what_is_known():
+    model = tiny_model(has_prior=True)
+    found = model(SHOWN, asked(0, 3), evidence()).moments()
+    (found.inside.sum() + found.spans.sum() + found.quality.sum() + found.present.sum()).backward()
+    parts = (model.told, model.head.prior, model.head.meaning, model.head.points)
+    assert all(each.grad is not None and each.grad.any() for part in parts for each in part.parameters())

@@ -32,15 +32,16 @@ def test_a_time_is_one_token_and_reads_back(tokenizer):
 def test_the_question_comes_before_the_video(tokenizer):
     ids, first = tokenizer.prompt(tokenizer.encode("When?"), 3)
     assert tokenizer.decode(ids[:first]).rstrip("\n").endswith("When?")
-    assert ids[first - 1] == tokenizer.video_start and ids[first + 3] == tokenizer.video_end
-    assert ids[first : first + 3] == [tokenizer.place] * 3
-    assert tokenizer.decode(ids[first + 4 :]) == "\n<|im_start|>assistant\n"
+    assert ids[first - 1] == tokenizer.video_start and ids[first + 3 + tokenizer.found] == tokenizer.video_end
+    assert tokenizer.found == 10
+    assert ids[first : first + 13] == [tokenizer.place] * 13
+    assert tokenizer.decode(ids[first + 14 :]) == "\n<|im_start|>assistant\n"
 
 
 def test_rows_are_padded_on_the_right_and_only_answers_are_targets(tokenizer):
     told = sequences(tokenizer, [(0, "When?", "<t1> <t2>"), (1, "Is a long question asked?", "No")], [2, 5])
     assert told.ids.shape == told.is_visual.shape == told.answers.shape
-    assert told.is_visual.sum(1).tolist() == [2, 5]
+    assert told.is_visual.sum(1).tolist() == [2 + tokenizer.found, 5 + tokenizer.found]
     for row, answer in enumerate(("<t1> <t2>", "No")):
         written = told.ids[row][told.answers[row]].tolist()
         assert written == [*tokenizer.encode(answer), tokenizer.end]

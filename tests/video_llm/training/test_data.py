@@ -12,6 +12,7 @@ import torch
 from tests.video_llm.lite.tiny_lite import tiny_config
 from tvu.temporal.types import Span
 from tvu.video_llm.errors import TrainingError
+from tvu.video_llm.lite.found import found_places
 from tvu.video_llm.models.parts import build_codec
 from tvu.video_llm.training.bank import Bank
 from tvu.video_llm.training.config import DataConfig
@@ -84,7 +85,7 @@ def test_videos_of_a_batch_are_about_as_long_as_each_other(batches):
 
 def test_there_is_a_place_for_every_visual_token(batches, world):
     looker = Looker(CONFIG, torch.device("cpu"), world)
-    counts = visual_counts(CONFIG, 48)
+    counts = [count + found_places(build_codec(CONFIG.codec)) for count in visual_counts(CONFIG, 48)]
     for batch in batches[:2]:
         inputs, reading = looker.inputs(batch), looker.reading(batch)
         assert inputs.lengths.tolist() == [video.steps for video in batch.videos]
@@ -152,7 +153,7 @@ def test_videos_may_be_as_long_as_is_wanted(tiny_language, tiny_lite0):
     bank = bank_of(400)
     data = DataConfig(weights={"composed": 1}, kinds={"moment": 1.0}, questions=1, longest=100.0)
     batch = next(iter(drawn(tiny_language, tiny_lite0, data, bank)))
-    assert batch.sequences.is_visual.sum(1).tolist() == [200] * 3
+    assert batch.sequences.is_visual.sum(1).tolist() == [200 + found_places(build_codec(CONFIG.codec))] * 3
 
 
 def test_drawing_scenes_here_leaves_torch_its_threads(tiny_language, tiny_lite0):

@@ -44,7 +44,7 @@ def test_training_changes_everything_that_it_is_to_change(config, tiny_weights):
     kinds = {
         name.split(".")[0] for name, each in trainable(trainer.model).items() if not torch.equal(each, before[name])
     }
-    assert kinds == {"eyes", "head", "language", "new_rows"}
+    assert kinds == {"eyes", "head", "language", "new_rows", "told", "grades"}
     frozen = [name for name, each in trainer.model.named_parameters() if not each.requires_grad]
     assert frozen and all(name.startswith("language.") for name in frozen)
 
