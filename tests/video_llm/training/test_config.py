@@ -23,7 +23,7 @@ def refused(path: Path, content: str, changes: dict | None = None) -> str:
 
 def test_the_sample_is_a_config():
     told = TrainConfig.read(SAMPLE)
-    assert told.out == "runs/lite" and told.data.weights == {"features": 4, "composed": 3, "skeletons": 3}
+    assert told.out == "runs/lite" and told.data.weights == {"features": 5, "composed": 3, "skeletons": 2.5}
 
 
 def test_settings_may_be_changed_by_dotted_names():
