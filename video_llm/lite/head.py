@@ -2,6 +2,7 @@
 
 Anchor-free, as in FCOS (Tian et al. 2019, arXiv 1904.01355) and ActionFormer (Zhang et al. 2022, arXiv 2202.07925):
 every token says whether it is inside what was asked for, how far its start and its end are, and how good that span is.
+What the likeliest of them tell is judged beside runs of shots (`proposals.py`); the best of all is the answer.
 """
 
 from dataclasses import dataclass
@@ -11,7 +12,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tvu.temporal.position_table import sinusoid_table
-from tvu.video_llm.lite.proposals import MOST_TOLD, UNSEEN, OfShots, Proposals, SpanJudge, proposal_loss, runs_of_shots
+from tvu.video_llm.lite.proposals import (
+    MOST_TOLD,
+    UNSEEN,
+    OfShots,
+    Proposals,
+    SpanJudge,
+    iou_of,
+    proposal_loss,
+    runs_of_shots,
+)
 from tvu.video_llm.lite.shots import NEAR, SHOT_NUMBERS, Shots, candidates, features_of
 
 OF_TOKENS = 4  # numbers that the head is told of each token's prior, beside those of its shot
@@ -244,7 +254,7 @@ def moment_loss(moments: Moments, tokens: Tensor, targets: Targets) -> dict[str,
     found = is_inside.float()
     inside = (focal * asked).sum() / found.sum().clamp(min=1.0)
 
-    iou = _iou(moments.spans, true)
+    iou = iou_of(moments.spans, true)
     length = (true[..., 1] - true[..., 0]).clamp(min=0.1)
     off = ((moments.spans - true).abs() / length[..., None]).clamp(max=10.0)
     wrong = 1 - iou + 0.5 * functional.smooth_l1_loss(off, torch.zeros_like(off), reduction="none").mean(-1)
@@ -276,7 +286,7 @@ def best_spans(moments: Moments, count: int, max_iou: float = 0.5) -> tuple[Tens
         chosen = torch.where((best > 0)[:, None], spans[row, where], found[0] if found else spans[row, where])
         found.append(chosen)
         told.append(best)
-        scores = scores * (_iou(spans, chosen[:, None]) <= max_iou)
+        scores = scores * (iou_of(spans, chosen[:, None]) <= max_iou)
     return torch.stack(found, dim=1), torch.stack(told, dim=1)
 
 
@@ -306,12 +316,6 @@ def scored_spans(
 def _overlap(a0: float, a1: float, b0: float, b1: float) -> float:
     shared = min(a1, b1) - max(a0, b0)
     return shared / (max(a1, b1) - min(a0, b0)) if shared > 0 else 0.0
-
-
-def _iou(a: Tensor, b: Tensor) -> Tensor:
-    shared = (torch.minimum(a[..., 1], b[..., 1]) - torch.maximum(a[..., 0], b[..., 0])).clamp(min=0)
-    together = (torch.maximum(a[..., 1], b[..., 1]) - torch.minimum(a[..., 0], b[..., 0])).clamp(min=1e-4)
-    return shared / together
 
 
 def _focal(logits: Tensor, truth: Tensor, gamma: float = 2.0, positive: float = 0.5) -> Tensor:

@@ -42,7 +42,7 @@ class LiteConfig:
     reductions: of the tokens in time, one after the other.
     codec:      how times are written in text.
     motion:     the fields of SqueezeTime's config.
-    has_prior:  whether the head is told what is known without training (`prior.py`).
+    has_prior:  whether head and visual tokens are told what is known without training (`prior.py`, `shots.py`).
     paths:      which of `slow`, `motion` and `body` the model looks at; the others are zeros to it.
     rank:       of the adapters; scale: what their product is multiplied with.
     language_width, known_tokens, word_size: of the language model, SmolLM2-135M's; the last is the root mean square

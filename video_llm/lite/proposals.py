@@ -199,15 +199,19 @@ def _mean(values: Tensor, first: Tensor, last: Tensor) -> Tensor:
     return (held / width.clamp(min=1)).to(values.dtype)
 
 
+def iou_of(a: Tensor, b: Tensor) -> Tensor:
+    """`[...]` of spans `[..., 2]`, one beside the other."""
+    shared = (torch.minimum(a[..., 1], b[..., 1]) - torch.maximum(a[..., 0], b[..., 0])).clamp(min=0)
+    together = (torch.maximum(a[..., 1], b[..., 1]) - torch.minimum(a[..., 0], b[..., 0])).clamp(min=1e-4)
+    return shared / together
+
+
 def proposal_loss(proposals: Proposals, truth: Tensor, is_event: Tensor, is_asked: Tensor) -> Tensor:
     """Whether the best comes first, and whether every logit tells the IoU.
 
     truth float `[S, E, 2]` seconds, is_event bool `[S, E]`, is_asked bool `[S]`: others count for nothing.
     """
-    spans = proposals.spans[:, :, None]
-    shared = torch.minimum(spans[..., 1], truth[:, None, :, 1]) - torch.maximum(spans[..., 0], truth[:, None, :, 0])
-    together = torch.maximum(spans[..., 1], truth[:, None, :, 1]) - torch.minimum(spans[..., 0], truth[:, None, :, 0])
-    iou = (shared.clamp(min=0) / together.clamp(min=1e-4)).masked_fill(~is_event[:, None], 0.0).amax(-1)
+    iou = iou_of(proposals.spans[:, :, None], truth[:, None]).masked_fill(~is_event[:, None], 0.0).amax(-1)
     asked = (is_asked[:, None] & proposals.is_real).float()
     graded = functional.binary_cross_entropy_with_logits(proposals.logits, iou, reduction="none")
     # Most spans are nowhere near: together they count as much as those that are.

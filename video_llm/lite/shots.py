@@ -1,5 +1,7 @@
 """Where the picture changes for good: the shots of a video, from what Lite0 sees of it and without training.
 
+`scout/shots.py` finds them in pixels, which the feature videos that the head learns from do not have.
+
 What is asked for mostly lasts as long as a shot or a few, and where shots meet is seen surely: so the head is told the
 shots, what is known of each for a question, and may point at their edges instead of measuring a distance.
 """
