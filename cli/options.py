@@ -34,8 +34,8 @@ Model = Annotated[
     typer.Option(
         "-m",
         "--model",
-        help="scout, lite, lite:<folder>, clip:<open_clip model>/<tag>, hf:<folder or repository>, "
-        "http(s)://host/v1#model, or the folder of a saved Video-LLM.",
+        help="scout, lite, lite:<folder>, scout+lite, scout+lite:<folder>, clip:<open_clip model>/<tag>, "
+        "hf:<folder or repository>, http(s)://host/v1#model, or the folder of a saved Video-LLM.",
     ),
 ]
 Start = Annotated[float | None, typer.Option("--start", parser=parse_seconds, metavar="T", help="Look from here on.")]

@@ -58,6 +58,17 @@ CARDS = (
         "with weights of real size; `lite` alone means the checkpoint that ships, where one does",
     ),
     ModelCard(
+        "scout+lite:FOLDER",
+        "scout and lite about one clip: moments that both see, what is said and written as scout has it, words by lite",
+        "what each of them was",
+        "that of each",
+        "that of both",
+        "that of both, one after the other",
+        "run them: `tvu bench`",
+        "spans of both, by the file's clock; a score is the mean of two calibrated probabilities, calibrated by nobody",
+        "with fakes and a lite of random weights; `scout+lite` alone means the checkpoint that ships, where one does",
+    ),
+    ModelCard(
         "clip:MODEL/TAG",
         "scout with the eyes of an open_clip model",
         "what the open_clip tag names",

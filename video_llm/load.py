@@ -16,16 +16,19 @@ from tvu.video_llm.types import EVIDENCE, Evidence, VideoModel
 from tvu.weights.errors import WeightsError
 
 if TYPE_CHECKING:
-    from tvu.video_llm.scout.model import Eyes
+    from tvu.video_llm.lite.answer import Lite
+    from tvu.video_llm.scout.model import Eyes, Scout
     from tvu.video_llm.sentence import SentenceEncoder
 
 
 WHICH = (
-    "scout, lite, lite:FOLDER, align, clip:<open_clip model>/<tag>, hf:<folder or repository>, lita-13b:FOLDER, "
-    "vtg-llm-7b:FOLDER, videochat-t-7b:FOLDER, http(s)://host/v1#model, or the folder of a saved Video-LLM"
+    "scout, lite, lite:FOLDER, scout+lite, scout+lite:FOLDER, align, clip:<open_clip model>/<tag>, "
+    "hf:<folder or repository>, lita-13b:FOLDER, vtg-llm-7b:FOLDER, videochat-t-7b:FOLDER, "
+    "http(s)://host/v1#model, or the folder of a saved Video-LLM"
 )
 HF = "hf:"  # before the folder or repository of a model of transformers
 LITE = "lite"  # our own small Video-LLM; `lite:FOLDER` is a checkpoint that somebody trained
+TOGETHER = "scout+lite"  # both about one clip; `scout+lite:FOLDER` with a checkpoint that somebody trained
 ALIGN = "align"  # texts placed as `tvu align` places lines
 OURS = "tvu"  # the model type of our own Video-LLM, and the mark of a folder that holds one
 
@@ -49,6 +52,8 @@ def weights_needed(name: str, evidence: Sequence[Evidence] = EVIDENCE) -> tuple[
         from tvu.weights.manifest import names_of
 
         return names_of(LITE)
+    if is_together(name):
+        return tuple(dict.fromkeys((*weights_needed("scout", evidence), *weights_needed(LITE))))
     _check(name)
     eyes = ("efficientnet-lite0", "minilm-l6") if name in ("scout", ALIGN) else (*_clip_names(name), "minilm-l6")
     needed = {"visual": eyes, "speech": ("whisper-tiny.en", "minilm-l6"), "screen-text": ("minilm-l6",)}
@@ -79,7 +84,7 @@ def weights_of(model: str) -> dict[str, str]:
     if folder is not None:
         return {"folder": FeatureCache(cache_root() / "features").content_of(folder)}
     hashes = {}
-    if is_lite(model):
+    if is_lite(model) or is_together(model):
         from tvu.video_llm.lite.files import folder_digest, shipped_folder
 
         hashes["lite"] = folder_digest(lite_folder(model) or shipped_folder()) or "not here"
@@ -106,6 +111,7 @@ def load_model(
     `baseline:NAME` looks at nothing (`benchmarks/baselines.py`). `lita-13b:FOLDER`, `vtg-llm-7b:FOLDER` and
     `videochat-t-7b:FOLDER` are published models from their authors' files (`published/`).
     `lite` is our own small Video-LLM (`lite/answer.py`), `lite:FOLDER` a checkpoint of it that `tvu train` exported.
+    `scout+lite`, `scout+lite:FOLDER`: both look, and moments are those of both (`lite/together.py`).
     `align` places questions as `tvu align` places lines of a text (`narration/model.py`).
     `http(s)://host/v1#model` is a model of a server (`remote/address.py`), which chooses its own evidence.
     `hf:SOURCE` is a model of transformers that sees videos, from a folder or from the hub's cache (`hf/load.py`).
@@ -132,7 +138,21 @@ def load_model(
         return _video_llm(name, folder, min_score, use_cache, report)
     if is_lite(name):
         return _lite(name, min_score, use_cache, report)
+    if is_together(name):
+        return _together(name, evidence, min_score, use_cache, report)
     _check(name)
+    if name == ALIGN:
+        from tvu.video_llm.narration.model import AlignModel
+        from tvu.video_llm.scout.model import LEAST_SCORE
+
+        least = LEAST_SCORE if min_score is None else min_score
+        return AlignModel(evidence, min_score=least, use_cache=use_cache, report=report)
+    return _scout(name, evidence, min_score, use_cache, report)
+
+
+def _scout(
+    name: str, evidence: Sequence[Evidence], min_score: float | None, use_cache: bool, report: Report
+) -> "Scout":
     from tvu.video_llm.cache import FeatureCache
     from tvu.video_llm.scout.model import LEAST_SCORE, Scout
     from tvu.weights.store import cache_root
@@ -140,10 +160,6 @@ def load_model(
     cache = FeatureCache(cache_root() / "features") if use_cache else None
     eyes = _lite_eyes if name == "scout" else partial(_clip_eyes, name)
     least = LEAST_SCORE if min_score is None else min_score
-    if name == ALIGN:
-        from tvu.video_llm.narration.model import AlignModel
-
-        return AlignModel(evidence, min_score=least, use_cache=use_cache, report=report)
     weights = {channel: weights_needed(name, (channel,)) for channel in evidence}
     return Scout(name, eyes, weights, least_score=least, cache=cache, report=report)
 
@@ -190,6 +206,7 @@ def folder_named(name: str) -> Path | None:
     if not is_told and (
         name in ("scout", ALIGN)
         or is_lite(name)
+        or is_together(name)
         or name.startswith(("clip:", HF))
         or not (path.is_dir() or "/" in name)
     ):
@@ -213,17 +230,27 @@ def is_lite(name: str) -> bool:
     return name == LITE or name.startswith(f"{LITE}:")
 
 
+def is_together(name: str) -> bool:
+    """Whether a model's name means `scout` and `lite` together, with the checkpoint that ships or another."""
+    return name == TOGETHER or name.startswith(f"{TOGETHER}:")
+
+
 def lite_folder(name: str) -> Path | None:
-    """The folder of `lite:FOLDER`; None for the checkpoint that ships. Raises UnknownModel where it is no folder."""
-    if name == LITE:
+    """The folder of `lite:FOLDER` or `scout+lite:FOLDER`; None for the checkpoint that ships.
+
+    Raises UnknownModel where it is no folder.
+    """
+    model, mark, told = name.partition(":")
+    if not mark:
         return None
-    folder = Path(name.removeprefix(f"{LITE}:")).expanduser()
+    folder = Path(told).expanduser()
     if not folder.is_dir():
-        raise UnknownModel(f"{folder} is not a folder", hint="lite:DIR takes what tvu train CONFIG --export DIR wrote")
+        hint = f"{model}:DIR takes what tvu train CONFIG --export DIR wrote"
+        raise UnknownModel(f"{folder} is not a folder", hint=hint)
     return folder
 
 
-def _lite(name: str, min_score: float | None, use_cache: bool, report: Report) -> VideoModel:
+def _lite(name: str, min_score: float | None, use_cache: bool, report: Report) -> "Lite":
     from tvu.video_llm.runtime import brisk_threads
 
     folder = lite_folder(name)
@@ -236,8 +263,23 @@ def _lite(name: str, min_score: float | None, use_cache: bool, report: Report) -
     settings = LiteSettings() if min_score is None else LiteSettings(least_score=min_score)
     cache = FeatureCache(cache_root() / "features") if use_cache else None
     model = Lite(name, folder, settings, cache=cache, report=report)
-    require(weights_needed(name))
+    require(weights_needed(LITE))
     return model
+
+
+def _together(
+    name: str, evidence: Sequence[Evidence], min_score: float | None, use_cache: bool, report: Report
+) -> VideoModel:
+    from tvu.video_llm.runtime import brisk_threads
+
+    lite_folder(name)  # what is no folder is told before torch is imported
+    brisk_threads()
+    from tvu.video_llm.lite.together import JoinConfig, ScoutAndLite
+
+    config = JoinConfig()
+    support = config.least_support if min_score is None else min(config.least_support, min_score)
+    lite = _lite(name, support, use_cache, report)
+    return ScoutAndLite(name, _scout("scout", evidence, min_score, use_cache, report), lite, config)
 
 
 def _video_llm(name: str, folder: Path, min_score: float | None, use_cache: bool, report: Report) -> VideoModel:

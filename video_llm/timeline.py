@@ -37,9 +37,9 @@ def draw_timeline(clip: VideoClip, answer: Answer, out: Path) -> None:
 
     draw.text((MARGIN, MARGIN - 6), _shorten(answer.question, large, inner), INK, font=large)
     legend_end = WIDTH - MARGIN
-    for curve in reversed(answer.curves):
-        draw.text((legend_end, 6), curve.evidence, COLOURS[curve.evidence], font=small, anchor="ra")
-        legend_end -= round(small.getlength(curve.evidence)) + 14
+    for evidence in reversed(dict.fromkeys(curve.evidence for curve in answer.curves)):  # one may have several curves
+        draw.text((legend_end, 6), evidence, COLOURS[evidence], font=small, anchor="ra")
+        legend_end -= round(small.getlength(evidence)) + 14
     _paste_strip(picture, clip, strip_top, inner)
     for score in (0.0, 0.5, 1.0):
         draw.line([(MARGIN, y_of(score)), (WIDTH - MARGIN, y_of(score))], fill="#dddddd")

@@ -9,6 +9,8 @@ from tvu.video_llm.cards import CARDS, card_of
         ("scout", "scout"),
         ("lite", "lite:FOLDER"),
         ("lite:/some/folder", "lite:FOLDER"),
+        ("scout+lite", "scout+lite:FOLDER"),
+        ("scout+lite:/some/folder", "scout+lite:FOLDER"),
         ("clip:ViT-B-32/laion2b_s34b_b79k", "clip:MODEL/TAG"),
         ("hf:Qwen/Qwen3-VL-8B-Instruct", "hf:REPOSITORY"),
         ("lita-13b", "lita-13b:FOLDER"),

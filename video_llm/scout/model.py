@@ -44,6 +44,9 @@ HELD_BATCHES = 4  # batches that the reader of text may lag behind the eyes
 
 T = TypeVar("T")
 
+Rethink = Callable[[list[Grounding]], list[Grounding]]
+"""What somebody who saw the clip as well makes of the visual channel, before the channels are fused."""
+
 
 @dataclass(frozen=True)
 class Eyes:
@@ -87,7 +90,7 @@ class Scout:
         self.name = name
         self._make_eyes = eyes
         self._weights = weights
-        self._least_score = least_score
+        self.least_score = least_score
         self.cache = cache
         self._report = report
         self._last: tuple[VideoClip, Seen] | None = None
@@ -112,6 +115,12 @@ class Scout:
         """The channels that are used, in the order they are usually told."""
         return tuple(channel for channel in EVIDENCE if channel in self._weights)
 
+    def channels_of(self, clip: VideoClip) -> set[Evidence]:
+        """The channels that are used and that the clip has. Raises WeightsError where one of them lacks its weights."""
+        channels = set(self._weights) if clip.has_audio else set(self._weights) - {"speech"}
+        require(name for channel in channels for name in self._weights[channel])
+        return channels
+
     def look(self, clip: VideoClip) -> Seen:
         """What the channels make of a clip: recalled, or made now and kept for whoever asks about it.
 
@@ -127,17 +136,20 @@ class Scout:
         """The spans alone, best first."""
         return [list(answer.groundings) for answer in self.find(clip, queries)]
 
-    def answer(self, clip: VideoClip, question: str) -> Answer:
-        """All likely occurrences, best first. Raises VideoError, WeightsError or BackendError."""
+    def answer(self, clip: VideoClip, question: str, rethink: Rethink | None = None) -> Answer:
+        """All likely occurrences, best first. Raises VideoError, WeightsError or BackendError.
+
+        rethink: takes the groundings of the visual channel, none of them left out yet, and gives those to go on with.
+        """
         started = time.perf_counter()
         seen, is_new = self._look(clip)
         scored = time.perf_counter()
         found: list[Grounding] = []
         curves: list[ScoreCurve] = []
         for candidates, curve in self._score(seen, question):
-            found += candidates
+            found += rethink(candidates) if rethink and curve.evidence == "visual" else candidates
             curves.append(curve)
-        groundings = tuple(fuse(found, self._least_score))
+        groundings = tuple(fuse(found, self.least_score))
         done = time.perf_counter()
         timing = Timing(
             decode_s=seen.decode_s if is_new else 0.0,
@@ -189,8 +201,7 @@ class Scout:
     def _examine(self, clip: VideoClip) -> Seen:
         content = self.cache.content_of(clip.path) if self.cache else ""
         notes: list[str] = []
-        wanted = set(self._weights) if clip.has_audio else set(self._weights) - {"speech"}
-        require(name for channel in wanted for name in self._weights[channel])
+        wanted = self.channels_of(clip)
         visual = self._recall(clip, content, "visual", VisualIndex.from_arrays) if "visual" in wanted else None
         text = self._recall(clip, content, "screen-text", ScreenText.from_arrays) if "screen-text" in wanted else None
         transcript = self._recall(clip, content, "speech", Transcript.from_arrays) if "speech" in wanted else None
