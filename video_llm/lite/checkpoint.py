@@ -10,9 +10,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from tvu.temporal.squeezetime.fused import fused
 from tvu.temporal.squeezetime.network import SqueezeTime
 from tvu.video_llm.lite.adapters import merge
 from tvu.video_llm.lite.files import shipped_folder
+from tvu.video_llm.lite.language import CausalLlama, load_language
 from tvu.video_llm.lite.model import LiteConfig, LiteModel
 from tvu.weights.errors import WeightsError
 from tvu.weights.load import located
@@ -37,11 +39,11 @@ class Calibration:
 class LoadedLite:
     """A checkpoint that can answer: everything in `eval()` on one device, adapters merged.
 
-    causal: transformers' SmolLM2 with its new words, sharing its weights with `model.language`.
+    causal: SmolLM2 with its new words, sharing its weights with `model.language`.
     """
 
     model: LiteModel
-    causal: Any
+    causal: CausalLlama
     motion: SqueezeTime
     calibration: Calibration
     folder: Path
@@ -90,7 +92,7 @@ class LiteFiles:
     state: Mapping[str, Tensor]
 
     def motion(self, device: torch.device | str = "cpu") -> SqueezeTime:
-        """The motion network. Raises WeightsError where the files hold none of their config."""
+        """The motion network, for answering only. Raises WeightsError where the files hold none of their config."""
         network = SqueezeTime(self.config.motion_config)
         told = {name.removeprefix("motion."): each for name, each in self.state.items() if name.startswith("motion.")}
         counters = {name: each for name, each in network.state_dict().items() if not each.is_floating_point()}
@@ -98,7 +100,7 @@ class LiteFiles:
             network.load_state_dict({**told, **counters})
         except RuntimeError as error:
             raise WeightsError(f"{self.folder} lacks the motion network", hint=AGAIN) from error
-        return network.requires_grad_(False).eval().to(device)
+        return fused(network).to(device)
 
 
 def read_lite(folder: Path | None = None) -> LiteFiles:
@@ -135,17 +137,13 @@ def load_lite(files: LiteFiles, device: torch.device | str = "cpu", motion: Sque
 
     Raises WeightsError where the files, or the language model that they were trained with, are missing or damaged.
     """
-    from transformers import AutoModelForCausalLM
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()  # stderr is ours
     config = files.config
     dtype = torch.bfloat16 if torch.device(device).type == "cuda" else torch.float32
-    causal: Any = AutoModelForCausalLM.from_pretrained(located("smollm2-135m"), dtype=dtype, local_files_only=True)
+    causal = load_language(located("smollm2-135m"), dtype)
     model = LiteModel(config, causal.model)
     fill(model, {name: each for name, each in files.state.items() if not name.startswith("motion.")}, files.folder)
     merge(model.language)
-    grow(causal, model)
+    causal.set_table(model.table)
     for part in (model, causal):
         part.requires_grad_(False).eval()
         part.to(device)
@@ -163,13 +161,3 @@ def fill(model: nn.Module, state: Mapping[str, Tensor], folder: Path) -> None:
         raise WeightsError(f"{folder} holds the weights of another model{about}", hint=AGAIN)
     for name, each in wanted.items():
         each.copy_(state[name].to(each.dtype))
-
-
-@torch.no_grad()
-def grow(causal: Any, model: LiteModel) -> None:
-    """The new words get their rows in the table of the language model, which is that of its output too."""
-    table = model.table.clone()
-    causal.resize_token_embeddings(len(table), mean_resizing=False)
-    causal.get_input_embeddings().weight.copy_(table)
-    causal.tie_weights()
-    model.language = causal.model

@@ -52,7 +52,7 @@ class SnippetStream:
     It holds the frames of the snippets that are not complete yet, and of a video of any length no more.
     """
 
-    def __init__(self, network: SqueezeTime, num_steps: int, *, batch_snippets: int = 16) -> None:
+    def __init__(self, network: SqueezeTime, num_steps: int, *, batch_snippets: int = 8) -> None:
         self._network, self._steps, self._batch = network, num_steps, batch_snippets
         self._frames = snippet_frames(num_steps, network.config.num_frames)  # `[S, 16]`
         self._held = torch.empty(0, 3, SIDE, SIDE, dtype=torch.uint8)
@@ -72,7 +72,7 @@ class SnippetStream:
         for some in self._frames[self._done : known].split(self._batch):
             snippets = self._held[some - self._first].to(device)
             with torch.inference_mode():
-                found.append(self._network.pooled(normalise(snippets.transpose(1, 2), dtype).contiguous()))
+                found.append(self._network.pooled(normalise(snippets.transpose(1, 2), dtype)))  # channels last
         first_step = self._done * STEPS_PER_SNIPPET
         self._done = known
         if known < len(self._frames):

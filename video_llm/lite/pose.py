@@ -21,6 +21,7 @@ from PIL import Image
 
 from tvu.video_llm.errors import BackendError
 from tvu.video_llm.lite.body import NUM_LANDMARKS, body_features
+from tvu.video_llm.lite.flatbuffer import only_outputs
 from tvu.video_llm.logistic import sigmoid
 
 Floats = NDArray[np.floating[Any]]
@@ -28,6 +29,8 @@ Floats = NDArray[np.floating[Any]]
 DETECTOR_FILE: Final = "pose_detection.tflite"
 LANDMARK_FILE: Final = "pose_landmark_full.tflite"
 
+_OF_DETECTOR: Final = (12, 1)  # last axes of the outputs that are read: boxes with points, and their scores
+_OF_LANDMARKER: Final = (195, 1)  # landmarks, and the presence of a person
 _DETECTOR_SIDE = 224
 _LANDMARK_SIDE = 256
 _CELLS: Final = ((28, 2), (14, 2), (7, 6))  # cells along a side, anchors in each
@@ -181,8 +184,8 @@ class PoseModels:
 
     def __init__(self, folder: Path, num_threads: int | None = None) -> None:
         threads = num_threads or min(4, os.cpu_count() or 1)
-        self._detector = _load(folder / DETECTOR_FILE, threads)
-        self._landmarker = _load(folder / LANDMARK_FILE, threads)
+        self._detector = _load(folder / DETECTOR_FILE, threads, _OF_DETECTOR)
+        self._landmarker = _load(folder / LANDMARK_FILE, threads, _OF_LANDMARKER)
         self._anchors = anchors()
 
     def people(self, picture: Image.Image, seen: Square | None = None) -> list[Person]:
@@ -190,7 +193,7 @@ class PoseModels:
         width, height = picture.size
         seen = seen or Square(width / 2, height / 2, max(width, height), 0.0)
         cut = np.asarray(seen.cut_out(picture, _DETECTOR_SIDE), np.float32) / 127.5 - 1
-        raw, logits = self._run(self._detector, cut, (12, 1))
+        raw, logits = self._run(self._detector, cut, _OF_DETECTOR)
         found = decode_people(raw.reshape(-1, 12), logits.reshape(-1), self._anchors)
         people = [
             replace(
@@ -206,7 +209,7 @@ class PoseModels:
     def landmarks(self, picture: Image.Image, square: Square) -> tuple[Floats, Floats, float]:
         """Points `[39, 2]` in pixels of the picture, visibility `[39]`, and the probability of a person there."""
         cut = np.asarray(square.cut_out(picture, _LANDMARK_SIDE), np.float32) / 255
-        values, presence = self._run(self._landmarker, cut, (195, 1))
+        values, presence = self._run(self._landmarker, cut, _OF_LANDMARKER)
         rows = values.reshape(39, 5)
         points = square.to_picture(rows[:, :2] / _LANDMARK_SIDE)
         return points, sigmoid(rows[:, 3]), float(presence.reshape(-1)[0])
@@ -216,21 +219,19 @@ class PoseModels:
         """The outputs whose last axis is of each `wanted` size."""
         network.set_tensor(network.get_input_details()[0]["index"], picture[None])
         network.invoke()
-        outputs = {tuple(o["shape"]): o["index"] for o in network.get_output_details()}
-        found = []
-        for size in wanted:
-            index = next(i for shape, i in outputs.items() if shape[-1] == size and len(shape) < 4)
-            found.append(np.array(network.get_tensor(index), np.float32))
-        return tuple(found)
+        outputs = {int(o["shape"][-1]): o["index"] for o in network.get_output_details()}
+        return tuple(np.array(network.get_tensor(outputs[size]), np.float32) for size in wanted)
 
 
-def _load(path: Path, num_threads: int) -> Any:
+def _load(path: Path, num_threads: int, wanted: tuple[int, ...]) -> Any:
+    """A network with the outputs alone that are no maps and whose last axis is of a `wanted` size."""
     try:
         runtime = importlib.import_module("ai_edge_litert.interpreter")
+        content = only_outputs(path.read_bytes(), lambda shape: len(shape) < 4 and shape[-1] in wanted)
         with _nobody_reads_stderr():
-            network = runtime.Interpreter(model_path=str(path), num_threads=num_threads)
+            network = runtime.Interpreter(model_content=content, num_threads=num_threads)
             network.allocate_tensors()
-    except (ImportError, ValueError, RuntimeError) as error:
+    except (ImportError, OSError, ValueError, RuntimeError) as error:
         hint = "LiteRT (ai-edge-litert) runs on Linux; without it people are seen as pictures only"
         raise BackendError(f"cannot run {path.name}: {error}", hint=hint) from error
     return network

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -175,7 +176,7 @@ class _Paths:
             job.result()
 
     def _look(self, step: int, pixels: Pixels) -> None:
-        self._seen.slow[step : step + len(pixels)] = self._cells.cells(pixels)
+        self._seen.slow[step : step + len(pixels)] = cells_of(pixels, self._cells)
 
     def _look_at_motion(self, pixels: Pixels) -> None:
         found = self._stream.take(torch.from_numpy(_small(pixels)))
@@ -188,6 +189,13 @@ class _Paths:
         found = self._bodies.follow(pixels)
         self._seen.body[step : step + len(pixels)] = found.features
         self._seen.has_body[step : step + len(pixels)] = found.has_body
+
+
+def cells_of(pixels: Pixels, encoder: Cells) -> NDArray[np.float16]:
+    """`encoder.cells`, where a picture that is still the one before it, as slides are, is not encoded again."""
+    is_new = np.array([True, *(not np.array_equal(*two) for two in pairwise(pixels))])
+    found = encoder.cells(pixels if is_new.all() else pixels[is_new])
+    return found[is_new.cumsum() - 1]
 
 
 def _small(pixels: Pixels) -> Pixels:

@@ -6,7 +6,19 @@ import numpy as np
 import pytest
 
 from tvu.video_llm.lite.body import body_features
-from tvu.video_llm.lite.pose import Bodies, BodyFollower, PoseModels, Square, anchors, box_iou, decode_people, parts_of
+from tvu.video_llm.lite.pose import (
+    DETECTOR_FILE,
+    LANDMARK_FILE,
+    Bodies,
+    BodyFollower,
+    PoseModels,
+    Square,
+    _load,
+    anchors,
+    box_iou,
+    decode_people,
+    parts_of,
+)
 from tvu.video_llm.training.kinematics import Build, landmarks_of
 from tvu.video_llm.training.motions import POSTURES, Animator
 from tvu.weights.load import located
@@ -158,6 +170,27 @@ def test_a_grey_picture_holds_nobody():
     bodies = BodyFollower(models).follow(np.full((2, 3, 240, 320), 128, np.uint8))
     assert not bodies.has_body.any()
     assert not bodies.features.any()
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize(("name", "has_more"), [(DETECTOR_FILE, False), (LANDMARK_FILE, True)])
+def test_a_network_without_its_other_outputs_says_the_same(name, has_more):
+    """To the bit: features that training saw were made with all of them."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    path = located("mediapipe-bodies") / name
+    said = []
+    for network in (Interpreter(str(path)), _load(path, 1, (12, 195, 1))):
+        network.allocate_tensors()
+        asked = network.get_input_details()[0]
+        picture = np.random.default_rng(0).random(asked["shape"], np.float32)
+        network.set_tensor(asked["index"], picture)
+        network.invoke()
+        said.append({tuple(each["shape"]): network.get_tensor(each["index"]) for each in network.get_output_details()})
+    whole, read = said
+    assert len(read) == 2 and (len(whole) > 2) == has_more
+    for shape, values in read.items():
+        np.testing.assert_array_equal(values, whole[shape])
 
 
 def test_where_nobody_is_less_is_searched_but_the_whole_and_its_parts_in_turn():

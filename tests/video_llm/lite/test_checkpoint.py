@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from tests.video_llm.lite.tiny_lite import save_tiny, tiny_inputs
+from tvu.temporal.squeezetime.network import SqueezeTime
 from tvu.video_llm.lite import checkpoint as checkpoints
 from tvu.video_llm.lite.adapters import adapters
 from tvu.video_llm.lite.checkpoint import load_lite, read_lite
@@ -42,6 +44,17 @@ def test_the_language_model_writes_with_the_table_that_it_reads_with(checkpoint,
     assert loaded.causal.lm_head.weight.data_ptr() == loaded.causal.get_input_embeddings().weight.data_ptr()
     assert torch.equal(loaded.causal.get_input_embeddings().weight, loaded.model.table)
     assert loaded.model.language is loaded.causal.model
+
+
+def test_the_motion_network_is_one_for_answering(checkpoint):
+    files = read_lite(checkpoint)
+    trained = SqueezeTime(files.config.motion_config).eval()
+    trained.load_state_dict({n.removeprefix("motion."): t for n, t in files.state.items()}, strict=False)
+    quick = files.motion()
+    assert not quick.training and not any(isinstance(each, nn.BatchNorm2d) for each in quick.modules())
+    video = torch.randn(2, 3, 16, 112, 112)
+    expected = trained.pooled(video)
+    assert (quick.pooled(video) - expected).abs().max() < 1e-5 * expected.abs().max()  # as `fused` says
 
 
 def test_files_are_half_precision_safetensors_that_anybody_may_read(checkpoint):

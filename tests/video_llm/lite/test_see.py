@@ -12,7 +12,7 @@ from tvu.temporal.squeezetime.network import SqueezeTime
 from tvu.temporal.types import Span
 from tvu.video_llm.decode import open_video
 from tvu.video_llm.lite.pose import Bodies
-from tvu.video_llm.lite.see import LiteSeen, see, seen_key, step_spans, steps_of
+from tvu.video_llm.lite.see import LiteSeen, cells_of, see, seen_key, step_spans, steps_of
 
 
 class BlueEyes:
@@ -64,6 +64,20 @@ def test_a_part_is_seen_as_the_whole_is(video, network):
     assert len(part.slow) == 20 and part.spans[0, 0] == 4.0
     np.testing.assert_array_equal(part.slow, whole.slow[16:36])
     np.testing.assert_allclose(part.motion[4:-4], whole.motion[20:32], atol=2e-3)  # float16, and batches differ
+
+
+def test_a_picture_that_stays_is_encoded_once():
+    class Counting(BlueEyes):
+        frames = 0
+
+        def cells(self, pixels):
+            self.frames += len(pixels)
+            return super().cells(pixels)
+
+    eyes, shown = Counting(), np.array([7, 7, 7, 9, 7, 7], np.uint8)
+    found = cells_of(np.tile(shown[:, None, None, None], (1, 3, 4, 6)), eyes)
+    assert eyes.frames == 3
+    assert found[:, 3, 1279].tolist() == shown.tolist()
 
 
 def test_without_anybody_to_look_for_people_there_are_none(video, network):
