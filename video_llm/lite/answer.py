@@ -373,9 +373,9 @@ class Lite:
             ids = np.concatenate([ids, np.repeat([prefill], len(queries), 0)], 1)
             is_visual, answers = (np.pad(each, ((0, 0), (0, len(prefill)))) for each in (is_visual, answers))
             last = last + len(prefill)
-        arrays: list[NDArray[Any]] = [ids, is_visual, told.video, answers, last]
+        arrays: list[NDArray[Any]] = [ids, is_visual, told.video, answers, last, told.clause_of]
         if self._meanings is not None:
-            meaning = self._meanings(queries)
+            meaning = self._meanings([*queries, *told.clauses])
             arrays += [meaning.vectors, meaning.classes]
         return Reading(*(torch.from_numpy(array).to(self._device) for array in arrays))
 
@@ -399,17 +399,18 @@ class Lite:
     def _written(
         self, window: Window, question: str, on_text: OnText | None, most_new: int, *, is_caption: bool = False
     ) -> str:
-        ids, first = self.tokenizer.prompt(self.tokenizer.encode(question.strip()), window.rows.shape[1])
         model, reading, tokens = self.loaded.model, self._reading(window, [question]), window.tokens
+        evidence = window.evidence
         with torch.inference_mode():
-            rows = model.rows_for(tokens, window.rows, reading, model.known(tokens, reading, window.evidence))
-        input_ids = torch.tensor([ids])
-        is_visual = torch.zeros_like(input_ids, dtype=torch.bool)
-        is_visual[0, first : first + rows.shape[1]] = True
-        found = rows.shape[1] - tokens.spans.shape[1]  # rows that are about the whole window
-        spans = torch.cat([tokens.spans, tokens.spans[:, -1:].expand(-1, found, -1)], dim=1)
-        visual = VisualTokens.from_frames(rows[:, :, None].float(), spans, (1, 1), tokens.lengths + found)
-        prompt = Prompt(input_ids, is_visual, torch.tensor([len(ids)]), visual)
+            known = model.known(tokens, reading, evidence)
+            rows = model.rows_for(tokens, window.rows, reading, known, None if evidence is None else evidence.told)
+            rows = rows[model.is_row(tokens, reading)][None]
+        # The engine wants a span for each row, and rows of what is found are about the whole window.
+        span = torch.tensor([0.0, window.span.seconds], dtype=torch.float64, device=rows.device)
+        spans, count = span.expand(1, rows.shape[1], 2), torch.tensor([rows.shape[1]], device=rows.device)
+        visual = VisualTokens.from_frames(rows[:, :, None].float(), spans, (1, 1), count)
+        ids = reading.ids.cpu()
+        prompt = Prompt(ids, reading.is_visual.cpu(), torch.tensor([ids.shape[1]]), visual)
         constraint = (
             TimedCaptions.of(self.codec, window.span.seconds, self._words, max_captions=self.settings.most_captions)
             if is_caption

@@ -16,6 +16,7 @@ from tvu.video_llm.lite.adapters import merge
 from tvu.video_llm.lite.files import shipped_folder
 from tvu.video_llm.lite.language import CausalLlama, load_language
 from tvu.video_llm.lite.model import LiteConfig, LiteModel
+from tvu.video_llm.lite.prompt import class_name_ids
 from tvu.weights.errors import WeightsError
 from tvu.weights.load import located
 
@@ -140,7 +141,7 @@ def load_lite(files: LiteFiles, device: torch.device | str = "cpu", motion: Sque
     config = files.config
     dtype = torch.bfloat16 if torch.device(device).type == "cuda" else torch.float32
     causal = load_language(located("smollm2-135m"), dtype)
-    model = LiteModel(config, causal.model)
+    model = LiteModel(config, causal.model, known_names(config))
     fill(model, {name: each for name, each in files.state.items() if not name.startswith("motion.")}, files.folder)
     merge(model.language)
     causal.set_table(model.table)
@@ -149,6 +150,14 @@ def load_lite(files: LiteFiles, device: torch.device | str = "cpu", motion: Sque
         part.to(device)
     motion = motion or files.motion(device)
     return LoadedLite(model, causal, motion, files.calibration, files.folder, files.card)
+
+
+def known_names(config: LiteConfig) -> list[list[int]] | None:
+    """The names that shots are told with, as SmolLM2 reads them. Raises WeightsError where Lite0 or SmolLM2 is
+    missing."""
+    if not config.has_prior:
+        return None
+    return class_name_ids(located("efficientnet-lite0") / "classes.json", located("smollm2-135m") / "tokenizer.json")
 
 
 @torch.no_grad()

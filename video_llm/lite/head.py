@@ -29,6 +29,7 @@ KNOWN = OF_TOKENS + SHOT_NUMBERS
 MEANING = 384  # numbers in a sentence vector
 UNREAD = 0.25  # of the questions in training are answered without what the language model made of them
 MOST_TOKENS = 1024  # visual tokens that the head can tell apart
+BEST = 3  # spans whose scores say whether anything is there
 LONGEST = 8.0  # exp of the largest log distance, about 50 minutes: keeps a wild start of training finite
 
 
@@ -50,6 +51,11 @@ class Moments:
     present: Tensor
     is_real: Tensor
     proposals: Proposals
+
+    def part(self, some: slice) -> "Moments":
+        """Of some of the questions."""
+        told = {name: each[some] for name, each in vars(self).items() if name != "proposals"}
+        return Moments(**told, proposals=Proposals(*(each[some] for each in vars(self.proposals).values())))
 
     def on_cpu(self) -> "Moments":
         """The same in float32, where Python reads numbers one by one."""
@@ -86,6 +92,12 @@ class Known:
     shots: OfShots
     runs: Tensor
     is_run: Tensor
+
+    def first(self, count: int) -> "Known":
+        """Of the first questions alone."""
+        shots = OfShots(*(each[:count] for each in vars(self.shots).values()))
+        told = {name: each[:count] for name, each in vars(self).items() if name != "shots"}
+        return Known(**told, shots=shots)
 
 
 def known_of(prior: Tensor, meaning: Tensor, shots: Shots, video: Tensor, is_real: Tensor, seconds: Tensor) -> Known:
@@ -130,7 +142,7 @@ class GroundingHead(nn.Module):
         self.distances = nn.Linear(width, 2)
         self.judge = SpanJudge(width)
         self.points = nn.Linear(width, 2 * (NEAR + 2)) if has_prior else None  # at an edge of a shot, or measured
-        told = 3 * width + (KNOWN if has_prior else 0)
+        told = 3 * width + BEST + (KNOWN if has_prior else 0)
         self.present = nn.Sequential(nn.Linear(told, width), nn.GELU(), nn.Linear(width, 1))
         nn.init.constant_(self.inside.bias, -2.0)  # most tokens are outside
         nn.init.zeros_(self.distances.weight)
@@ -179,15 +191,6 @@ class GroundingHead(nn.Module):
             end = (chances[..., 1, :] * torch.cat([end[..., None], known.ends], dim=-1)).sum(-1)
         told = torch.stack([start, end], dim=-1)
 
-        counts = is_real.sum(1, keepdim=True).clamp(min=1)
-        attention = inside.masked_fill(~is_real, -torch.inf).softmax(1).to(local.dtype)
-        focused = torch.einsum("sv,svc->sc", attention, local)
-        overall = local.sum(1) / counts
-        overview = [focused, overall, question]
-        if self.prior is not None:
-            numbers = local.new_zeros(*is_real.shape, KNOWN) if known is None else known.numbers.to(local.dtype)
-            overview.append(torch.einsum("sv,svc->sc", attention, numbers))
-        present = self.present(torch.cat(overview, dim=-1)).squeeze(-1).float()
         quality = self.quality(local).squeeze(-1).float()
         # What single tokens tell is judged beside the runs of shots, which it may name itself.
         likely = (inside + quality).masked_fill(~is_real, -torch.inf).detach()
@@ -202,7 +205,26 @@ class GroundingHead(nn.Module):
         known_logits, seen = self.judge(local, question, z, shots, proposed, spans.float(), is_real)
         if self.training and known is not None:
             seen = seen * (torch.rand(len(seen), 1, device=seen.device) >= UNSEEN)
-        return Moments(inside, quality, told, present, is_real, Proposals(proposed, known_logits + seen, there))
+        proposals = Proposals(proposed, known_logits + seen, there)
+
+        counts = is_real.sum(1, keepdim=True).clamp(min=1)
+        attention = inside.masked_fill(~is_real, -torch.inf).softmax(1).to(local.dtype)
+        focused = torch.einsum("sv,svc->sc", attention, local)
+        overall = local.sum(1) / counts
+        overview = [focused, overall, question, _best(proposals).to(local.dtype)]
+        if self.prior is not None:
+            numbers = local.new_zeros(*is_real.shape, KNOWN) if known is None else known.numbers.to(local.dtype)
+            overview.append(torch.einsum("sv,svc->sc", attention, numbers))
+        present = self.present(torch.cat(overview, dim=-1)).squeeze(-1).float()
+        return Moments(inside, quality, told, present, is_real, proposals)
+
+
+def _best(proposals: Proposals) -> Tensor:
+    """float32 `[S, BEST]`: the logits of the best spans, a quarter of them, what is beyond all of use cut off."""
+    logits = proposals.logits.detach().clamp(-8.0, 8.0).masked_fill(~proposals.is_real, -8.0) / 4
+    return functional.pad(
+        logits.topk(min(BEST, logits.shape[1]), dim=1).values, (0, max(0, BEST - logits.shape[1])), value=-2.0
+    )
 
 
 def prior_features(prior: Tensor, is_real: Tensor) -> Tensor:

@@ -22,10 +22,11 @@ from tvu.temporal.squeezetime.network import SqueezeTimeConfig
 from tvu.temporal.time_tokens.lita import LitaTimeTokens
 from tvu.temporal.types import VisualTokens
 from tvu.video_llm.lite.adapters import adapt
-from tvu.video_llm.lite.found import TOLD_SPANS, found_places
+from tvu.video_llm.lite.content import MOST_CLAUSES
+from tvu.video_llm.lite.found import CLAUSE_PLACES, NAMES, TOLD_SHOTS, TOLD_SPANS, are_told, found_places
 from tvu.video_llm.lite.head import KNOWN, GroundingHead, Known, Moments, best_spans, known_of
 from tvu.video_llm.lite.inputs import BODY_CHANNELS, GRID, SLOW_CHANNELS, STEPS_PER_SECOND, LiteInputs
-from tvu.video_llm.lite.prior import ClassEvidence, Evidence, prior_of
+from tvu.video_llm.lite.prior import ClassEvidence, Evidence, ToldShots, prior_of
 from tvu.video_llm.models.parts import build_codec, build_reductions, build_temporal_encoder
 
 CELLS = GRID[0] * GRID[1]
@@ -177,11 +178,14 @@ class Reading:
     """S sequences as the language model reads them: question, video, answer.
 
     ids:       int64 `[S, L]`, padded on the right with anything; visual places hold `config.known_tokens - 1` or so.
-    is_visual: bool `[S, L]`, of the tokens of the video and of what is found in it.
+    is_visual: bool `[S, L]`, of the tokens of the video and of what is found in it, for the question and for each of
+    the C things that questions name (`content.clauses_of`).
     video: int64 `[S]`, which of the B videos each is about.
     answers:   bool `[S, L]`: tokens that the model is to write (targets).
     last_asked: int64 `[S]`, the place of the last token before the answer, where everything was read.
-    meaning, classes: float `[S, 384]` and `[S, K]`, see `prior.Meaning`; None where the head is not told.
+    clause_of: int64 `[C]`, in which sequence each thing is named, in order.
+    meaning, classes: float `[S + C, 384]` and `[S + C, K]` of the questions, then of what they name, see
+    `prior.Meaning`; None where the head is not told.
     """
 
     ids: Tensor
@@ -189,6 +193,7 @@ class Reading:
     video: Tensor
     answers: Tensor
     last_asked: Tensor
+    clause_of: Tensor
     meaning: Tensor | None = None
     classes: Tensor | None = None
 
@@ -197,9 +202,12 @@ class LiteModel(nn.Module):
     """Eyes, the adapted language model with its new words, and the head.
 
     language: transformers' `LlamaModel` (without its output layer, which is tied to the table), adapted in place.
+    class_names: ids of the names of the K classes that `prior.ClassEvidence` knows; None: shots are told without.
     """
 
-    def __init__(self, config: LiteConfig, language: Any) -> None:
+    names: Tensor
+
+    def __init__(self, config: LiteConfig, language: Any, class_names: Sequence[Sequence[int]] | None = None) -> None:
         super().__init__()
         self.config = config
         self.codec = build_codec(config.codec)
@@ -213,7 +221,8 @@ class LiteModel(nn.Module):
         self.language = language
         adapt(language, config.rank, config.scale)
         table = language.get_input_embeddings().weight
-        self.grades = nn.Parameter(0.05 * torch.randn(GRADES, config.language_width))  # of what the head finds
+        self.grades = nn.Parameter(0.05 * torch.randn(GRADES + 1, config.language_width))  # the last: of nothing
+        self.register_buffer("names", _as_words(class_names, table, config.word_size), persistent=False)
         new = len(self.codec.added_tokens) + 2  # the start and the end of a video
         self.new_rows = nn.Parameter(table.float().mean(0).repeat(new, 1) + 0.05 * torch.randn(new, table.shape[1]))
 
@@ -234,13 +243,14 @@ class LiteModel(nn.Module):
         """The sequences about videos that were looked at before: tokens `[B, V, 1, D]`, rows `[B, V, L]`, and what
         their pictures show without training."""
         known = self.known(tokens, reading, evidence)
-        embeddings = self.embed(self.rows_for(tokens, rows, reading, known), tokens.lengths, reading)
-        hidden = self.language(inputs_embeds=embeddings, use_cache=False).last_hidden_state
-        return LiteOutput(self, tokens, reading, hidden, known)
+        rows = self.rows_for(tokens, rows, reading, known, None if evidence is None else evidence.told)
+        hidden = self.language(inputs_embeds=self.embed(rows, tokens, reading), use_cache=False).last_hidden_state
+        return LiteOutput(self, tokens, reading, hidden, None if known is None else known.first(len(reading.ids)))
 
     def known(self, tokens: VisualTokens, reading: Reading, evidence: Evidence | None) -> Known | None:
-        """What is known of each question without training; None of a model that is not told."""
-        meaning, classes, video = reading.meaning, reading.classes, reading.video
+        """What is known of each question, and of each thing that they name, without training; None of a model that is
+        not told."""
+        meaning, classes, video = reading.meaning, reading.classes, self._videos(reading)
         if not self.config.has_prior or evidence is None or classes is None or meaning is None:
             return None
         with torch.autocast(evidence.classes.device.type, enabled=False):
@@ -248,19 +258,37 @@ class LiteModel(nn.Module):
             seconds = tokens.spans.float()[video]
             return known_of(prior, meaning, evidence.shots, video, tokens.mask[video], seconds)
 
-    def rows_for(self, tokens: VisualTokens, rows: Tensor, reading: Reading, known: Known | None) -> Tensor:
-        """Rows `[B, V, L]` of videos as the S questions about them see them, `[S, V + F, L]`: with the time token of
-        each, what is known for the question, and what the head finds before anything is read; this once more in words,
-        in F rows that follow those of the video (`found.found_places`)."""
-        video = reading.video
-        first = self._first_look(tokens, reading, known)
-        told = findings_of(first, tokens.spans.float()[video])
+    def rows_for(
+        self, tokens: VisualTokens, rows: Tensor, reading: Reading, known: Known | None, shots: ToldShots | None = None
+    ) -> Tensor:
+        """What stands at the visual places of S sequences, `[S, R, L]`; `is_row` says which of them are read.
+
+        First what is found of each thing that the question names. Then the rows `[B, V, L]` of its video, with the
+        time token of each, what is known for the question, and what the head finds before anything is read. Then this
+        once more in words, and the shots of the video in words (`found.found_places`).
+        """
+        video, size = reading.video, len(reading.ids)
+        look = self._first_look(tokens, reading, known)
+        asked = look.part(slice(size))
+        told = findings_of(asked, tokens.spans.float()[video])
         if self.config.has_prior:
-            numbers = told.new_zeros(*told.shape[:2], KNOWN) if known is None else known.numbers
+            numbers = told.new_zeros(*told.shape[:2], KNOWN) if known is None else known.numbers[:size]
             told = torch.cat([numbers, told], dim=-1)
         timed = rows + self.time_rows(tokens).to(rows.dtype)
         seen = timed[video] + self.told(told.to(self.told.weight.dtype)).to(rows.dtype)
-        return torch.cat([seen, self._in_words(first, tokens, video).to(rows.dtype)], dim=1)
+        if not are_told(self.codec):
+            return seen
+        words = [
+            self._clauses_in_words(look.part(slice(size, None)), tokens, reading),
+            seen,
+            self._spans_in_words(asked, tokens, video),
+            self._shots_in_words(asked, tokens, video, shots),
+        ]
+        return torch.cat([each.to(rows.dtype) for each in words], dim=1)
+
+    def _videos(self, reading: Reading) -> Tensor:
+        """int64 `[S + C]`: the video that each question, and each thing that they name, is about."""
+        return torch.cat([reading.video, reading.video[reading.clause_of]])
 
     def time_rows(self, tokens: VisualTokens) -> Tensor:
         """`[B, V, L]`: the row of the time token that an answer would write for each token, where a codec has one for
@@ -275,41 +303,91 @@ class LiteModel(nn.Module):
 
     @torch.no_grad()
     def _first_look(self, tokens: VisualTokens, reading: Reading, known: Known | None) -> Moments:
-        """What the head says before the language model read anything."""
-        video = reading.video
+        """What the head says before the language model read anything, of the questions and of what they name: as it
+        will when it is asked, with nothing dropped out."""
+        video = reading.video if known is None else self._videos(reading)
         visual = tokens.features.squeeze(2)[video]
-        return self.head(None, visual, None, tokens.spans.float()[video], tokens.mask[video], known)
+        is_training = self.head.training
+        self.head.eval()
+        look: Moments = self.head(None, visual, None, tokens.spans.float()[video], tokens.mask[video], known)
+        self.head.train(is_training)
+        return look
 
-    def _in_words(self, moments: Moments, tokens: VisualTokens, video: Tensor) -> Tensor:
-        """`[S, F, L]`: of the best spans two time tokens and how good each is, then whether anything is there.
+    def _clauses_in_words(self, look: Moments, tokens: VisualTokens, reading: Reading) -> Tensor:
+        """`[S, CLAUSE_PLACES * MOST_CLAUSES, L]`: of each thing that a question names where it is, and how surely."""
+        size, of, width = len(reading.ids), reading.clause_of, self.new_rows.shape[1]
+        rows = self.new_rows.new_zeros(size, MOST_CLAUSES, CLAUSE_PLACES, width)
+        if len(of) and len(look.present) == len(of):
+            spans, _ = best_spans(look, 1)
+            times = self._time_row(place_of(spans[:, 0], tokens, reading.video[of]))
+            before = functional.pad(_counts(reading).cumsum(0), (1, 0))
+            number = torch.arange(len(of), device=of.device) - before[of]
+            told = torch.cat([times, self._grade(look.present.sigmoid())[:, None]], dim=1)
+            rows = rows.index_put((of, number), told)
+        return rows.flatten(1, 2)
+
+    def _spans_in_words(self, asked: Moments, tokens: VisualTokens, video: Tensor) -> Tensor:
+        """`[S, 3 TOLD_SPANS + 1, L]`: of the best spans two time tokens and how good each is, then whether anything is
+        there.
 
         What stands before an answer as the answer has it is copied; flags on visual tokens would have to be searched.
         """
-        places = found_places(self.codec)
-        if not places:
-            return self.new_rows.new_zeros(len(video), 0, self.new_rows.shape[1])
-        spans, scores = best_spans(moments, TOLD_SPANS)
-        first = tokens.spans.float()[video, :1, 0]
-        ends = tokens.spans.float()[..., 1].gather(1, (tokens.lengths - 1).clamp(min=0)[:, None])[video]
-        place = (spans - first[..., None]) / (ends - first).clamp(min=1e-6)[..., None]
-        grades = torch.cat([scores, moments.present.sigmoid()[:, None]], dim=1)
-        graded = self.grades[(grades * (len(self.grades) - 1)).round().long()]
-        told = torch.cat([self._time_row(place), graded[:, :-1, None]], dim=2).flatten(1, 2)
-        return torch.cat([told, graded[:, -1:]], dim=1)
+        spans, scores = best_spans(asked, TOLD_SPANS)
+        times = self._time_row(place_of(spans, tokens, video))
+        told = torch.cat([times, self._grade(scores)[:, :, None]], dim=2).flatten(1, 2)
+        return torch.cat([told, self._grade(asked.present.sigmoid())[:, None]], dim=1)
 
-    def embed(self, rows: Tensor, lengths: Tensor, reading: Reading) -> Tensor:
-        """Sequences as embeddings `[S, L, C]`, rows `[S, V + F, L]` of each one's video at its visual places."""
+    def _shots_in_words(self, asked: Moments, tokens: VisualTokens, video: Tensor, shots: ToldShots | None) -> Tensor:
+        """`[S, TOLD_SHOTS * (3 + NAMES), L]`: of each shot two time tokens, how good a span over it is, and the names
+        of what it looks like."""
+        if shots is None:
+            return self.grades[-1].expand(len(video), TOLD_SHOTS * (3 + NAMES), -1)
+        times = self._time_row(place_of(shots.spans, tokens, torch.arange(len(shots.spans), device=video.device)))
+        has_names = len(self.names) > 0
+        names = self.names[shots.classes] if has_names else times.new_zeros(*shots.classes.shape, times.shape[-1])
+        grades = self._grade(best_score_at(asked, shots.spans.mean(-1)[video]))
+        told = torch.cat([times[video], grades[:, :, None], names[video].to(grades.dtype)], dim=2)
+        return torch.where(shots.is_shot[video][..., None, None], told, self.grades[-1]).flatten(1, 2)
+
+    def _grade(self, probability: Tensor) -> Tensor:
+        return self.grades[(probability * (GRADES - 1)).round().long()]
+
+    def embed(self, rows: Tensor, tokens: VisualTokens, reading: Reading) -> Tensor:
+        """Sequences as embeddings `[S, L, C]`, rows `[S, R, L]` (`rows_for`) of each one at its visual places."""
         known = self.config.known_tokens
         old = self.language.get_input_embeddings()(reading.ids.clamp(max=known - 1))
         new = self.new_rows[(reading.ids - known).clamp(min=0)]
         text = torch.where((reading.ids >= known)[..., None], new.to(old.dtype), old)
-        real = self.is_row(lengths[reading.video], rows.shape[1])
-        return text.masked_scatter(reading.is_visual[..., None], rows[real].to(text.dtype))
+        return text.masked_scatter(reading.is_visual[..., None], rows[self.is_row(tokens, reading)].to(text.dtype))
 
-    def is_row(self, lengths: Tensor, rows: int) -> Tensor:
-        """bool `[S, V + F]`: which rows of `rows_for` are read, of questions about videos of `lengths [S]` tokens."""
-        place = torch.arange(rows, device=lengths.device)
-        return (place < lengths[:, None]) | (place >= rows - found_places(self.codec))
+    def is_row(self, tokens: VisualTokens, reading: Reading) -> Tensor:
+        """bool `[S, R]`: which rows of `rows_for` are read."""
+        lengths, most = tokens.lengths[reading.video][:, None], tokens.spans.shape[1]
+        place = torch.arange(self.first_row + most + found_places(self.codec), device=lengths.device)
+        is_clause = place < (CLAUSE_PLACES * _counts(reading))[:, None].clamp(max=self.first_row)
+        return (
+            is_clause
+            | ((place >= self.first_row) & (place < self.first_row + lengths))
+            | (place >= self.first_row + most)
+        )
+
+    @property
+    def first_row(self) -> int:
+        """The row of the first token of a video among those of `rows_for`."""
+        return CLAUSE_PLACES * MOST_CLAUSES if are_told(self.codec) else 0
+
+
+def _counts(reading: Reading) -> Tensor:
+    """int64 `[S]`: how many things each question names."""
+    return torch.zeros_like(reading.video).scatter_add(0, reading.clause_of, torch.ones_like(reading.clause_of))
+
+
+def _as_words(names: Sequence[Sequence[int]] | None, table: Tensor, size: float) -> Tensor:
+    """float32 `[K, L]`: the mean of the words of each name, as large as words are."""
+    if names is None:
+        return table.new_zeros(0, table.shape[1], dtype=torch.float32)
+    means = torch.stack([table[torch.tensor(ids, device=table.device)].detach().float().mean(0) for ids in names])
+    return means * size / means.square().mean(-1, keepdim=True).sqrt().clamp(min=1e-6)
 
 
 @torch.no_grad()
@@ -319,19 +397,32 @@ def findings_of(moments: Moments, seconds: Tensor) -> Tensor:
 
     seconds: float32 `[S, V, 2]` of the tokens.
     """
-    proposals, middle = moments.proposals, seconds.mean(-1)[:, None]
-    scores = proposals.logits.sigmoid() * proposals.is_real
-    spans = proposals.spans
-    within = (middle >= spans[..., :1]) & (middle < spans[..., 1:]) & moments.is_real[:, None]  # `[S, P, V]`
-    best = within[torch.arange(len(spans), device=spans.device), scores.argmax(1)].float()
+    middle = seconds.mean(-1)
+    (spans,), _ = (each.unbind(1) for each in best_spans(moments, 1))
+    best = ((middle >= spans[:, :1]) & (middle < spans[:, 1:]) & moments.is_real).float()
     before, after = functional.pad(best, (1, 0))[:, :-1], functional.pad(best, (0, 1))[:, 1:]
     told = (
         moments.inside.sigmoid() * moments.is_real,
-        (scores[..., None] * within).amax(1),
+        best_score_at(moments, middle) * moments.is_real,
         *(best, best * (1 - before), best * (1 - after)),
         moments.present.sigmoid()[:, None].expand_as(best) * moments.is_real,
     )
     return torch.stack(told, dim=-1)
+
+
+def best_score_at(moments: Moments, middle: Tensor) -> Tensor:
+    """float32 `[S, N]`: the score of the best span that holds each of the times `[S, N]` seconds."""
+    proposals, middle = moments.proposals, middle[:, None]
+    within = (middle >= proposals.spans[..., :1]) & (middle < proposals.spans[..., 1:])  # `[S, P, N]`
+    return ((proposals.logits.sigmoid() * proposals.is_real)[..., None] * within).amax(1)
+
+
+def place_of(spans: Tensor, tokens: VisualTokens, video: Tensor) -> Tensor:
+    """`[S, ..., 2]`: where spans `[S, ..., 2]` seconds are in their videos `[S]`, from 0 to 1."""
+    first = tokens.spans.float()[video, :1, 0]
+    ends = tokens.spans.float()[..., 1].gather(1, (tokens.lengths - 1).clamp(min=0)[:, None])[video]
+    wide = (len(spans), *[1] * (spans.ndim - 1))
+    return (spans - first.view(wide)) / (ends - first).view(wide).clamp(min=1e-6)
 
 
 @dataclass(frozen=True)
@@ -366,11 +457,11 @@ class LiteOutput:
         """What the head makes of it."""
         video = self.reading.video
         is_real = self.tokens.mask[video]
-        most = is_real.shape[1]
-        rows = self.model.is_row(self.tokens.lengths[video], most + found_places(self.model.codec))
+        first, most = self.model.first_row, is_real.shape[1]
+        rows = self.model.is_row(self.tokens, self.reading)
         places = self.hidden.new_zeros(*rows.shape, self.hidden.shape[-1])
-        places = places.masked_scatter(rows[..., None], self.hidden[self.reading.is_visual])[:, :most]
-        places = places * is_real[..., None]
+        places = places.masked_scatter(rows[..., None], self.hidden[self.reading.is_visual])
+        places = places[:, first : first + most] * is_real[..., None]
         asked = self.hidden[torch.arange(len(video), device=video.device), self.reading.last_asked]
         visual = self.tokens.features.squeeze(2)[video]
         seconds = self.token_seconds()

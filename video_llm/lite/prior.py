@@ -5,10 +5,9 @@ EfficientNet-Lite0, every half second has standardised logits, and their product
 is above an unrelated question. The head is told these numbers, and the meaning of the question as MiniLM has it.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tvu.temporal.types import VisualTokens
-from tvu.video_llm import official_prompts, questions
-from tvu.video_llm.benchmarks.grounding_ask import WORDS as GROUNDING_WORDS
 from tvu.video_llm.cache import FeatureCache
+from tvu.video_llm.lite.content import content_of
+from tvu.video_llm.lite.found import NAMES, TOLD_SHOTS
 from tvu.video_llm.lite.inputs import STEPS_PER_SECOND, LiteInputs
 from tvu.video_llm.lite.shots import Shots, find_shots
-from tvu.video_llm.scout.query import Sentences, visual_content
+from tvu.video_llm.scout.query import Sentences
 from tvu.video_llm.scout.visual import ClassLogitScorer, class_vectors, class_weights, usual_features
 
 KEPT = 20_000  # vectors of questions that are remembered, 30 MB
@@ -36,44 +35,6 @@ class Meaning:
 
     vectors: NDArray[np.float32]
     classes: NDArray[np.float32]
-
-
-_CHOICE = re.compile(r"(?:^|\n)Question: *(?P<question>.*?)\nOptions?:", re.DOTALL)
-_OPTIONS = re.compile(r"\n\(?A[).:] ")
-
-
-def content_of(question: str) -> str:
-    """What is asked for, without the words of the prompt around it, of a multiple choice without its options, and
-    without what addresses the video: `a dog` of `When does "a dog appears" happen in the video? Answer with …`.
-
-    A user's words come bare, training's in prompts of several forms: both mean the same.
-    """
-    choice = _CHOICE.search(question)
-    told = choice["question"] if choice else _OPTIONS.split(question, 1)[0]
-    for before, after in _prompts():
-        if told.startswith(before) and told.endswith(after) and len(told) > len(before) + len(after):
-            told = told[len(before) : len(told) - len(after)]
-            break
-    return visual_content(told)
-
-
-@cache
-def _prompts() -> tuple[tuple[str, str], ...]:
-    """What stands before and after the event in every prompt that has one; the longer first."""
-    slot = "\0"
-    forms = [
-        questions.moment_question(slot),
-        questions.moments_question(slot),
-        questions.presence_question(slot),
-        questions.evidence_question(slot),
-        questions.answerable_question(slot),
-        questions.highlights_request(slot),
-        *official_prompts.lita_event_questions(slot),
-        official_prompts.VTG_LLM_RETRIEVAL.format(slot),
-        *(words.prompt.format(slot, dataset="") for name, words in GROUNDING_WORDS.items() if name != "official"),
-    ]
-    parts = [form.partition(slot)[::2] for form in forms]
-    return tuple(sorted(parts, key=lambda part: -len(part[0] + part[1])))
 
 
 class Meanings:
@@ -103,10 +64,37 @@ class Meanings:
 @dataclass(frozen=True)
 class Evidence:
     """What B videos show, without training: classes float32 `[B, V, K]`, standardised over the K classes, zeros where a
-    token has no picture; and their shots."""
+    token has no picture; their shots; and of those what is told in words."""
 
     classes: Tensor
     shots: Shots
+    told: "ToldShots"
+
+
+@dataclass(frozen=True)
+class ToldShots:
+    """Of B videos the longest shots, in order of time: spans float32 `[B, TOLD_SHOTS, 2]` seconds, classes int64
+    `[B, TOLD_SHOTS, NAMES]` that each looks like, the likest first, is_shot bool `[B, TOLD_SHOTS]`."""
+
+    spans: Tensor
+    classes: Tensor
+    is_shot: Tensor
+
+    @classmethod
+    def of(cls, classes: Tensor, shots: Shots, is_real: Tensor) -> "ToldShots":
+        """classes `[B, V, K]`, is_real bool `[B, V]` of the tokens."""
+        count = shots.alike.shape[1]
+        lengths = (shots.edges[:, 1:] - shots.edges[:, :-1]).masked_fill(~shots.is_shot, -1.0)
+        most = min(TOLD_SHOTS, count)
+        chosen = lengths.topk(most, dim=1).indices.sort(dim=1).values
+        member = (shots.of_token[:, None] == chosen[..., None]) & is_real[:, None]  # `[B, M, V]`
+        looks = torch.einsum("bmv,bvk->bmk", member.float(), classes)
+        best = looks.topk(NAMES, dim=-1).indices
+        spans = torch.stack([shots.edges.gather(1, chosen), shots.edges.gather(1, chosen + 1)], dim=-1)
+        there = shots.is_shot.gather(1, chosen) & member.any(-1)
+        lacking = TOLD_SHOTS - most
+        pad = torch.nn.functional.pad
+        return cls(pad(spans, (0, 0, 0, lacking)), pad(best, (0, 0, 0, lacking)), pad(there, (0, lacking)))
 
 
 class ClassEvidence(nn.Module):
@@ -137,7 +125,8 @@ class ClassEvidence(nn.Module):
         with torch.autocast(inputs.slow.device.type, enabled=False):  # half precision would cost two decimals of three
             there = inputs.has_slow & inputs.is_real
             looks = inputs.slow.float().mean(2) - self.usual_look
-            return Evidence(self._standardised(inputs, tokens), find_shots(looks, there, inputs.lengths, tokens))
+            classes, shots = self._standardised(inputs, tokens), find_shots(looks, there, inputs.lengths, tokens)
+            return Evidence(classes, shots, ToldShots.of(classes, shots, tokens.mask))
 
     def _standardised(self, inputs: LiteInputs, tokens: VisualTokens) -> Tensor:
         there = inputs.has_slow & inputs.is_real

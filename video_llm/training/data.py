@@ -161,7 +161,8 @@ class Scenes(IterableDataset[Batch]):
                 asked = tuple((v, sample) for v, i in enumerate(some) for sample in drawn[i][1])
                 counts = [self._counts[video.steps] for video in videos]
                 told = sequences(tokenizer, [(v, s.question, s.answer) for v, s in asked], counts)
-                meaning = None if meanings is None else meanings([sample.question for _, sample in asked])
+                texts = [*(sample.question for _, sample in asked), *told.clauses]
+                meaning = None if meanings is None else meanings(texts)
                 yield Batch(videos, asked, told, int(rng.integers(2**31)), meaning)
 
     def _asked(self, rng: np.random.Generator, video: Video) -> Sequence[Sample]:
@@ -308,7 +309,7 @@ class Looker:
         """The sequences on the device."""
         told, meaning = batch.sequences, batch.meaning
         known = (None, None) if meaning is None else (self._moved(meaning.vectors), self._moved(meaning.classes))
-        arrays = (told.ids, told.is_visual, told.video, told.answers, told.last_asked)
+        arrays = (told.ids, told.is_visual, told.video, told.answers, told.last_asked, told.clause_of)
         return Reading(*(self._moved(array) for array in arrays), *known)
 
     def targets(self, batch: Batch) -> Targets:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from tvu.temporal.squeezetime.network import SqueezeTime
 from tvu.video_llm.errors import TrainingError
+from tvu.video_llm.lite.checkpoint import known_names
 from tvu.video_llm.lite.head import moment_loss
 from tvu.video_llm.lite.model import LiteModel
 from tvu.video_llm.lite.prior import ClassEvidence
@@ -90,7 +91,7 @@ def new_model(config: TrainConfig, device: torch.device) -> LiteModel:
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     folder = located("smollm2-135m")
     language: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True)
-    model = LiteModel(config.model, language.model)
+    model = LiteModel(config.model, language.model, known_names(config.model))
     return model.to(device)
 
 

@@ -52,7 +52,7 @@ def predict(
         tokens, rows = model.eyes(inputs)
         counts = tokens.lengths.tolist()
         unanswered = sequences(tokenizer, [(v, sample.question, "") for v, sample in batch.asked], counts)
-        asked = looker.reading(replace(batch, sequences=unanswered))
+        asked = looker.reading(replace(batch, sequences=unanswered))  # the same questions: they name the same
         evidence = None if looker.evidence is None else looker.evidence(inputs, tokens)
         moments = model.read(tokens, rows, asked, evidence).moments()
         texts = [""] * len(batch.asked)

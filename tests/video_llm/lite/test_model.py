@@ -23,7 +23,7 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> LiteTokenizer:
 
 def reading(tokenizer: LiteTokenizer, asked: list[tuple[int, str, str]], counts: list[int]) -> Reading:
     told = sequences(tokenizer, asked, counts)
-    arrays = (told.ids, told.is_visual, told.video, told.answers, told.last_asked)
+    arrays = (told.ids, told.is_visual, told.video, told.answers, told.last_asked, told.clause_of)
     return Reading(*map(torch.from_numpy, arrays))
 
 

@@ -7,18 +7,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.video_llm.lite.tiny_lite import tiny_inputs, tiny_model
+from tests.video_llm.lite.tiny_lite import tiny_causal, tiny_config, tiny_inputs, tiny_model
 from tvu.temporal.time_tokens.lita import LitaTimeTokens
 from tvu.temporal.types import VisualTokens
 from tvu.video_llm import official_prompts, questions
 from tvu.video_llm.benchmarks.choice import MultipleChoice
 from tvu.video_llm.benchmarks.grounding_ask import WORDS
-from tvu.video_llm.lite.found import found_places
-from tvu.video_llm.lite.head import Known, Moments, best_spans, prior_features
+from tvu.video_llm.lite.found import CLAUSE_PLACES, NAMES, TOLD_SHOTS, TOLD_SPANS, found_places
+from tvu.video_llm.lite.head import Known, best_spans, prior_features
 from tvu.video_llm.lite.inputs import SLOW_CHANNELS, LiteInputs
-from tvu.video_llm.lite.model import LiteModel, Reading, findings_of
+from tvu.video_llm.lite.model import LiteModel, Reading
 from tvu.video_llm.lite.prior import ClassEvidence, Meanings, content_of, prior_of
-from tvu.video_llm.lite.proposals import Proposals
 from tvu.video_llm.scout.visual import class_glosses, class_weights
 
 CLASSES = 6
@@ -186,7 +185,7 @@ def asked(*classes: int, is_told: bool = True) -> Reading:
     ids, is_visual = torch.zeros(2, count, last + 1, dtype=torch.long)
     is_visual[:, 2:last] = 1
     is_visual = is_visual.bool()
-    places = torch.zeros(count, dtype=torch.long), is_visual & False, torch.full((count,), last)
+    places = torch.zeros(count, dtype=torch.long), is_visual & False, torch.full((count,), last), ids[:0, 0]
     meaning = (torch.ones(count, 384), torch.eye(CLASSES)[list(classes)]) if is_told else ()
     return Reading(ids, is_visual, *places, *meaning)
 
@@ -197,7 +196,8 @@ SHOWN = showing(0, 0, 0, 0, 3, 3, 3, 3)
 
 def of_video(model: LiteModel, tokens: VisualTokens, rows: Tensor, reading: Reading, known: Known | None) -> Tensor:
     """The rows of the video alone, without those of what is found in it, and without the times that all have."""
-    return model.rows_for(tokens, rows, reading, known)[:, :-FOUND] - model.time_rows(tokens)[reading.video]
+    told = model.rows_for(tokens, rows, reading, known)[:, model.first_row : -FOUND]
+    return told - model.time_rows(tokens)[reading.video]
 
 
 def test_a_model_with_a_prior_runs_where_nothing_is_known():
@@ -252,35 +252,48 @@ def test_what_the_head_finds_stands_after_the_video_in_words():
     known = model.known(tokens, reading, evidence()(SHOWN, tokens))
     found = model.rows_for(tokens, rows, reading, known)[0, -FOUND:]
     moments = model._first_look(tokens, reading, known)
-    (spans,), (scores,) = best_spans(moments, 3)
+    (spans,), (scores,) = best_spans(moments, TOLD_SPANS)
     assert scores.tolist() == sorted(scores.tolist(), reverse=True)
-    start, end = (model.new_rows[model.codec.tick(min(float(t), 2.0), 2.0)] for t in spans[0])
+    start, end = (row_of(model, min(float(t), 2.0)) for t in spans[0])
     assert torch.equal(found[0], start) and torch.equal(found[1], end)
     assert torch.equal(found[2], model.grades[round(10 * float(scores[0]))])
-    assert torch.equal(found[-1], model.grades[round(10 * float(moments.present.sigmoid()))])
+    assert torch.equal(found[3 * TOLD_SPANS], model.grades[round(10 * float(moments.present.sigmoid()))])
 
 
-def test_each_token_is_told_what_the_head_finds_of_it():
-    one = torch.tensor([[[0.5, 1.5], [0.0, 2.0]]])
-    proposals = Proposals(one, torch.tensor([[1.0, -1.0]]), torch.tensor([[True, True]]))
-    real = torch.tensor([[True, True, True, True]])
-    moments = Moments(torch.zeros(1, 4), torch.zeros(1, 4), torch.zeros(1, 4, 2), torch.zeros(1), real, proposals)
-    starts = torch.arange(4) / 2
-    (told,) = findings_of(moments, torch.stack([starts, starts + 0.5], -1)[None])
-    likely, unlikely = torch.tensor([1.0, -1.0]).sigmoid().tolist()
-    assert told[:, 1].tolist() == pytest.approx([unlikely, likely, likely, unlikely])
-    assert told[:, 2:5].T.tolist() == [[0, 1, 1, 0], [0, 1, 0, 0], [0, 0, 1, 0]]
+def row_of(model: LiteModel, seconds: float) -> Tensor:
+    return model.new_rows[model.codec.tick(seconds, 2.0)]
 
 
-def test_one_step_of_a_video_is_enough():
-    inputs = showing(2)
-    reading = replace(asked(2), is_visual=((place := torch.arange(7 + FOUND)[None]) >= 2) & (place < 3 + FOUND))
-    assert tiny_model(has_prior=True)(inputs, reading, evidence()).moments().spans.isfinite().all()
+def test_the_shots_stand_after_the_video_with_what_they_look_like():
+    names = [[letter, letter + 1] for letter in range(CLASSES)]
+    model, reading = LiteModel(tiny_config(has_prior=True), tiny_causal().model, names).eval(), asked(0)
+    tokens, rows = model.eyes(SHOWN)
+    seen = evidence()(SHOWN, tokens)
+    known = model.known(tokens, reading, seen)
+    told = model.rows_for(tokens, rows, reading, known, seen.told)[0, -TOLD_SHOTS * (3 + NAMES) :]
+    told = told.view(TOLD_SHOTS, 3 + NAMES, -1)
+    cut = row_of(model, 1.0)  # four steps of class 0, then four of class 3
+    assert torch.equal(told[0, :2], torch.stack([row_of(model, 0.0), cut])) and torch.equal(told[1, 0], cut)
+    table = model.language.get_input_embeddings().weight
+    for shot, shown in enumerate((0, 3)):
+        torch.testing.assert_close(
+            torch.nn.functional.cosine_similarity(told[shot, 3], table[names[shown]].mean(0), dim=0), torch.tensor(1.0)
+        )
+    assert torch.equal(told[2:], model.grades[-1].expand_as(told[2:]))
 
 
-def test_gradients_reach_all_that_makes_use_of_what_is_known():
-    model = tiny_model(has_prior=True)
-    found = model(SHOWN, asked(0, 3), evidence()).moments()
-    (found.inside.sum() + found.spans.sum() + found.quality.sum() + found.present.sum()).backward()
-    parts = (model.told, model.head.prior, model.head.meaning, model.head.points)
-    assert all(each.grad is not None and each.grad.any() for part in parts for each in part.parameters())
+def test_each_thing_that_a_question_names_is_looked_for_by_itself():
+    model = tiny_model(has_prior=True).eval()
+    alone, reading = asked(3), asked(0)
+    meaning, classes = (
+        torch.cat([a, b]) for a, b in ((reading.meaning, alone.meaning), (reading.classes, alone.classes))
+    )
+    reading = replace(reading, clause_of=torch.tensor([0]), meaning=meaning, classes=classes)
+    tokens, rows = model.eyes(SHOWN)
+    seen = evidence()(SHOWN, tokens)
+    told = model.rows_for(tokens, rows, reading, model.known(tokens, reading, seen), seen.told)[0, :CLAUSE_PLACES]
+    look = model._first_look(tokens, alone, model.known(tokens, alone, seen))
+    (span,), _ = (each[0] for each in best_spans(look, 1))
+    expected = [row_of(model, min(float(time), 2.0)) for time in span]
+    expected.append(model.grades[round(10 * float(look.present.sigmoid()))])
+    torch.testing.assert_close(told, torch.stack(expected))

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.video_llm.lite.tiny_lite import KNOWN, byte_tokenizer, tiny_config
+from tvu.video_llm.lite.found import CLAUSE_PLACES
 from tvu.video_llm.lite.prompt import LiteTokenizer, sequences
 from tvu.video_llm.models.parts import build_codec
 
@@ -30,12 +32,22 @@ def test_a_time_is_one_token_and_reads_back(tokenizer):
 
 
 def test_the_question_comes_before_the_video(tokenizer):
-    ids, first = tokenizer.prompt(tokenizer.encode("When?"), 3)
+    ids, is_place = tokenizer.prompt(tokenizer.encode("When?"), 3)
+    first, count = is_place.index(True), 3 + tokenizer.found
     assert tokenizer.decode(ids[:first]).rstrip("\n").endswith("When?")
-    assert ids[first - 1] == tokenizer.video_start and ids[first + 3 + tokenizer.found] == tokenizer.video_end
-    assert tokenizer.found == 10
-    assert ids[first : first + 13] == [tokenizer.place] * 13
-    assert tokenizer.decode(ids[first + 14 :]) == "\n<|im_start|>assistant\n"
+    assert is_place == [False] * first + [True] * count + [False] * (len(ids) - first - count)
+    assert ids[first - 1] == tokenizer.video_start and ids[first + count] == tokenizer.video_end
+    assert tokenizer.decode(ids[first + count + 1 :]) == "\n<|im_start|>assistant\n"
+
+
+def test_what_is_found_of_each_thing_that_a_question_names_stands_behind_its_words(tokenizer):
+    question = "Which is first: a dog jumps or a car stops?"
+    told = sequences(tokenizer, [(0, "When?", ""), (1, question, "a dog jumps")], [2, 2])
+    assert told.clauses == ("a dog jumps", "a car stops") and told.clause_of.tolist() == [1, 1]
+    places, plain = told.is_visual[1], told.is_visual[0]
+    assert places.sum() == plain.sum() + 2 * CLAUSE_PLACES
+    words = [tokenizer.decode(told.ids[1, :n].tolist()) for n in np.flatnonzero(places & ~np.roll(places, 1))]
+    assert [text.rpartition("\n")[2] for text in words[:2]] == [question[:27], question[:42]]
 
 
 def test_rows_are_padded_on_the_right_and_only_answers_are_targets(tokenizer):

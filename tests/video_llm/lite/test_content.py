@@ -1,0 +1,57 @@
+"""What a question names, one by one."""
+
+import pytest
+
+from tvu.video_llm.lite.content import MOST_CLAUSES, clauses_of
+from tvu.video_llm.questions import captions_request, highlights_request, moment_question
+
+
+def named(question: str) -> list[str]:
+    return [clause.text for clause in clauses_of(question)]
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Which happens first: a dog jumps, or a car stops?",
+        "a dog jumps or a car stops - which first",
+        "Is it true that a dog jumps before a car stops? Answer with yes or no only.",
+        'Did "a dog jumps" happen earlier than "a car stops"?',
+        "First a dog jumps, then a car stops. Is that the right order?",
+        "Question: Which of these happens?\nOptions:\n(A) a dog jumps\n(B) a car stops\nOnly give the best option.",
+        "Which?\nA. a dog jumps\nB. a car stops",
+    ],
+)
+def test_options_and_events_in_an_order_are_named_one_by_one(question):
+    assert named(question) == ["a dog jumps", "a car stops"]
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "When does the dog, which is brown, jump?",
+        moment_question("a dog jumps before a car stops"),
+        highlights_request("a dog"),
+        captions_request(),
+        "Does a dog jump?\n(A) Yes\n(B) No",
+        "How often?\n(A) 1\n(B) 2\n(C) 3",
+        "What happens first?",
+        "",
+    ],
+)
+def test_nothing_is_named_where_it_is_one_thing_or_none(question):
+    assert named(question) == []
+
+
+def test_an_option_of_one_word_is_named():
+    assert named("Which one?\n(A) red\n(B) blue") == ["red", "blue"]
+
+
+def test_a_clause_ends_behind_its_last_word():
+    question = "Which is first: a dog jumps, or a car stops?"
+    assert [question[: clause.end].rsplit(maxsplit=1)[1] for clause in clauses_of(question)] == ["jumps", "stops"]
+
+
+def test_no_more_are_named_than_there_is_place_for():
+    question = "In what order: " + "; ".join(f"dog {'x' * n} jumps" for n in range(1, 30)) + "?"
+    assert len(clauses_of(question)) == MOST_CLAUSES

@@ -1,0 +1,126 @@
+"""What is asked for in a question, and what it names one by one; nothing here brings torch.
+
+`Which happens first: a dog jumps or a car stops?` names two things; the head looks for each, and what it finds stands
+behind its words before the language model reads them.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from tvu.video_llm import official_prompts, questions
+from tvu.video_llm.benchmarks.grounding_ask import WORDS as GROUNDING_WORDS
+from tvu.video_llm.scout.query import visual_content
+
+_CHOICE = re.compile(r"(?:^|\n)Question: *(?P<question>.*?)\nOptions?:", re.DOTALL)
+_OPTIONS = re.compile(r"\n\(?A[).:] ")
+
+
+def content_of(question: str) -> str:
+    """What is asked for, without the words of the prompt around it, of a multiple choice without its options, and
+    without what addresses the video: `a dog` of `When does "a dog appears" happen in the video? Answer with …`.
+
+    A user's words come bare, training's in prompts of several forms: both mean the same.
+    """
+    choice = _CHOICE.search(question)
+    told = choice["question"] if choice else _OPTIONS.split(question, 1)[0]
+    return visual_content(_framed(told) or told)
+
+
+def _framed(question: str) -> str:
+    """The event in a prompt that has one; empty for what is no such prompt."""
+    for before, after in _prompts():
+        if question.startswith(before) and question.endswith(after) and len(question) > len(before) + len(after):
+            return question[len(before) : len(question) - len(after)]
+    return ""
+
+
+@cache
+def _prompts() -> tuple[tuple[str, str], ...]:
+    """What stands before and after the event in every prompt that has one; the longer first."""
+    slot = "\0"
+    forms = [
+        questions.moment_question(slot),
+        questions.moments_question(slot),
+        questions.presence_question(slot),
+        questions.evidence_question(slot),
+        questions.answerable_question(slot),
+        questions.highlights_request(slot),
+        *official_prompts.lita_event_questions(slot),
+        official_prompts.VTG_LLM_RETRIEVAL.format(slot),
+        *(words.prompt.format(slot, dataset="") for name, words in GROUNDING_WORDS.items() if name != "official"),
+    ]
+    parts = [form.partition(slot)[::2] for form in forms]
+    return tuple(sorted(parts, key=lambda part: -len(part[0] + part[1])))
+
+
+MOST_CLAUSES = 12
+
+# A clause ends where another begins: at an option, a line, a quotation, a stop, or a word that says in which order.
+_BORDER = re.compile(
+    r"\n|[;:\"?!]|,\s|\.(?:\s|$)|\s-\s"
+    r"|\b(?:and|but|only|not|and only|but only|but not|and not|at)?\s*"
+    r"\b(?:before|after|then|later|earlier than|later than|followed by|preceded by|precedes?|follows?)\b"
+    r"|\bor\b",
+    re.IGNORECASE,
+)
+_IN_ORDER = re.compile(
+    r"\b(?:before|after|then|later|earlier|first|last|second|next|order|sequence|sort|sooner|preced\w+|follow\w*|starts?"
+    r"|succe\w+|succession)\b",
+    re.IGNORECASE,
+)
+_LETTER = re.compile(r"^\s*\(?[A-Z][).]\s+(?=\S)")
+_OPENS = re.compile(
+    r"^(?:(?:is it (?:true|right|correct|the case)|true or false|does it happen|do we first see|would you say"
+    r"|am i right|is it|it is|tell me|out of|and|or|that|when|whether|once|first|of|check|say)\s+)+",
+    re.IGNORECASE,
+)
+_ONLY_ASK = """
+    a above action actions all an and answer any are arrange as at be beginning best both bring by came can check
+    chronological clip come comes compare could describe did do does earlier end entire event events fact false find
+    first following follow follows for from give goes happen happened happening happens has have how if in into is it
+    its just last later letter list look me middle moment name next no not now occur occurs of off on one only option
+    options or order part please put question questions right same say scene second see seen select sequence shown
+    shows sort start statement statements sure take takes tell that the them then there these they thing things this
+    three throughout time times to true two up video was watch we were what when where whether which while who whose
+    why with would yes you your
+"""
+_ASKING = frozenset(_ONLY_ASK.split())
+
+
+@dataclass(frozen=True)
+class Clause:
+    """One thing that a question names: its words, and the place in the question that they end at."""
+
+    text: str
+    end: int
+
+
+def clauses_of(question: str) -> tuple[Clause, ...]:
+    """What a multiple choice or a question about order names; nothing where that is one thing only, for which the
+    question stands itself.
+
+    A piece that only asks (`which happens first`) names nothing; an option names what it says, if it is one word.
+    """
+    if (
+        _framed(question)
+        or question == questions.captions_request()
+        or not (_OPTIONS.search(question) or _IN_ORDER.search(question))
+    ):
+        return ()
+    found: list[Clause] = []
+    for first, last in _pieces(question):
+        text = question[first:last]
+        letter = _LETTER.match(text)
+        content = _OPENS.sub("", text[letter.end() :] if letter else text.strip())
+        words = re.findall(r"[\w']+", content.lower())
+        names = [word for word in words if word not in _ASKING and not word.isdigit()]
+        if names and (letter or len(words) > 1):
+            found.append(Clause(content.strip(), first + len(text.rstrip())))
+    return tuple(found[:MOST_CLAUSES]) if len(found) > 1 else ()
+
+
+def _pieces(question: str) -> list[tuple[int, int]]:
+    borders = [(match.start(), match.end()) for match in _BORDER.finditer(question)]
+    starts, ends = [0, *(end for _, end in borders)], [*(start for start, _ in borders), len(question)]
+    return [(first, last) for first, last in zip(starts, ends, strict=True) if question[first:last].strip()]
