@@ -30,9 +30,7 @@ class Usage:
         tokenizer = getattr(model, "tokenizer", None)
         if tokenizer is None:
             return cls(frames=len(answer.frame_seconds))
-        read, written = (
-            len(tokenizer(text, add_special_tokens=False).input_ids) for text in (answer.prompt, answer.text)
-        )
+        read, written = (_count(tokenizer, text) for text in (answer.prompt, answer.text))
         return cls(read, written, len(answer.frame_seconds))
 
     def as_json(self) -> dict[str, Any]:
@@ -43,6 +41,12 @@ class Usage:
             "total_tokens": self.prompt_tokens + self.completion_tokens,
             "prompt_tokens_details": {"video_frames": self.frames, "counts_visual_tokens": False},
         }
+
+
+def _count(tokenizer: Any, text: str) -> int:
+    """Tokens of a text alone, by a tokenizer of transformers or by that of `lite`, which adds none of its own."""
+    ids = tokenizer(text, add_special_tokens=False).input_ids if callable(tokenizer) else tokenizer.encode(text)
+    return len(ids)
 
 
 @dataclass(frozen=True)

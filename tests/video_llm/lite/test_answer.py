@@ -28,6 +28,9 @@ from tvu.video_llm.lite.answer import (
 from tvu.video_llm.lite.prior import ClassEvidence, Meaning
 from tvu.video_llm.lite.see import LiteSeen, step_spans, steps_of
 from tvu.video_llm.questions import captions_request
+from tvu.video_llm.serving.asked import AskedChat
+from tvu.video_llm.serving.videos import NamedVideo
+from tvu.video_llm.serving.work import chat
 from tvu.video_llm.types import Prompt, VideoClip
 
 SETTINGS = LiteSettings(window_seconds=4.0, overlap_seconds=1.0, least_score=0.0, most_captions=3)
@@ -134,6 +137,14 @@ def test_highlights_are_asked_for_as_the_model_was_taught(model, clip):
     assert isinstance(model, Highlighter)
     found = model.highlights(clip, "a goal")
     assert found.question == "a goal" and "best first" in found.prompt and found.curves
+
+
+@pytest.mark.parametrize("question", ["When does the dog run?", "How many dogs are there?"])
+def test_a_server_counts_the_tokens_that_are_read_and_written(model, clip, question):
+    reply = chat(AskedChat("a.mp4", question), NamedVideo(str(clip.path), "a.mp4"), model)
+    letters = [len(text.encode()) for text in (question, reply.content)]  # a token each, to the tokenizer of the tests
+    assert (reply.usage.prompt_tokens, reply.usage.completion_tokens) == tuple(letters)
+    assert reply.usage.frames == 40
 
 
 # --- with what is known without training ---
