@@ -222,7 +222,7 @@ class Lite:
     def look(self, clip: VideoClip) -> Looked:
         """What a clip looks like, in windows. Raises VideoError and WeightsError.
 
-        While its frames are looked at, the language model is loaded.
+        While its frames are looked at, all that questions are read with is loaded.
         """
         if self._last is not None and self._last.clip == clip:
             return self._last
@@ -230,7 +230,7 @@ class Lite:
         _ = self._motion
         aside = ThreadPoolExecutor(1, "lite-load")
         try:
-            loading = aside.submit(lambda: self.loaded)
+            loading = aside.submit(self._load)
             seen = self._recalled(clip)
             loading.result()
         finally:
@@ -242,6 +242,11 @@ class Lite:
         return self._last
 
     # --- steps ---
+
+    def _load(self) -> None:
+        """What a question is read with. It runs beside `_recalled`, which must need nothing of it: cached properties
+        do not wait for each other's threads."""
+        _ = self.loaded, self.tokenizer, self._evidence, self._meanings
 
     def _found(self, clip: VideoClip, queries: Sequence[str]) -> tuple[list[Answer], list[list[Told]]]:
         """Answers with spans, and what the head says of each query window by window."""

@@ -1,5 +1,6 @@
 """`lite` as a model of tvu, with a language model of random weights."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from tvu.video_llm.serving.asked import AskedChat
 from tvu.video_llm.serving.videos import NamedVideo
 from tvu.video_llm.serving.work import chat
 from tvu.video_llm.types import Prompt, VideoClip
+from tvu.weights.errors import WeightsError
 
 SETTINGS = LiteSettings(window_seconds=4.0, overlap_seconds=1.0, least_score=0.0, most_captions=3)
 
@@ -147,6 +149,22 @@ def test_a_server_counts_the_tokens_that_are_read_and_written(model, clip, quest
     assert reply.usage.frames == 40
 
 
+class Patient(Dreaming):
+    """Watches until all that questions are read with is there."""
+
+    def _recalled(self, clip):
+        started = time.monotonic()
+        while not {"loaded", "tokenizer", "_evidence", "_meanings"} <= vars(self).keys():
+            assert time.monotonic() < started + 30
+            time.sleep(0.01)
+        return super()._recalled(clip)
+
+
+def test_what_reads_questions_is_loaded_while_frames_are_watched(checkpoint, tiny_weights, clip):
+    (answer,) = Patient("lite", checkpoint, SETTINGS).find(clip, ["a dog"])
+    assert answer.groundings
+
+
 # --- with what is known without training ---
 
 
@@ -163,6 +181,18 @@ class Knowing(Dreaming):
 @pytest.fixture
 def knowing(tmp_path: Path, tiny_weights: Path) -> Knowing:
     return Knowing("lite:tiny", save_tiny(tmp_path / "lite", has_prior=True), SETTINGS)
+
+
+def test_weights_of_sentences_that_are_missing_are_told(tmp_path, tiny_weights, clip, monkeypatch):
+    def located(name):
+        raise WeightsError(f"weights are missing: {name}")
+
+    monkeypatch.setattr("tvu.video_llm.sentence.located", located)
+    model = Dreaming("lite", save_tiny(tmp_path / "lite", has_prior=True), SETTINGS)
+    monkeypatch.setattr(Dreaming, "_evidence", Knowing._evidence)
+    for _ in range(2):
+        with pytest.raises(WeightsError, match="minilm"):
+            model.find(clip, ["a dog"])
 
 
 def test_words_are_written_after_what_is_known_was_read(knowing, clip, monkeypatch):
