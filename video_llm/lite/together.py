@@ -38,7 +38,8 @@ class ScoutAndLite:
     """The model behind `-m scout+lite`.
 
     scout: its channels are those of the answers. Where the visual one is not among them, moments are its alone.
-    lite: tells its spans however unlikely, for weak ones support what `scout` sees. It sees nothing but pictures.
+    lite: tells its spans however unlikely, for weak ones support what `scout` sees. It sees nothing but pictures, and
+    counts as far as a question is about them, as the visual channel of `scout` does.
     """
 
     def __init__(self, name: str, scout: Scout, lite: Lite, config: JoinConfig | None = None) -> None:
@@ -96,6 +97,7 @@ class ScoutAndLite:
 
     def _joined(self, clip: VideoClip, query: str, looked: Answer) -> Answer:
         least, config = self.scout.least_score, self.config
+        looked = _scaled(looked, self.scout.router.channels(query).visual)
         told = self.scout.answer(clip, query, lambda seen: join_visual(seen, looked.groundings, least, config))
         return replace(
             told,
@@ -159,6 +161,14 @@ class Support:
         both = np.maximum(both, 0.0)
         ious: NDArray[np.float64] = both / (self._ends - self._starts + span.seconds - both)
         return ious
+
+
+def _scaled(answer: Answer, pictures: float) -> Answer:
+    """Spans and curves of a question that is about pictures as far as `pictures`, in [0, 1]: what is said, or written
+    on the screen, cannot be seen to happen."""
+    groundings = tuple(replace(each, score=pictures * each.score) for each in answer.groundings)
+    curves = tuple(replace(each, scores=np.float32(pictures) * each.scores) for each in answer.curves)
+    return replace(answer, groundings=groundings, curves=curves)
 
 
 def _sum(one: Timing, other: Timing) -> Timing:

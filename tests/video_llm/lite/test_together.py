@@ -1,6 +1,7 @@
 """`scout+lite`: what both see is one visual channel; all else is as `scout` or as `lite` has it."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from tvu.video_llm.lite.together import JoinConfig, ScoutAndLite, Support, join_
 from tvu.video_llm.load import is_lite, is_together, load_model, weights_needed, weights_of
 from tvu.video_llm.questions import highlights_request
 from tvu.video_llm.scout.model import Scout, Seen
+from tvu.video_llm.scout.query import Channels
 from tvu.video_llm.types import Answer, Evidence, Grounding, ScoreCurve, Timing, VideoClip
 from tvu.weights.errors import WeightsError
 
@@ -86,7 +88,10 @@ def test_shares_may_be_other_than_halves_and_are_parts_of_a_probability():
 
 
 class Told(Scout):
-    """Sees, hears and reads what it is told, in every clip."""
+    """Sees, hears and reads what it is told, in every clip. What `she says` is half about words, what else about
+    pictures alone."""
+
+    router = SimpleNamespace(channels=lambda query: Channels(0.5 * ("she says" in query), 0.0))
 
     def __init__(self, *groundings: Grounding, evidence: tuple[Evidence, ...] = ("visual", "speech")) -> None:
         super().__init__("scout", None, dict.fromkeys(evidence, ()), least_score=0.25)
@@ -166,6 +171,14 @@ def test_an_answer_tells_the_time_notes_frames_and_curves_of_both():
     assert first.notes == ("cache full", "speech was not heard")
     assert [curve.evidence for curve in first.curves] == ["visual", "speech", "visual"]
     assert first.frame_seconds == (0.0, 0.5) and (first.question, second.question) == ("a dog", "a cat")
+
+
+def test_lite_counts_as_far_as_a_question_is_about_pictures():
+    scout, lite = Told(seen(10, 20, 0.4)), Seeing(seen(10, 20, 0.8), seen(40, 50, 0.6))
+    dog, said = both(scout, lite).find(CLIP, ["a dog", "she says a dog"])
+    assert told(list(dog.groundings)) == [(10, 20, 0.6), (40, 50, 0.3)]
+    assert told(list(said.groundings)) == [(10, 20, (0.4 + 0.5 * 0.8) / 2)]
+    assert [each.curves[-1].scores[0] for each in (dog, said)] == [pytest.approx(0.9), pytest.approx(0.45)]
 
 
 def test_all_queries_are_put_to_lite_at_once():
