@@ -24,7 +24,7 @@ from tvu.video_llm.benchmarks.choice import BEST_OPTION, MultipleChoice
 from tvu.video_llm.benchmarks.matching import letter_of
 from tvu.video_llm.cache import CacheEntry, FeatureCache
 from tvu.video_llm.captions import Captioned, OnCaption
-from tvu.video_llm.errors import BackendError
+from tvu.video_llm.errors import BackendError, UnknownModel
 from tvu.video_llm.generate import GenerateConfig, generate
 from tvu.video_llm.generation.constraint import TimedCaptions
 from tvu.video_llm.lite.checkpoint import LiteFiles, LoadedLite, load_lite, read_lite
@@ -137,6 +137,11 @@ class Lite:
         return self.files.motion(self._device)
 
     @property
+    def writes(self) -> bool:
+        """Whether its words are worth reading, by its card: `training/export.py` measures it."""
+        return bool(self.files.card.get("writes", True))
+
+    @property
     def codec(self) -> TimeCodec:
         """How it writes times."""
         return self.loaded.model.codec
@@ -160,12 +165,12 @@ class Lite:
         return [list(answer.groundings) for answer in self.find(clip, queries)]
 
     def answer(self, clip: VideoClip, question: str, on_text: OnText | None = None) -> Answer:
-        """Text for a question that wants words, spans for one that asks when. Spans come with both."""
-        typed = choice_in(question)
+        """Text for a question that wants words, where `writes`; spans for one that asks when. Spans come with both."""
+        typed = choice_in(question) if self.writes else None
         if typed is not None:
             return self.choose(clip, typed)
         ((found,), (told,)) = self._found(clip, [question])
-        if not wants_words(question):
+        if not (self.writes and wants_words(question)):
             return found
         started = time.perf_counter()
         if question.strip() == captions_request():
@@ -199,8 +204,15 @@ class Lite:
     def caption(self, clip: VideoClip, on_caption: OnCaption | None = None) -> list[Captioned]:
         """What happens and when, in the order of time; each is told to `on_caption` as soon as it is written.
 
-        Of what two windows see, the one tells what has its middle nearer to its own.
+        Of what two windows see, the one tells what has its middle nearer to its own. Raises UnknownModel for a
+        checkpoint that does not write.
         """
+        if not self.writes:
+            raise UnknownModel(
+                f"the checkpoint of {self.name} finds moments and writes no captions: "
+                "on held-out scenes its words were hardly better than chance",
+                hint="tvu train CONFIG --export DIR makes another, tvu caption VIDEO -m lite:DIR",
+            )
         looked = self.look(clip)
         told: list[Captioned] = []
 
@@ -355,7 +367,9 @@ class Lite:
     @torch.inference_mode()
     def _head(self, window: Window, queries: Sequence[str]) -> list[Told]:
         with _autocast(self._device):
-            output = self.loaded.model.read(window.tokens, window.rows, self._reading(window, queries), window.evidence)
+            # In training hardly any query of moments has a clause, so there are no places for them here either.
+            reading = self._reading(window, queries, tells_clauses=False)
+            output = self.loaded.model.read(window.tokens, window.rows, reading, window.evidence)
             on_cpu = output.moments().on_cpu()
         calibration, offset = self.files.calibration, window.span.start_seconds
         a, b, c = calibration.span
@@ -370,9 +384,12 @@ class Lite:
             told.append(Told(spans, there, (on_cpu.inside[row].sigmoid() * there).numpy()))
         return told
 
-    def _reading(self, window: Window, queries: Sequence[str], prefill: Sequence[int] = ()) -> Reading:
+    def _reading(
+        self, window: Window, queries: Sequence[str], prefill: Sequence[int] = (), *, tells_clauses: bool = True
+    ) -> Reading:
         """Prompts about one window; `prefill`: how the answer begins."""
-        told = sequences(self.tokenizer, [(0, query, "") for query in queries], window.tokens.lengths.tolist())
+        asked, counts = [(0, query, "") for query in queries], window.tokens.lengths.tolist()
+        told = sequences(self.tokenizer, asked, counts, tells_clauses=tells_clauses)
         ids, is_visual, answers, last = told.ids, told.is_visual, told.answers, told.last_asked
         if prefill:
             ids = np.concatenate([ids, np.repeat([prefill], len(queries), 0)], 1)
@@ -406,7 +423,7 @@ class Lite:
     ) -> str:
         model, reading, tokens = self.loaded.model, self._reading(window, [question]), window.tokens
         evidence = window.evidence
-        with torch.inference_mode():
+        with torch.inference_mode(), _autocast(self._device):
             known = model.known(tokens, reading, evidence)
             rows = model.rows_for(tokens, window.rows, reading, known, None if evidence is None else evidence.told)
             rows = rows[model.is_row(tokens, reading)][None]

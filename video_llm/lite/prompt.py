@@ -97,13 +97,21 @@ class Sequences:
     clauses: tuple[str, ...] = ()
 
 
-def sequences(tokenizer: LiteTokenizer, asked: Sequence[tuple[int, str, str]], num_visual: Sequence[int]) -> Sequences:
+def sequences(
+    tokenizer: LiteTokenizer,
+    asked: Sequence[tuple[int, str, str]],
+    num_visual: Sequence[int],
+    *,
+    tells_clauses: bool = True,
+) -> Sequences:
     """Sequences of (video, question, answer) about videos of `num_visual` tokens each, padded on the right.
 
     An empty answer is one that is yet to be written: the sequence ends with the prompt.
+    tells_clauses: whether places are kept for what is found of each thing that a question names.
     """
     told = [question.strip() for _, question, _ in asked]
-    clauses = [clauses_of(question) if tokenizer.tells_clauses else () for question in told]
+    tells_clauses = tells_clauses and tokenizer.tells_clauses
+    clauses = [clauses_of(question) if tells_clauses else () for question in told]
     ends = [[0, *(clause.end for clause in some), len(text)] for text, some in zip(told, clauses, strict=True)]
     pieces = [text[a:b] for text, places in zip(told, ends, strict=True) for a, b in pairwise(places)]
     encoded = iter(tokenizer.encode_all([*pieces, *(answer for _, _, answer in asked)]))

@@ -69,8 +69,8 @@ class ScoutAndLite:
     # --- in words ---
 
     def answer(self, clip: VideoClip, question: str, on_text: OnText | None = None) -> Answer:
-        """What `lite` writes to a question that wants words, spans of both for one that asks when."""
-        if choice_in(question) is not None or wants_words(question):
+        """What `lite` writes to a question that wants words, where it does; spans of both for one that asks when."""
+        if self.lite.writes and (choice_in(question) is not None or wants_words(question)):
             return self._of_lite(self.lite.answer(clip, question, on_text))
         (found,) = self.find(clip, [question])
         return found

@@ -17,6 +17,7 @@ from tvu.video_llm.logistic import fit_logistic, logit
 from tvu.video_llm.training.config import TrainConfig
 from tvu.video_llm.training.loop import motion_network
 
+WRITES = 0.15  # more right multiple choices than by chance make words worth reading
 RIDGE = 1e-2  # keeps the fit finite where scores separate all
 
 
@@ -29,19 +30,31 @@ def export_lite(config: TrainConfig, folder: Path) -> str:
     if not (out / "model.safetensors").exists():
         raise TrainingError(f"{out} holds no trained model", hint='train it first, with stage = "lite"')
     check_export(config, folder)
-    calibration, scores = Calibration(), {}
+    calibration, scores = Calibration(), dict[str, Any]()
     if (out / "held_out.jsonl").exists():
         lines = (out / "held_out.jsonl").read_text("utf-8").splitlines()
         calibration = calibrated([json.loads(line) for line in lines])
         scores = json.loads((out / "held_out.json").read_text("utf-8"))
     progress = json.loads((out / "progress.json").read_text("utf-8"))
-    card = {"steps": progress["step"], "seconds": progress["seconds"], "seed": config.seed, "held_out": scores}
+    card = {
+        "steps": progress["step"],
+        "seconds": progress["seconds"],
+        "seed": config.seed,
+        "writes": writes(scores),
+        "held_out": scores,
+    }
     trained = load_file(out / "model.safetensors")
     motion = motion_network(config, torch.device("cpu")).state_dict()
     save_lite(folder, config.model, trained, motion, calibration, card)
     files = sorted(folder.iterdir())
     size = sum(file.stat().st_size for file in files) / 1e6
     return f"{folder}: {len(files)} files, {size:.1f} MB"
+
+
+def writes(scores: Mapping[str, Any]) -> bool:
+    """Whether what a model wrote about held-out scenes is worth reading; True where nothing is known of it."""
+    of_all = scores.get("all", {})
+    return "choice" not in of_all or of_all["choice"] - of_all["choice_chance"] >= WRITES
 
 
 def check_export(config: TrainConfig, folder: Path) -> None:

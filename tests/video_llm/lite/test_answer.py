@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from tvu.video_llm.benchmarks.examinee import Chooser, choose
 from tvu.video_llm.benchmarks.types import AskConfig
 from tvu.video_llm.captions import Captioned, Captioner, Highlighter
 from tvu.video_llm.decode import open_video
+from tvu.video_llm.errors import UnknownModel
 from tvu.video_llm.generate import generate
 from tvu.video_llm.lite.answer import (
     CaptionReader,
@@ -64,6 +66,15 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> VideoClip:
 @pytest.fixture
 def model(checkpoint: Path, tiny_weights: Path) -> Dreaming:
     return Dreaming("lite:tiny", checkpoint, SETTINGS)
+
+
+def test_a_checkpoint_whose_words_were_no_better_than_chance_does_not_write(model, clip, monkeypatch):
+    monkeypatch.setattr(model, "files", replace(model.files, card={"writes": False}))
+    for question in ("How many dogs are there?", "Which way? (A) left (B) right"):
+        answer = model.answer(clip, question)
+        assert answer.groundings and not answer.is_in_words
+    with pytest.raises(UnknownModel, match="writes no captions"):
+        model.caption(clip)
 
 
 def test_spans_lie_in_the_clip_and_come_best_first(model, clip):

@@ -50,6 +50,12 @@ def test_what_is_found_of_each_thing_that_a_question_names_stands_behind_its_wor
     assert [text.rpartition("\n")[2] for text in words[:2]] == [question[:27], question[:42]]
 
 
+def test_nothing_stands_behind_the_words_of_a_query_where_it_is_not_wanted(tokenizer):
+    question = "Which is first: a dog jumps or a car stops?"
+    told = sequences(tokenizer, [(0, question, "")], [2], tells_clauses=False)
+    assert told.clauses == () and told.is_visual.sum() == 2 + tokenizer.found
+
+
 def test_rows_are_padded_on_the_right_and_only_answers_are_targets(tokenizer):
     told = sequences(tokenizer, [(0, "When?", "<t1> <t2>"), (1, "Is a long question asked?", "No")], [2, 5])
     assert told.ids.shape == told.is_visual.shape == told.answers.shape

@@ -113,6 +113,7 @@ class Seeing:
 
     def __init__(self, *groundings: Grounding) -> None:
         self.groundings = groundings
+        self.writes = True
         self.asked: list[list[str]] = []
 
     def find(self, clip, queries):
@@ -218,6 +219,13 @@ def test_a_question_that_wants_words_is_answered_by_lite(question):
     pieces: list[str] = []
     answer = both().answer(CLIP, question, pieces.append)
     assert answer.text == "two" and answer.is_in_words and answer.model == "scout+lite" and pieces == ["two"]
+
+
+def test_a_lite_that_does_not_write_answers_no_question_in_words():
+    lite = Seeing(seen(10, 20, 0.6))
+    lite.writes = False
+    answer = both(Told(seen(10, 20, 0.8)), lite).answer(CLIP, "How many dogs are there?")
+    assert told(list(answer.groundings)) == [(10, 20, 0.7)] and not answer.is_in_words
 
 
 def test_of_what_lite_tells_beside_words_only_the_likely_is_told():

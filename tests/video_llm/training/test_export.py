@@ -9,7 +9,7 @@ import pytest
 
 from tvu.video_llm.errors import TrainingError
 from tvu.video_llm.lite.checkpoint import Calibration, load_lite, read_lite
-from tvu.video_llm.training.export import calibrated, check_export, export_lite
+from tvu.video_llm.training.export import calibrated, check_export, export_lite, writes
 from tvu.video_llm.training.run import run
 
 
@@ -31,6 +31,12 @@ def test_a_run_becomes_a_checkpoint(config, tiny_weights, tmp_path):
     files = read_lite(tmp_path / "out")
     assert files.config.width == 16 and files.card["steps"] == 2 and files.card["held_out"]["all"]["n"] == 4
     load_lite(files)
+
+
+@pytest.mark.parametrize(("choice", "is_better"), [(0.5, True), (0.4, False), (None, True)])
+def test_a_model_writes_whose_choices_were_better_than_chance(choice, is_better):
+    of_all = {"n": 4} if choice is None else {"choice": choice, "choice_chance": 0.33}
+    assert writes({"all": of_all}) is is_better and writes({})
 
 
 def test_a_run_that_never_was_cannot_be_exported(config, tmp_path):
