@@ -7,12 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
+from tvu.cli import options
 from tvu.cli.exit_codes import UsageError
 
 
 def speed(
     video: Annotated[Path | None, typer.Argument(help="A video with sound, looped to 60 s of 720p.")] = None,
     seconds: Annotated[int, typer.Option(min=10, help="Length of the file that decoding is measured on.")] = 600,
+    model: options.Model = "scout",
     model_size: Annotated[
         str | None, typer.Option("--model-size", help="135m (CPU) or 7b (CUDA): a Video-LLM of this size instead.")
     ] = None,
@@ -29,7 +31,7 @@ def speed(
     from tvu.video_llm.media.speed import measure_decoding, table
     from tvu.video_llm.speed import measure_questions
 
-    questions = measure_questions(video)
+    questions = measure_questions(video, model)
     if not as_json:
         for row in questions:
             bar = f"  (bar {row.bar_seconds:.2f})" if row.bar_seconds is not None else ""

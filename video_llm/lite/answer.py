@@ -372,13 +372,13 @@ class Lite:
             output = self.loaded.model.read(window.tokens, window.rows, reading, window.evidence)
             on_cpu = output.moments().on_cpu()
         calibration, offset = self.files.calibration, window.span.start_seconds
-        a, b, c = calibration.span
+        a, b = calibration.span
         told = []
         for row in range(len(queries)):
             present = float(on_cpu.present[row])
             there = sigmoid(calibration.present[0] + calibration.present[1] * present)
             spans = tuple(
-                (start + offset, end + offset, sigmoid(a + b * logit(score) + c * present))
+                (start + offset, end + offset, sigmoid(a + b * logit(score)) * there)
                 for start, end, score in scored_spans(on_cpu, row, max_iou=self.settings.max_iou)
             )
             told.append(Told(spans, there, (on_cpu.inside[row].sigmoid() * there).numpy()))

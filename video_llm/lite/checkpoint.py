@@ -28,11 +28,11 @@ AGAIN = "install tvu again, or export the checkpoint again"
 class Calibration:
     """From what the head says to probabilities: `sigmoid(a + b * x)`, fitted on held-out scenes.
 
-    span: of (logit of inside times quality of the best span, logit of presence): a, b, c.
-    present: of the logit of presence: a, b.
+    span: of the logit of a span's score, that it is right (IoU of at least 0.5) where there is anything: a, b.
+    present: of the logit of presence, that there is: a, b. A span is right with the product of both.
     """
 
-    span: tuple[float, float, float] = (0.0, 1.0, 1.0)
+    span: tuple[float, float] = (0.0, 1.0)
     present: tuple[float, float] = (0.0, 1.0)
 
 

@@ -56,9 +56,9 @@ def _prompts() -> tuple[tuple[str, str], ...]:
 
 MOST_CLAUSES = 12
 
-# A clause ends where another begins: at an option, a line, a quotation, a stop, or a word that says in which order.
+# Within a line a clause ends where another begins: at a quotation, a stop, or a word that says in which order.
 _BORDER = re.compile(
-    r"\n|[;:\"?!]|,\s|\.(?:\s|$)|\s-\s"
+    r"[;:\"?!]|,\s|\.(?:\s|$)|\s-\s"
     r"|\b(?:and|but|only|not|and only|but only|but not|and not|at)?\s*"
     r"\b(?:before|after|then|later|earlier than|later than|followed by|preceded by|precedes?|follows?)\b"
     r"|\bor\b",
@@ -69,6 +69,7 @@ _IN_ORDER = re.compile(
     r"|succe\w+|succession)\b",
     re.IGNORECASE,
 )
+_ASKED = "Question:"
 _LETTER = re.compile(r"^\s*\(?[A-Z][).]\s+(?=\S)")
 _OPENS = re.compile(
     r"^(?:(?:is it (?:true|right|correct|the case)|true or false|does it happen|do we first see|would you say"
@@ -100,27 +101,42 @@ def clauses_of(question: str) -> tuple[Clause, ...]:
     """What a multiple choice or a question about order names; nothing where that is one thing only, for which the
     question stands itself.
 
-    A piece that only asks (`which happens first`) names nothing; an option names what it says, if it is one word.
+    A piece that only asks (`which happens first`) names nothing. Of the options all are named or none, or those that
+    are would be seen to differ from the others; where they are too many, each is one thing however much it tells.
     """
-    if (
-        _framed(question)
-        or question == questions.captions_request()
-        or not (_OPTIONS.search(question) or _IN_ORDER.search(question))
-    ):
+    if _framed(question) or question == questions.captions_request():
         return ()
-    found: list[Clause] = []
-    for first, last in _pieces(question):
-        text = question[first:last]
-        letter = _LETTER.match(text)
-        content = _OPENS.sub("", text[letter.end() :] if letter else text.strip())
-        words = re.findall(r"[\w']+", content.lower())
-        names = [word for word in words if word not in _ASKING and not word.isdigit()]
-        if names and (letter or len(words) > 1):
-            found.append(Clause(content.strip(), first + len(text.rstrip())))
+    if not (_OPTIONS.search(question) or _IN_ORDER.search(question)):
+        return ()
+    begins = question.rfind(_ASKED) if _OPTIONS.search(question) else -1  # protocols say more before
+    lines = [(line.start(), line.end()) for line in re.finditer(r"[^\n]+", question) if line.start() >= begins]
+    options = [(first + letter.end(), last) for first, last in lines if (letter := _LETTER.match(question[first:last]))]
+    stem = [(first, last) for first, last in lines if not _LETTER.match(question[first:last])]
+    asked = [clause for line in stem for clause in _named(question, *line)]
+    told = [_named(question, *option) for option in options]
+    if len(asked) + sum(map(len, told)) > MOST_CLAUSES:
+        told = [
+            some and [Clause(question[first:last].strip(), last)]
+            for some, (first, last) in zip(told, options, strict=True)
+        ]
+    found = [*asked, *(clause for some in told for clause in some)] if all(told) else asked
+    found.sort(key=lambda clause: clause.end)
     return tuple(found[:MOST_CLAUSES]) if len(found) > 1 else ()
 
 
-def _pieces(question: str) -> list[tuple[int, int]]:
-    borders = [(match.start(), match.end()) for match in _BORDER.finditer(question)]
-    starts, ends = [0, *(end for _, end in borders)], [*(start for start, _ in borders), len(question)]
-    return [(first, last) for first, last in zip(starts, ends, strict=True) if question[first:last].strip()]
+def _named(question: str, first: int, last: int) -> list[Clause]:
+    """What a line of a question names."""
+    found = []
+    for begin, end in _pieces(question, first, last):
+        content = _OPENS.sub("", question[begin:end].strip())
+        words = re.findall(r"[\w']+", content.lower())
+        names = [word for word in words if word not in _ASKING and not word.isdigit()]
+        if names and (len(words) > 1 or (begin, end) == (first, last)):
+            found.append(Clause(content.strip(), begin + len(question[begin:end].rstrip())))
+    return found
+
+
+def _pieces(question: str, first: int, last: int) -> list[tuple[int, int]]:
+    borders = [(match.start(), match.end()) for match in _BORDER.finditer(question, first, last)]
+    starts, ends = [first, *(end for _, end in borders)], [*(start for start, _ in borders), last]
+    return [(begin, end) for begin, end in zip(starts, ends, strict=True) if question[begin:end].strip()]

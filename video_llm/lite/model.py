@@ -202,7 +202,7 @@ class LiteModel(nn.Module):
     """Eyes, the adapted language model with its new words, and the head.
 
     language: transformers' `LlamaModel` (without its output layer, which is tied to the table), adapted in place.
-    class_names: ids of the names of the K classes that `prior.ClassEvidence` knows; None: shots are told without.
+    class_names: ids of the names of the K classes that `prior.ClassEvidence` knows; None: shots are told without them.
     """
 
     names: Tensor
@@ -343,10 +343,12 @@ class LiteModel(nn.Module):
         if shots is None:
             return self.grades[-1].expand(len(video), TOLD_SHOTS * (3 + NAMES), -1)
         times = self._time_row(place_of(shots.spans, tokens, torch.arange(len(shots.spans), device=video.device)))
-        has_names = len(self.names) > 0
-        names = self.names[shots.classes] if has_names else times.new_zeros(*shots.classes.shape, times.shape[-1])
+        names = self.grades[-1].expand(*shots.classes.shape, -1)
+        if len(self.names):
+            has_name = (shots.classes >= 0)[..., None]
+            names = torch.where(has_name, self.names[shots.classes.clamp(min=0)].to(names.dtype), names)
         grades = self._grade(best_score_at(asked, shots.spans.mean(-1)[video]))
-        told = torch.cat([times[video], grades[:, :, None], names[video].to(grades.dtype)], dim=2)
+        told = torch.cat([times[video], grades[:, :, None], names[video]], dim=2)
         return torch.where(shots.is_shot[video][..., None, None], told, self.grades[-1]).flatten(1, 2)
 
     def _grade(self, probability: Tensor) -> Tensor:

@@ -74,7 +74,8 @@ class Evidence:
 @dataclass(frozen=True)
 class ToldShots:
     """Of B videos the longest shots, in order of time: spans float32 `[B, TOLD_SHOTS, 2]` seconds, classes int64
-    `[B, TOLD_SHOTS, NAMES]` that each looks like, the likest first, is_shot bool `[B, TOLD_SHOTS]`."""
+    `[B, TOLD_SHOTS, NAMES]` that each looks like, the likest first, -1 where there is no picture, is_shot bool
+    `[B, TOLD_SHOTS]`."""
 
     spans: Tensor
     classes: Tensor
@@ -89,12 +90,13 @@ class ToldShots:
         chosen = lengths.topk(most, dim=1).indices.sort(dim=1).values
         member = (shots.of_token[:, None] == chosen[..., None]) & is_real[:, None]  # `[B, M, V]`
         looks = torch.einsum("bmv,bvk->bmk", member.float(), classes)
-        best = looks.topk(NAMES, dim=-1).indices
+        is_seen = (looks != 0).any(-1, keepdim=True)
+        best = torch.where(is_seen, looks.topk(NAMES, dim=-1).indices, -1)
         spans = torch.stack([shots.edges.gather(1, chosen), shots.edges.gather(1, chosen + 1)], dim=-1)
         there = shots.is_shot.gather(1, chosen) & member.any(-1)
         lacking = TOLD_SHOTS - most
         pad = torch.nn.functional.pad
-        return cls(pad(spans, (0, 0, 0, lacking)), pad(best, (0, 0, 0, lacking)), pad(there, (0, lacking)))
+        return cls(pad(spans, (0, 0, 0, lacking)), pad(best, (0, 0, 0, lacking), value=-1), pad(there, (0, lacking)))
 
 
 class ClassEvidence(nn.Module):

@@ -28,6 +28,7 @@ from tvu.video_llm.lite.answer import (
     wants_words,
     windows_of,
 )
+from tvu.video_llm.lite.checkpoint import Calibration
 from tvu.video_llm.lite.prior import ClassEvidence, Meaning
 from tvu.video_llm.lite.see import LiteSeen, step_spans, steps_of
 from tvu.video_llm.questions import captions_request
@@ -85,6 +86,18 @@ def test_spans_lie_in_the_clip_and_come_best_first(model, clip):
     assert all(0 <= g.span.start_seconds < g.span.end_seconds <= 10 for g in first.groundings)
     assert first.groundings != second.groundings and model.looks == 1
     assert first.timing.total_s > 0 and second.timing.total_s == 0
+
+
+def test_a_span_is_as_likely_as_it_is_right_and_there(model, clip, monkeypatch):
+    (before,) = model.find(clip, ["a dog runs"])
+    halved = Calibration(present=(0.0, 0.0))  # nobody knows whether anything is there
+    sure = Calibration(present=(50.0, 0.0))
+    scores = []
+    for calibration in (halved, sure):
+        monkeypatch.setattr(model, "files", replace(model.files, calibration=calibration))
+        scores.append(np.array([g.score for g in model.find(clip, ["a dog runs"])[0].groundings]))
+    np.testing.assert_allclose(scores[0], scores[1] / 2, rtol=1e-6)
+    assert len(before.groundings) == len(scores[0])
 
 
 def test_a_part_of_a_file_is_told_in_the_seconds_of_the_file(model, clip):

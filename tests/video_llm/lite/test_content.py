@@ -1,7 +1,10 @@
 """What a question names, one by one."""
 
+from itertools import permutations
+
 import pytest
 
+from tvu.video_llm.benchmarks.choice import MultipleChoice
 from tvu.video_llm.lite.content import MOST_CLAUSES, clauses_of
 from tvu.video_llm.questions import captions_request, highlights_request, moment_question
 
@@ -45,6 +48,23 @@ def test_nothing_is_named_where_it_is_one_thing_or_none(question):
 
 def test_an_option_of_one_word_is_named():
     assert named("Which one?\n(A) red\n(B) blue") == ["red", "blue"]
+
+
+@pytest.mark.parametrize("options", ["(A) left\n(B) right", "A. left\nB. right", "(A) a dog jumps\n(B) no"])
+def test_of_the_options_all_are_named_or_none(options):
+    assert named(f"What is first seen, a dog or a car?\n{options}")[2:] == []
+
+
+def test_what_a_protocol_says_before_the_question_names_nothing():
+    choice = MultipleChoice("Which is first?", ("a dog jumps", "a car stops"), "official")
+    assert named(choice.request.user) == ["a dog jumps", "a car stops"]
+
+
+def test_options_of_many_parts_are_one_thing_each():
+    orders = [", then ".join(f"{thing} jumps" for thing in order) for order in permutations(("dog", "cat", "fox"))]
+    choice = MultipleChoice("In what order?", tuple(orders[:5]))
+    assert named(choice.request.user) == orders[:5]
+    assert named(MultipleChoice("In what order?", tuple(orders[:2])).request.user)[:2] == ["dog jumps", "cat jumps"]
 
 
 def test_a_clause_ends_behind_its_last_word():

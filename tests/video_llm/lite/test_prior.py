@@ -282,6 +282,17 @@ def test_the_shots_stand_after_the_video_with_what_they_look_like():
     assert torch.equal(told[2:], model.grades[-1].expand_as(told[2:]))
 
 
+def test_a_shot_without_a_picture_has_no_name():
+    model = LiteModel(tiny_config(has_prior=True), tiny_causal().model, [[letter] for letter in range(CLASSES)]).eval()
+    dark = replace(SHOWN, has_slow=SHOWN.has_slow & False)
+    tokens, rows = model.eyes(dark)
+    seen = evidence()(dark, tokens)
+    assert (seen.told.classes == -1).all()
+    told = model.rows_for(tokens, rows, asked(0), model.known(tokens, asked(0), seen), seen.told)
+    first_shot = told[0, -TOLD_SHOTS * (3 + NAMES) :][: 3 + NAMES]
+    assert torch.equal(first_shot[3:], model.grades[-1].expand(NAMES, -1))
+
+
 def test_each_thing_that_a_question_names_is_looked_for_by_itself():
     model = tiny_model(has_prior=True).eval()
     alone, reading = asked(3), asked(0)

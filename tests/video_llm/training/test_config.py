@@ -7,6 +7,7 @@ import pytest
 
 from tvu.cli.exit_codes import ExitCode, exit_code_of
 from tvu.video_llm.errors import TrainingError
+from tvu.video_llm.lite.checkpoint import read_lite
 from tvu.video_llm.training.config import TrainConfig
 from tvu.video_llm.training.run import changes_of
 
@@ -24,6 +25,12 @@ def refused(path: Path, content: str, changes: dict | None = None) -> str:
 def test_the_sample_is_a_config():
     told = TrainConfig.read(SAMPLE)
     assert told.out == "runs/lite" and told.data.weights == {"features": 5, "composed": 3, "skeletons": 2.5}
+
+
+def test_what_the_checkpoint_that_ships_was_trained_by_is_a_config():
+    told, shipped = TrainConfig.read(SAMPLE.with_name("lite.toml")), read_lite()
+    assert told.model.to_json() == shipped.config.to_json()
+    assert (told.steps, told.seed) == (shipped.card["steps"], shipped.card["seed"])
 
 
 def test_settings_may_be_changed_by_dotted_names():

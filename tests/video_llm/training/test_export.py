@@ -68,6 +68,12 @@ def test_likelier_spans_and_presences_stay_likelier():
     assert fitted.span[1] > 0.3 and fitted.present[1] > 0.3
 
 
+def test_spans_are_calibrated_on_what_is_there():
+    told = [predicted(0.8, True, score, (0, 1) if score > 0.5 else (5, 6)) for score in (0.2, 0.4, 0.6, 0.8)]
+    absent = [predicted(0.3, False, 0.9), predicted(0.7, False, 0.9)]  # high scores of what is not there say nothing
+    assert calibrated([*told, *absent]).span == calibrated([*told, absent[0]]).span
+
+
 def test_with_nothing_to_fit_scores_stay_as_they_are(tmp_path):
     assert calibrated([]) == Calibration()
     assert calibrated([predicted(0.9, True)] * 3) == Calibration()
