@@ -290,6 +290,13 @@ class LiteModel(nn.Module):
         """int64 `[S + C]`: the video that each question, and each thing that they name, is about."""
         return torch.cat([reading.video, reading.video[reading.clause_of]])
 
+    def look(self, tokens: VisualTokens, reading: Reading, evidence: Evidence | None = None) -> Moments:
+        """What the head says of the questions where nothing is read, for training it alone."""
+        known, video = self.known(tokens, reading, evidence), reading.video
+        visual = tokens.features.squeeze(2)[video]
+        of_questions = None if known is None else known.first(len(video))
+        return self.head(None, visual, None, tokens.spans.float()[video], tokens.mask[video], of_questions)
+
     def time_rows(self, tokens: VisualTokens) -> Tensor:
         """`[B, V, L]`: the row of the time token that an answer would write for each token, where a codec has one for
         each part of a video: a time is then copied, not worked out. Zeros for other codecs."""

@@ -57,7 +57,9 @@ class TrainConfig:
     out:         folder of checkpoints, log and results.
     motion:      a motion network that was trained before (`stage = "motion"`), as safetensors; None: untrained. Of
                  that stage itself: where to go on from.
-    stage:       "lite", or "motion": the motion network alone, on what moves how in drawn snippets.
+    stage:       "lite"; "motion": the motion network alone, on what moves how in drawn snippets; or "head": eyes and
+                 head alone, asked for moments, without the language model, which is most of what a step costs.
+    start:       weights to begin with, `model.safetensors` of an earlier run of either stage; None: random ones.
     steps:       optimiser steps; videos: in each, on each GPU; workers: processes that draw scenes.
     lr:          of new modules; adapter_lr: of adapters and new words. Cosine to a hundredth after `warmup` steps.
     text_weight: of the text loss, the head's losses weigh 1 each.
@@ -70,6 +72,7 @@ class TrainConfig:
 
     out: str
     stage: str = "lite"
+    start: str | None = None
     model: LiteConfig = field(default_factory=LiteConfig)
     data: DataConfig = field(default_factory=DataConfig)
     motion: str | None = None
@@ -90,8 +93,8 @@ class TrainConfig:
     log_every: int = 20
 
     def __post_init__(self) -> None:
-        if self.stage not in ("lite", "motion"):
-            raise TrainingError(f"stage is lite or motion, not {self.stage!r}")
+        if self.stage not in ("lite", "motion", "head"):
+            raise TrainingError(f"stage is lite, motion or head, not {self.stage!r}")
         if min(self.steps, self.videos, self.workers + 1, self.log_every) < 1:
             raise TrainingError("steps, videos and log_every are at least 1, and workers at least 0")
 

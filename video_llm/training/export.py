@@ -60,7 +60,8 @@ def writes(scores: Mapping[str, Any]) -> bool:
 def check_export(config: TrainConfig, folder: Path) -> None:
     """Raises TrainingError where `config` makes no model to write, or `folder` is a file or holds something."""
     if config.stage != "lite":
-        raise TrainingError("the motion network alone answers nothing", hint='export what stage = "lite" makes with it')
+        what = "the motion network" if config.stage == "motion" else "the head"
+        raise TrainingError(f"{what} alone answers nothing", hint='export what stage = "lite" makes with it')
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise TrainingError(f"{folder} is not an empty folder", hint="name another folder")
 

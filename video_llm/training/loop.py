@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,11 @@ from tvu.video_llm.lite.head import moment_loss
 from tvu.video_llm.lite.model import LiteModel
 from tvu.video_llm.lite.prior import ClassEvidence
 from tvu.video_llm.training.bank import Bank, SlowTower, build_bank
-from tvu.video_llm.training.config import TrainConfig
-from tvu.video_llm.training.data import Looker, Prepared, Scenes, loader, prepared
+from tvu.video_llm.training.config import DataConfig, TrainConfig
+from tvu.video_llm.training.data import ASKS_FOR_MOMENTS, Looker, Prepared, Scenes, loader, prepared
 from tvu.video_llm.training.feature_videos import FeatureWorld
 from tvu.video_llm.training.real import RealVideos, look_at_real
+from tvu.video_llm.training.tasks import WEIGHTS
 from tvu.weights.load import located
 
 Log = Callable[[dict[str, Any]], None]
@@ -111,6 +112,14 @@ def motion_network(config: TrainConfig, device: torch.device) -> SqueezeTime:
     return network.eval().requires_grad_(False).to(device)
 
 
+def for_moments(data: DataConfig) -> DataConfig:
+    """The same without questions that no moment answers. Raises TrainingError where none is left."""
+    kinds = {kind: share for kind, share in (data.kinds or WEIGHTS).items() if kind in ASKS_FOR_MOMENTS}
+    if not kinds:
+        raise TrainingError("data.kinds has no questions for moments", hint=f"there are {', '.join(ASKS_FOR_MOMENTS)}")
+    return replace(data, kinds=kinds)
+
+
 def learning_rate(step: int, config: TrainConfig, seconds: float = 0.0) -> float:
     """Share of the full rate: linear for `warmup` steps, then half a cosine down to a hundredth.
 
@@ -162,7 +171,7 @@ class Trainer:
         real = self.real() if config.data.weights.get("real", 0) > 0 else None
         looker = Looker(config.model, group.device, FeatureWorld(located("efficientnet-lite0"), "train"), bank, real)
         scenes = Scenes(
-            config.data,
+            for_moments(config.data) if config.stage == "head" else config.data,
             config.model,
             located("smollm2-135m") / "tokenizer.json",
             located("efficientnet-lite0"),
@@ -217,10 +226,15 @@ class Trainer:
         autocast = torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
         dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
         with autocast:
-            output = model(batch.inputs.to(device, dtype), batch.reading, evidence)
-            text = output.text_loss()
-            moments = output.moments()
-        losses = moment_loss(moments, output.token_seconds(), batch.targets)
+            inputs = batch.inputs.to(device, dtype)
+            if config.stage == "head":
+                tokens, _ = model.eyes(inputs)
+                moments = model.look(tokens, batch.reading, None if evidence is None else evidence(inputs, tokens))
+                seconds, text = tokens.spans.float()[batch.reading.video], moments.present.new_zeros(())
+            else:
+                output = model(inputs, batch.reading, evidence)
+                text, moments, seconds = output.text_loss(), output.moments(), output.token_seconds()
+        losses = moment_loss(moments, seconds, batch.targets)
         total = sum(losses.values()) + config.text_weight * text
         total.backward()
         changed = list(trainable(model).values())
@@ -229,7 +243,8 @@ class Trainer:
         if bool(torch.isfinite(norm)):
             self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return {name: value.detach() for name, value in {**losses, "text": text, "grad": norm}.items()}
+        told = {**losses, "grad": norm} if config.stage == "head" else {**losses, "text": text, "grad": norm}
+        return {name: value.detach() for name, value in told.items()}
 
     def bank(self, split: Any) -> Bank:
         """Composed videos of this process, as its eyes see them."""
@@ -302,6 +317,8 @@ class Trainer:
         """Goes on from the checkpoint in `config.out`, if there is one."""
         progress = self.out / "progress.json"
         if not progress.exists():
+            if self.config.start is not None:
+                load_trained(self.model, Path(self.config.start))
             return
         try:
             told = json.loads(progress.read_text("utf-8"))

@@ -41,9 +41,19 @@ class Predicted:
 
 @torch.inference_mode()
 def predict(
-    model: LiteModel, looker: Looker, batch: Batch, tokenizer: LiteTokenizer, *, write: bool = True, most_new: int = 24
+    model: LiteModel,
+    looker: Looker,
+    batch: Batch,
+    tokenizer: LiteTokenizer,
+    *,
+    write: bool = True,
+    most_new: int = 24,
+    reads: bool = True,
 ) -> list[Predicted]:
-    """The head's moments and, if asked for, greedy text for every question of a batch."""
+    """The head's moments and, if asked for, greedy text for every question of a batch.
+
+    reads: whether the language model reads anything; else what the head alone sees, and no text.
+    """
     model.eval()
     device = looker.device
     on_gpu = device.type == "cuda"
@@ -54,9 +64,9 @@ def predict(
         unanswered = sequences(tokenizer, [(v, sample.question, "") for v, sample in batch.asked], counts)
         asked = looker.reading(replace(batch, sequences=unanswered))  # the same questions: they name the same
         evidence = None if looker.evidence is None else looker.evidence(inputs, tokens)
-        moments = model.read(tokens, rows, asked, evidence).moments()
+        moments = model.read(tokens, rows, asked, evidence).moments() if reads else model.look(tokens, asked, evidence)
         texts = [""] * len(batch.asked)
-        if write:
+        if write and reads:
             texts = written(model, tokens, rows, asked, evidence, tokenizer, most_new)
     moments = moments.on_cpu()
     present = moments.present.sigmoid().tolist()

@@ -62,6 +62,7 @@ def predictions(trainer: Trainer, held_out_bank: Any = None) -> Iterator[Any]:
     from tvu.video_llm.lite.prompt import LiteTokenizer
     from tvu.video_llm.training.data import Looker, Scenes
     from tvu.video_llm.training.feature_videos import FeatureWorld
+    from tvu.video_llm.training.loop import for_moments
     from tvu.video_llm.training.predict import predict
     from tvu.weights.load import located
 
@@ -71,9 +72,10 @@ def predictions(trainer: Trainer, held_out_bank: Any = None) -> Iterator[Any]:
     for source in [name for name, weight in config.data.weights.items() if weight > 0 and name != "real"]:
         bank = (held_out_bank or trainer.bank("held-out")) if source == "composed" else None
         data = replace(config.data, weights={source: 1.0}, real=(), distract=0.0)
+        is_head = config.stage == "head"
         videos = min(16, config.evaluate)
         scenes = Scenes(
-            data,
+            for_moments(data) if is_head else data,
             config.model,
             json_,
             lite0,
@@ -84,7 +86,7 @@ def predictions(trainer: Trainer, held_out_bank: Any = None) -> Iterator[Any]:
         )
         looker = Looker(config.model, device, FeatureWorld(lite0, "held-out"), bank)
         for batch in islice(iter(scenes), -(-config.evaluate // videos)):
-            yield from predict(trainer.model, looker, batch, tokenizer)
+            yield from predict(trainer.model, looker, batch, tokenizer, reads=not is_head)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

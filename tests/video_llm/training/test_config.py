@@ -57,7 +57,7 @@ def test_a_config_is_the_same_after_it_was_written(tmp_path):
         ('out = "a"\n[data.kinds]\npoem = 3', "no kind of task is called poem"),
         ('out = "a"\n[data.weights]\nreal = 3', "both or neither"),
         ('out = "a"\n[data.weights]\nreal = 3\n[[data.real]]\npath = "x"', "a path and videos"),
-        ('out = "a"\nstage = "bronze"', "stage is lite or motion"),
+        ('out = "a"\nstage = "bronze"', "stage is lite, motion or head"),
         ('out = "a"\nsteps = 0', "at least 1"),
         ('out = "a"\nsteps = "many"', "wrong"),
         ('out = "a"\nmodel = 3', "model is a table"),

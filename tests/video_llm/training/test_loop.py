@@ -13,8 +13,17 @@ from tests.video_llm.lite.tiny_lite import tiny_config
 from tvu.video_llm.errors import TrainingError
 from tvu.video_llm.training import loop
 from tvu.video_llm.training.config import TrainConfig
-from tvu.video_llm.training.loop import Group, Trainer, learning_rate, motion_network, optimizer_of, trainable
-from tvu.video_llm.training.run import run
+from tvu.video_llm.training.data import ASKS_FOR_MOMENTS
+from tvu.video_llm.training.loop import (
+    Group,
+    Trainer,
+    for_moments,
+    learning_rate,
+    motion_network,
+    optimizer_of,
+    trainable,
+)
+from tvu.video_llm.training.run import predictions, run
 
 ALONE = Group(0, 1, torch.device("cpu"))
 
@@ -47,6 +56,33 @@ def test_training_changes_everything_that_it_is_to_change(config, tiny_weights):
     assert kinds == {"eyes", "head", "language", "new_rows", "told", "grades"}
     frozen = [name for name, each in trainer.model.named_parameters() if not each.requires_grad]
     assert frozen and all(name.startswith("language.") for name in frozen)
+
+
+def test_the_head_can_be_trained_without_the_language_model(config, tiny_weights):
+    config = replace(config, stage="head", evaluate=2)
+    before = {name: each.detach().clone() for name, each in trainable(Trainer(config, ALONE, print).model).items()}
+    trainer, log = trained(config)
+    after = trainable(trainer.model)
+    changed = {name for name, each in after.items() if not torch.equal(each, before[name])}
+    assert {name.split(".")[0] for name in changed} == {"eyes", "head"}
+    assert not any(name.startswith(("head.hidden", "head.asked", "eyes.out")) for name in changed)
+    assert not any("text" in entry for entry in log)
+    told = list(predictions(trainer))
+    assert told and all(each.sample.kind in ASKS_FOR_MOMENTS and each.text == "" for each in told)
+
+
+def test_a_head_needs_questions_for_moments(config):
+    with pytest.raises(TrainingError, match="no questions for moments"):
+        for_moments(replace(config.data, kinds={"caption": 1.0}))
+
+
+def test_a_run_may_start_with_the_weights_of_another(config, tiny_weights, tmp_path):
+    head, _ = trained(replace(config, stage="head", out=str(tmp_path / "head")))
+    config = replace(config, start=str(tmp_path / "head" / "model.safetensors"))
+    trainer = Trainer(config, ALONE, print)
+    trainer.restore()
+    ours, theirs = trainable(trainer.model), trainable(head.model)
+    assert trainer.step == 0 and all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
 def test_the_same_seed_trains_the_same_model(config, tiny_weights, tmp_path):
