@@ -422,10 +422,9 @@ class Lite:
         self, window: Window, question: str, on_text: OnText | None, most_new: int, *, is_caption: bool = False
     ) -> str:
         model, reading, tokens = self.loaded.model, self._reading(window, [question]), window.tokens
-        evidence = window.evidence
         with torch.inference_mode(), _autocast(self._device):
-            known = model.known(tokens, reading, evidence)
-            rows = model.rows_for(tokens, window.rows, reading, known, None if evidence is None else evidence.told)
+            known = model.known(tokens, reading, window.evidence)
+            rows = model.rows_for(tokens, window.rows, reading, known, window.evidence)
             rows = rows[model.is_row(tokens, reading)][None]
         # The engine wants a span for each row, and rows of what is found are about the whole window.
         span = torch.tensor([0.0, window.span.seconds], dtype=torch.float64, device=rows.device)

@@ -65,8 +65,8 @@ _BORDER = re.compile(
     re.IGNORECASE,
 )
 _IN_ORDER = re.compile(
-    r"\b(?:before|after|then|later|earlier|first|last|second|next|order|sequence|sort|sooner|preced\w+|follow\w*|starts?"
-    r"|succe\w+|succession)\b",
+    r"\b(?:before|after|then|later|earlier|first|last|second|next|order|sequence|sort|sooner|preced\w+|follow\w*|succe\w+"
+    r"|starts? with)\b",
     re.IGNORECASE,
 )
 _ASKED = "Question:"

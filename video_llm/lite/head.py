@@ -222,9 +222,7 @@ class GroundingHead(nn.Module):
 def _best(proposals: Proposals) -> Tensor:
     """float32 `[S, BEST]`: the logits of the best spans, a quarter of them, what is beyond all of use cut off."""
     logits = proposals.logits.detach().clamp(-8.0, 8.0).masked_fill(~proposals.is_real, -8.0) / 4
-    return functional.pad(
-        logits.topk(min(BEST, logits.shape[1]), dim=1).values, (0, max(0, BEST - logits.shape[1])), value=-2.0
-    )
+    return functional.pad(logits, (0, BEST), value=-2.0).topk(BEST, dim=1).values  # there may be fewer
 
 
 def prior_features(prior: Tensor, is_real: Tensor) -> Tensor:

@@ -243,7 +243,7 @@ class LiteModel(nn.Module):
         """The sequences about videos that were looked at before: tokens `[B, V, 1, D]`, rows `[B, V, L]`, and what
         their pictures show without training."""
         known = self.known(tokens, reading, evidence)
-        rows = self.rows_for(tokens, rows, reading, known, None if evidence is None else evidence.told)
+        rows = self.rows_for(tokens, rows, reading, known, evidence)
         hidden = self.language(inputs_embeds=self.embed(rows, tokens, reading), use_cache=False).last_hidden_state
         return LiteOutput(self, tokens, reading, hidden, None if known is None else known.first(len(reading.ids)))
 
@@ -259,7 +259,12 @@ class LiteModel(nn.Module):
             return known_of(prior, meaning, evidence.shots, video, tokens.mask[video], seconds)
 
     def rows_for(
-        self, tokens: VisualTokens, rows: Tensor, reading: Reading, known: Known | None, shots: ToldShots | None = None
+        self,
+        tokens: VisualTokens,
+        rows: Tensor,
+        reading: Reading,
+        known: Known | None,
+        evidence: Evidence | None = None,
     ) -> Tensor:
         """What stands at the visual places of S sequences, `[S, R, L]`; `is_row` says which of them are read.
 
@@ -282,7 +287,7 @@ class LiteModel(nn.Module):
             self._clauses_in_words(look.part(slice(size, None)), tokens, reading),
             seen,
             self._spans_in_words(asked, tokens, video),
-            self._shots_in_words(asked, tokens, video, shots),
+            self._shots_in_words(asked, tokens, video, None if evidence is None else evidence.told),
         ]
         return torch.cat([each.to(rows.dtype) for each in words], dim=1)
 
@@ -292,10 +297,13 @@ class LiteModel(nn.Module):
 
     def look(self, tokens: VisualTokens, reading: Reading, evidence: Evidence | None = None) -> Moments:
         """What the head says of the questions where nothing is read, for training it alone."""
-        known, video = self.known(tokens, reading, evidence), reading.video
+        known = self.known(tokens, reading, evidence)
+        return self._unread(tokens, reading.video, None if known is None else known.first(len(reading.video)))
+
+    def _unread(self, tokens: VisualTokens, video: Tensor, known: Known | None) -> Moments:
         visual = tokens.features.squeeze(2)[video]
-        of_questions = None if known is None else known.first(len(video))
-        return self.head(None, visual, None, tokens.spans.float()[video], tokens.mask[video], of_questions)
+        moments: Moments = self.head(None, visual, None, tokens.spans.float()[video], tokens.mask[video], known)
+        return moments
 
     def time_rows(self, tokens: VisualTokens) -> Tensor:
         """`[B, V, L]`: the row of the time token that an answer would write for each token, where a codec has one for
@@ -312,11 +320,9 @@ class LiteModel(nn.Module):
     def _first_look(self, tokens: VisualTokens, reading: Reading, known: Known | None) -> Moments:
         """What the head says before the language model read anything, of the questions and of what they name: as it
         will when it is asked, with nothing dropped out."""
-        video = reading.video if known is None else self._videos(reading)
-        visual = tokens.features.squeeze(2)[video]
         is_training = self.head.training
         self.head.eval()
-        look: Moments = self.head(None, visual, None, tokens.spans.float()[video], tokens.mask[video], known)
+        look = self._unread(tokens, reading.video if known is None else self._videos(reading), known)
         self.head.train(is_training)
         return look
 

@@ -94,7 +94,7 @@ class Sequences:
     answers: NDArray[np.bool_]
     last_asked: Ids
     clause_of: Ids
-    clauses: tuple[str, ...] = ()
+    clauses: tuple[str, ...]
 
 
 def sequences(

@@ -230,12 +230,14 @@ class Trainer:
             if config.stage == "head":
                 tokens, _ = model.eyes(inputs)
                 moments = model.look(tokens, batch.reading, None if evidence is None else evidence(inputs, tokens))
-                seconds, text = tokens.spans.float()[batch.reading.video], moments.present.new_zeros(())
+                seconds, text = tokens.spans.float()[batch.reading.video], None
             else:
                 output = model(inputs, batch.reading, evidence)
                 text, moments, seconds = output.text_loss(), output.moments(), output.token_seconds()
         losses = moment_loss(moments, seconds, batch.targets)
-        total = sum(losses.values()) + config.text_weight * text
+        total: Any = sum(losses.values())
+        if text is not None:
+            losses["text"], total = text, total + config.text_weight * text
         total.backward()
         changed = list(trainable(model).values())
         self.group.average_gradients(changed)
@@ -243,8 +245,7 @@ class Trainer:
         if bool(torch.isfinite(norm)):
             self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        told = {**losses, "grad": norm} if config.stage == "head" else {**losses, "text": text, "grad": norm}
-        return {name: value.detach() for name, value in told.items()}
+        return {name: value.detach() for name, value in {**losses, "grad": norm}.items()}
 
     def bank(self, split: Any) -> Bank:
         """Composed videos of this process, as its eyes see them."""

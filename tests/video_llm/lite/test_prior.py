@@ -14,10 +14,11 @@ from tvu.video_llm import official_prompts, questions
 from tvu.video_llm.benchmarks.choice import MultipleChoice
 from tvu.video_llm.benchmarks.grounding_ask import WORDS
 from tvu.video_llm.lite.found import CLAUSE_PLACES, NAMES, TOLD_SHOTS, TOLD_SPANS, found_places
-from tvu.video_llm.lite.head import Known, best_spans, prior_features
+from tvu.video_llm.lite.head import Known, Moments, best_spans, prior_features
 from tvu.video_llm.lite.inputs import SLOW_CHANNELS, LiteInputs
-from tvu.video_llm.lite.model import LiteModel, Reading
+from tvu.video_llm.lite.model import LiteModel, Reading, findings_of
 from tvu.video_llm.lite.prior import ClassEvidence, Meanings, content_of, prior_of
+from tvu.video_llm.lite.proposals import Proposals
 from tvu.video_llm.scout.visual import class_glosses, class_weights
 
 CLASSES = 6
@@ -270,7 +271,7 @@ def test_the_shots_stand_after_the_video_with_what_they_look_like():
     tokens, rows = model.eyes(SHOWN)
     seen = evidence()(SHOWN, tokens)
     known = model.known(tokens, reading, seen)
-    told = model.rows_for(tokens, rows, reading, known, seen.told)[0, -TOLD_SHOTS * (3 + NAMES) :]
+    told = model.rows_for(tokens, rows, reading, known, seen)[0, -TOLD_SHOTS * (3 + NAMES) :]
     told = told.view(TOLD_SHOTS, 3 + NAMES, -1)
     cut = row_of(model, 1.0)  # four steps of class 0, then four of class 3
     assert torch.equal(told[0, :2], torch.stack([row_of(model, 0.0), cut])) and torch.equal(told[1, 0], cut)
@@ -288,7 +289,7 @@ def test_a_shot_without_a_picture_has_no_name():
     tokens, rows = model.eyes(dark)
     seen = evidence()(dark, tokens)
     assert (seen.told.classes == -1).all()
-    told = model.rows_for(tokens, rows, asked(0), model.known(tokens, asked(0), seen), seen.told)
+    told = model.rows_for(tokens, rows, asked(0), model.known(tokens, asked(0), seen), seen)
     first_shot = told[0, -TOLD_SHOTS * (3 + NAMES) :][: 3 + NAMES]
     assert torch.equal(first_shot[3:], model.grades[-1].expand(NAMES, -1))
 
@@ -302,9 +303,35 @@ def test_each_thing_that_a_question_names_is_looked_for_by_itself():
     reading = replace(reading, clause_of=torch.tensor([0]), meaning=meaning, classes=classes)
     tokens, rows = model.eyes(SHOWN)
     seen = evidence()(SHOWN, tokens)
-    told = model.rows_for(tokens, rows, reading, model.known(tokens, reading, seen), seen.told)[0, :CLAUSE_PLACES]
+    told = model.rows_for(tokens, rows, reading, model.known(tokens, reading, seen), seen)[0, :CLAUSE_PLACES]
     look = model._first_look(tokens, alone, model.known(tokens, alone, seen))
     (span,), _ = (each[0] for each in best_spans(look, 1))
     expected = [row_of(model, min(float(time), 2.0)) for time in span]
     expected.append(model.grades[round(10 * float(look.present.sigmoid()))])
     torch.testing.assert_close(told, torch.stack(expected))
+
+
+def test_each_token_is_told_what_the_head_finds_of_it():
+    one = torch.tensor([[[0.5, 1.5], [0.0, 2.0]]])
+    proposals = Proposals(one, torch.tensor([[1.0, -1.0]]), torch.tensor([[True, True]]))
+    real = torch.tensor([[True, True, True, True]])
+    moments = Moments(torch.zeros(1, 4), torch.zeros(1, 4), torch.zeros(1, 4, 2), torch.zeros(1), real, proposals)
+    starts = torch.arange(4) / 2
+    (told,) = findings_of(moments, torch.stack([starts, starts + 0.5], -1)[None])
+    likely, unlikely = torch.tensor([1.0, -1.0]).sigmoid().tolist()
+    assert told[:, 1].tolist() == pytest.approx([unlikely, likely, likely, unlikely])
+    assert told[:, 2:5].T.tolist() == [[0, 1, 1, 0], [0, 1, 0, 0], [0, 0, 1, 0]]
+
+
+def test_one_step_of_a_video_is_enough():
+    inputs = showing(2)
+    reading = replace(asked(2), is_visual=((place := torch.arange(7 + FOUND)[None]) >= 2) & (place < 3 + FOUND))
+    assert tiny_model(has_prior=True)(inputs, reading, evidence()).moments().spans.isfinite().all()
+
+
+def test_gradients_reach_all_that_makes_use_of_what_is_known():
+    model = tiny_model(has_prior=True)
+    found = model(SHOWN, asked(0, 3), evidence()).moments()
+    (found.inside.sum() + found.spans.sum() + found.quality.sum() + found.present.sum()).backward()
+    parts = (model.told, model.head.prior, model.head.meaning, model.head.points)
+    assert all(each.grad is not None and each.grad.any() for part in parts for each in part.parameters())
