@@ -191,6 +191,27 @@ def test_gradients_of_decays_do_not_drown_where_most_stays(tiling, seed):
     assert to_dt <= 0.008
 
 
+@pytest.mark.parametrize(
+    ("width", "states", "needs_gradient", "runs"),
+    [
+        (32, 16, False, True),
+        (32, 16, True, False),
+        (16, 32, False, False),
+        (17, 17, True, True),
+        (64, 129, True, False),
+    ],
+)
+def test_narrow_scans_in_half_precision_are_left_to_the_plain_twin(width, states, needs_gradient, runs, monkeypatch):
+    from tvu.kernels.ssd_scan import ssd_runs_on_triton
+
+    monkeypatch.setattr("tvu.kernels.ssd_scan.runs_on_triton", lambda *tensors: True)
+    for dtype in (torch.float16, torch.bfloat16, torch.float32):
+        given = operands(width=width, states=states, dtype=dtype, device="cpu")
+        x, dt, A, B, C = (given[name] for name in ("x", "dt", "A", "B", "C"))
+        told = ssd_runs_on_triton(x, dt, A, B.requires_grad_(needs_gradient), C)
+        assert told is (runs or (dtype == torch.float32 and states <= 128))
+
+
 @pytest.mark.parametrize("dtype", list(BOUNDS))
 @pytest.mark.parametrize(("width", "states"), [(64, 64), (64, 128), (128, 64), (128, 128), (32, 16)])
 def test_blocks_fill_their_chunk_at_every_width(dtype, width, states):
