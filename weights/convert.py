@@ -130,10 +130,11 @@ def _fix_padding(net: nn.Module, example: Tensor) -> None:
 
 
 def minilm(parts: Path, out: Path) -> None:
-    """all-MiniLM-L6-v2: `sentence.onnx` and `tokenizer.json`, the latter as published.
+    """all-MiniLM-L6-v2: `sentence.onnx`, `words.safetensors` and `tokenizer.json`, the last as published.
 
     sentence.onnx: `input_ids` and `attention_mask` int64 `[n, l]` to `embedding` float32 `[n, 384]`: the mean over the
-    tokens that the mask keeps, at length 1.
+    tokens that the mask keeps, at length 1. words.safetensors: the weights of the same network under their published
+    names, in half precision.
     """
     from transformers import BertConfig, BertModel
 
@@ -147,6 +148,8 @@ def minilm(parts: Path, out: Path) -> None:
     attention_mask[1, 7:] = 0
     inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
     _export(MeanOfTokens(bert), inputs, {0: "n", 1: "l"}, ("embedding",), out / "sentence.onnx")
+    halves = {name: each.half().contiguous() for name, each in bert.state_dict().items() if each.is_floating_point()}
+    save_file(halves, out / "words.safetensors")
     (parts / "tokenizer.json").rename(out / "tokenizer.json")
 
 

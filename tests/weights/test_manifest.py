@@ -12,7 +12,13 @@ def test_every_name_is_found_and_once_only():
 def test_groups_name_entries():
     assert all(entry(name) in MANIFEST for names in GROUPS.values() for name in names)
     assert names_of("scout") == ("efficientnet-lite0", "minilm-l6", "whisper-tiny.en")
+    assert names_of("lite") == ("efficientnet-lite0", "mediapipe-bodies", "minilm-l6")
     assert names_of("minilm-l6") == ("minilm-l6",)
+
+
+def test_a_language_model_is_there_to_be_pulled_by_name_alone():
+    assert entry("smollm2-135m").needed_by == ()
+    assert not any("smollm2-135m" in names for names in GROUPS.values())
 
 
 def test_wheels_are_pinned_and_no_part_overwrites_another():
