@@ -1,6 +1,5 @@
 """`lite` answers: spans from the head, text from SmolLM2, windows of a minute over a long video."""
 
-import json
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -28,14 +27,19 @@ from tvu.video_llm.errors import BackendError, UnknownModel
 from tvu.video_llm.generate import GenerateConfig, generate
 from tvu.video_llm.generation.constraint import TimedCaptions
 from tvu.video_llm.lite.checkpoint import LiteFiles, LoadedLite, load_lite, read_lite
+from tvu.video_llm.lite.content import clauses_of
 from tvu.video_llm.lite.files import folder_digest
 from tvu.video_llm.lite.head import scored_spans
 from tvu.video_llm.lite.inputs import STEPS_PER_SECOND
+from tvu.video_llm.lite.judge import offered_on
 from tvu.video_llm.lite.model import Reading
-from tvu.video_llm.lite.prior import ClassEvidence, Evidence, Meanings
+from tvu.video_llm.lite.options import Offered as Offers
+from tvu.video_llm.lite.options import Options, offered_by, options_of, words_of
+from tvu.video_llm.lite.prior import ClassEvidence, Evidence, Meanings, texts_of, texts_of_classes
 from tvu.video_llm.lite.prompt import LiteTokenizer, sequences
 from tvu.video_llm.lite.see import LiteSeen, see, seen_key
 from tvu.video_llm.logistic import logit, sigmoid
+from tvu.video_llm.minilm import SentenceReader
 from tvu.video_llm.parse import in_words, readable
 from tvu.video_llm.pipeline import Report, be_silent
 from tvu.video_llm.questions import captions_request, highlights_request
@@ -139,7 +143,18 @@ class Lite:
     @property
     def writes(self) -> bool:
         """Whether its words are worth reading, by its card: `training/export.py` measures it."""
-        return bool(self.files.card.get("writes", True))
+        return self.files.config.reads and bool(self.files.card.get("writes", True))
+
+    @property
+    def judges(self) -> bool:
+        """Whether it tells a right answer from wrong ones, by its card, as `writes`."""
+        return self.files.config.has_prior and bool(self.files.card.get("judges", True))
+
+    def speaks(self, question: str) -> bool:
+        """Whether the answer to a question is words, not spans alone."""
+        if choice_in(question) is not None:
+            return self.judges or self.writes
+        return (self.judges and options_of(question) is not None) or (self.writes and wants_words(question))
 
     @property
     def codec(self) -> TimeCodec:
@@ -147,9 +162,12 @@ class Lite:
         return self.loaded.model.codec
 
     @cached_property
-    def tokenizer(self) -> LiteTokenizer:
-        """Ids of what is read and written."""
+    def tokenizer(self) -> LiteTokenizer | None:
+        """Ids of what is read and written; None of a model that does neither."""
         from tvu.weights.load import located
+
+        if not self.files.config.reads:
+            return None
 
         return LiteTokenizer(located("smollm2-135m") / "tokenizer.json", self.codec, self.files.config.known_tokens)
 
@@ -165,12 +183,16 @@ class Lite:
         return [list(answer.groundings) for answer in self.find(clip, queries)]
 
     def answer(self, clip: VideoClip, question: str, on_text: OnText | None = None) -> Answer:
-        """Text for a question that wants words, where `writes`; spans for one that asks when. Spans come with both."""
-        typed = choice_in(question) if self.writes else None
-        if typed is not None:
+        """Words for a question that wants some, where it `speaks`; spans for one that asks when. Spans come with
+        both."""
+        typed = choice_in(question)
+        if typed is not None and self.speaks(question):
             return self.choose(clip, typed)
+        options = options_of(question) if self.judges else None
+        if options is not None:
+            return self._judged(clip, question, options)
         ((found,), (told,)) = self._found(clip, [question])
-        if not (self.writes and wants_words(question)):
+        if not self.speaks(question):
             return found
         started = time.perf_counter()
         if question.strip() == captions_request():
@@ -184,9 +206,12 @@ class Lite:
     # --- what else it can do ---
 
     def choose(self, clip: VideoClip, question: MultipleChoice) -> Answer:
-        """The option whose letter is likeliest to be written, as `(B)`, with the spans that the head has for the
-        question; of a long clip, by the window that these are most likely in."""
+        """The likeliest option, as `(B)`, with the spans that the head has for the question; of a long clip, by the
+        window that these are most likely in. Where none is judged, by the letter that is likeliest to be written."""
         put = question.request.user.rstrip()
+        if self.judges or not self.files.config.reads:
+            options = Options(question.question, question.options, is_lettered=True)
+            return replace(self._judged(clip, put, options), question=question.question)
         ((found,), (told,)) = self._found(clip, [put])
         started = time.perf_counter()
         window = self.look(clip).windows[int(np.argmax([each.present for each in told]))]
@@ -195,6 +220,21 @@ class Lite:
         return _later(
             replace(found, question=question.question, text=text, is_in_words=True), time.perf_counter() - started
         )
+
+    def _judged(self, clip: VideoClip, question: str, options: Options) -> Answer:
+        """The likeliest of some answers, and how likely it is beside the others."""
+        ((found,), (told,)) = self._found(clip, [question])
+        started = time.perf_counter()
+        windows = self.look(clip).windows
+        chances = self._chances(windows[int(np.argmax([each.present for each in told]))], question, options)
+        best = int(np.argmax(chances))
+        text, note = words_of(options, best), f"of {len(chances)} answers this is right with {chances[best]:.0%}"
+        if len(windows) > 1 and options.are_numbers:  # a window knows nothing of what others count
+            count = len(apart([each.span for each in found.groundings if each.score >= 0.5]))
+            text = words_of(options, options.nearest_to(count)) if options.is_lettered else str(count)
+            note = f"counted are moments that are likelier than not: {count}"
+        answer = replace(found, text=text, notes=(*found.notes, note), is_in_words=True)
+        return _later(answer, time.perf_counter() - started)
 
     def highlights(self, clip: VideoClip, topic: str) -> Answer:
         """The moments that show `topic` best, best first, with the curve that they were read off."""
@@ -208,9 +248,10 @@ class Lite:
         checkpoint that does not write.
         """
         if not self.writes:
+            why = "on held-out scenes its words were hardly better than chance"
             raise UnknownModel(
                 f"the checkpoint of {self.name} finds moments and writes no captions: "
-                "on held-out scenes its words were hardly better than chance",
+                f"{why if self.files.config.reads else 'it was trained without a language model'}",
                 hint="tvu train CONFIG --export DIR makes another, tvu caption VIDEO -m lite:DIR",
             )
         looked = self.look(clip)
@@ -357,20 +398,21 @@ class Lite:
         """What is known of questions without training. Raises WeightsError where MiniLM is missing."""
         if not self.files.config.has_prior:
             return None
-        from tvu.video_llm.sentence import SentenceEncoder
         from tvu.weights.load import located
-        from tvu.weights.store import cache_root
 
-        names = json.loads((located("efficientnet-lite0") / "classes.json").read_text("utf-8"))
-        return Meanings(SentenceEncoder(), names, FeatureCache(cache_root() / "texts"))
+        return Meanings(SentenceReader(self._device), texts_of_classes(located("efficientnet-lite0")), self._device)
 
     @torch.inference_mode()
     def _head(self, window: Window, queries: Sequence[str]) -> list[Told]:
         with _autocast(self._device):
             # In training hardly any query of moments has a clause, so there are no places for them here either.
             reading = self._reading(window, queries, tells_clauses=False)
-            output = self.loaded.model.read(window.tokens, window.rows, reading, window.evidence)
-            on_cpu = output.moments().on_cpu()
+            model = self.loaded.model
+            if self.files.config.reads:
+                moments = model.read(window.tokens, window.rows, reading, window.evidence).moments()
+            else:
+                moments = model.look(window.tokens, reading, window.evidence).moments
+            on_cpu = moments.on_cpu()
         calibration, offset = self.files.calibration, window.span.start_seconds
         a, b = calibration.span
         told = []
@@ -387,7 +429,9 @@ class Lite:
     def _reading(
         self, window: Window, queries: Sequence[str], prefill: Sequence[int] = (), *, tells_clauses: bool = True
     ) -> Reading:
-        """Prompts about one window; `prefill`: how the answer begins."""
+        """Prompts about one window; `prefill`: how the answer begins. Of a model that does not read they are empty."""
+        if self.tokenizer is None:
+            return self._unread(queries, ())
         asked, counts = [(0, query, "") for query in queries], window.tokens.lengths.tolist()
         told = sequences(self.tokenizer, asked, counts, tells_clauses=tells_clauses)
         ids, is_visual, answers, last = told.ids, told.is_visual, told.answers, told.last_asked
@@ -396,18 +440,41 @@ class Lite:
             is_visual, answers = (np.pad(each, ((0, 0), (0, len(prefill)))) for each in (is_visual, answers))
             last = last + len(prefill)
         arrays: list[NDArray[Any]] = [ids, is_visual, told.video, answers, last, told.clause_of]
-        if self._meanings is not None:
-            meaning = self._meanings([*queries, *told.clauses])
-            arrays += [meaning.vectors, meaning.classes]
-        return Reading(*(torch.from_numpy(array).to(self._device) for array in arrays))
+        a, b, c, d, e, f = (torch.from_numpy(array).to(self._device) for array in arrays)
+        meaning = None if self._meanings is None else self._meanings(texts_of(queries, told.clauses))
+        return Reading(a, b, c, d, e, f, meaning)
+
+    def _unread(self, queries: Sequence[str], clauses: Sequence[str], offers: Offers | None = None) -> Reading:
+        """What the head is told of questions about one window, of the things that the first names, and its options."""
+        if self._meanings is None:
+            raise ValueError("a model that does not read knows questions by their meaning")
+        size = len(queries)
+        nothing, none = torch.zeros(size, 0, dtype=torch.long), torch.zeros(size, 0, dtype=torch.bool)
+        zeros, first = torch.zeros(size, dtype=torch.long), torch.zeros(len(clauses), dtype=torch.long)
+        a, b, c, d, e, f = (x.to(self._device) for x in (nothing, none, zeros, none, zeros, first))
+        offered = None if offers is None else offered_on(offers, self._device)
+        return Reading(a, b, c, d, e, f, self._meanings(texts_of(queries, clauses, offers)), offered)
+
+    @torch.inference_mode()
+    def _chances(self, window: Window, question: str, options: Options) -> list[float]:
+        """How likely each of the options is, beside the others."""
+        clauses = [clause.text for clause in clauses_of(question)]
+        with _autocast(self._device):
+            reading = self._unread([question], clauses, offered_by([options]))
+            judged = self.loaded.model.look(window.tokens, reading, window.evidence).judged
+        if judged is None:
+            raise ValueError("options are judged by models that know what questions mean")
+        chances: list[float] = judged.softmax(0).tolist()
+        return chances
 
     @torch.inference_mode()
     def _letters(self, window: Window, question: MultipleChoice, put: str) -> list[float]:
         """Of each option the logit of its letter, where the options part, after how answers of the protocol begin."""
+        if self.tokenizer is None:
+            raise ValueError("a model that does not read writes no letters")
         begins = "(" if question.protocol == "lmms-eval" else BEST_OPTION
-        written = [
-            self.tokenizer.encode(f"{begins}{letter_of(i)}) {option}") for i, option in enumerate(question.options)
-        ]
+        encode = self.tokenizer.encode
+        written = [encode(f"{begins}{letter_of(i)}) {option}") for i, option in enumerate(question.options)]
         shared = 0
         while len({tuple(ids[: shared + 1]) for ids in written}) == 1 and shared + 1 < min(map(len, written)):
             shared += 1
@@ -587,6 +654,17 @@ def _own_part(windows: Sequence[Span], number: int) -> Span:
     is_last = number + 1 == len(windows)
     end = span.end_seconds if is_last else (span.end_seconds + windows[number + 1].start_seconds) / 2
     return Span(start, end)
+
+
+def apart(spans: Sequence[Span]) -> list[Span]:
+    """Those that share less than a tenth of the shorter with any before them: a thing is counted once, whole or in
+    part."""
+    kept: list[Span] = []
+    for span in spans:
+        shared = [min(span.end_seconds, k.end_seconds) - max(span.start_seconds, k.start_seconds) for k in kept]
+        if all(s < 0.1 * min(span.seconds, k.seconds) for s, k in zip(shared, kept, strict=True)):
+            kept.append(span)
+    return kept
 
 
 def _is_of(told: Captioned, part: Span) -> bool:

@@ -40,11 +40,11 @@ class Calibration:
 class LoadedLite:
     """A checkpoint that can answer: everything in `eval()` on one device, adapters merged.
 
-    causal: SmolLM2 with its new words, sharing its weights with `model.language`.
+    causal: SmolLM2 with its new words, sharing its weights with `model.language`; None of a model that does not read.
     """
 
     model: LiteModel
-    causal: CausalLlama
+    causal: CausalLlama | None
     motion: SqueezeTime
     calibration: Calibration
     folder: Path
@@ -140,14 +140,14 @@ def load_lite(files: LiteFiles, device: torch.device | str = "cpu", motion: Sque
     """
     config = files.config
     dtype = torch.bfloat16 if torch.device(device).type == "cuda" else torch.float32
-    causal = load_language(located("smollm2-135m"), dtype)
-    model = LiteModel(config, causal.model, known_names(config))
+    causal = load_language(located("smollm2-135m"), dtype) if config.reads else None
+    model = LiteModel(config, None if causal is None else causal.model, known_names(config))
     fill(model, {name: each for name, each in files.state.items() if not name.startswith("motion.")}, files.folder)
-    merge(model.language)
-    causal.set_table(model.table)
-    for part in (model, causal):
-        part.requires_grad_(False).eval()
-        part.to(device)
+    if causal is not None:
+        merge(model.language)
+        causal.set_table(model.table)
+        causal.requires_grad_(False).eval().to(device)
+    model.requires_grad_(False).eval().to(device)
     motion = motion or files.motion(device)
     return LoadedLite(model, causal, motion, files.calibration, files.folder, files.card)
 
@@ -155,7 +155,7 @@ def load_lite(files: LiteFiles, device: torch.device | str = "cpu", motion: Sque
 def known_names(config: LiteConfig) -> list[list[int]] | None:
     """The names that shots are told with, as SmolLM2 reads them. Raises WeightsError where Lite0 or SmolLM2 is
     missing."""
-    if not config.has_prior:
+    if not (config.has_prior and config.reads):
         return None
     return class_name_ids(located("efficientnet-lite0") / "classes.json", located("smollm2-135m") / "tokenizer.json")
 

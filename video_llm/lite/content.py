@@ -7,6 +7,7 @@ behind its words before the language model reads them.
 import re
 from dataclasses import dataclass
 from functools import cache
+from importlib import resources
 
 from tvu.video_llm import official_prompts, questions
 from tvu.video_llm.benchmarks.grounding_ask import WORDS as GROUNDING_WORDS
@@ -24,10 +25,10 @@ def content_of(question: str) -> str:
     """
     choice = _CHOICE.search(question)
     told = choice["question"] if choice else _OPTIONS.split(question, 1)[0]
-    return visual_content(_framed(told) or told)
+    return visual_content(framed(told) or told)
 
 
-def _framed(question: str) -> str:
+def framed(question: str) -> str:
     """The event in a prompt that has one; empty for what is no such prompt."""
     for before, after in _prompts():
         if question.startswith(before) and question.endswith(after) and len(question) > len(before) + len(after):
@@ -70,7 +71,7 @@ _IN_ORDER = re.compile(
     re.IGNORECASE,
 )
 _ASKED = "Question:"
-_LETTER = re.compile(r"^\s*\(?[A-Z][).]\s+(?=\S)")
+LETTERED = re.compile(r"^\s*\(?[A-Z][).:]\s+(?=\S)")
 _OPENS = re.compile(
     r"^(?:(?:is it (?:true|right|correct|the case)|true or false|does it happen|do we first see|would you say"
     r"|am i right|is it|it is|tell me|out of|and|or|that|when|whether|once|first|of|check|say)\s+)+",
@@ -104,14 +105,16 @@ def clauses_of(question: str) -> tuple[Clause, ...]:
     A piece that only asks (`which happens first`) names nothing. Of the options all are named or none, or those that
     are would be seen to differ from the others; where they are too many, each is one thing however much it tells.
     """
-    if _framed(question) or question == questions.captions_request():
+    if framed(question) or question == questions.captions_request():
         return ()
     if not (_OPTIONS.search(question) or _IN_ORDER.search(question)):
         return ()
     begins = question.rfind(_ASKED) if _OPTIONS.search(question) else -1  # protocols say more before
     lines = [(line.start(), line.end()) for line in re.finditer(r"[^\n]+", question) if line.start() >= begins]
-    options = [(first + letter.end(), last) for first, last in lines if (letter := _LETTER.match(question[first:last]))]
-    stem = [(first, last) for first, last in lines if not _LETTER.match(question[first:last])]
+    options = [
+        (first + letter.end(), last) for first, last in lines if (letter := LETTERED.match(question[first:last]))
+    ]
+    stem = [(first, last) for first, last in lines if not LETTERED.match(question[first:last])]
     asked = [clause for line in stem for clause in _named(question, *line)]
     told = [_named(question, *option) for option in options]
     if len(asked) + sum(map(len, told)) > MOST_CLAUSES:
@@ -140,3 +143,58 @@ def _pieces(question: str, first: int, last: int) -> list[tuple[int, int]]:
     borders = [(match.start(), match.end()) for match in _BORDER.finditer(question, first, last)]
     starts, ends = [first, *(end for _, end in borders)], [*(start for start, _ in borders), last]
     return [(begin, end) for begin, end in zip(starts, ends, strict=True) if question[begin:end].strip()]
+
+
+_WORD = re.compile(r"[a-z'-]+")
+_NO_ACTION = """
+    anything building buildings ceiling clothing during evening everything having herring king lightning looking morning
+    nothing painting paintings paling parking pudding railing ring sling something spring starling sterling string swing
+    thing things viking wearing wedding wing wings
+"""
+_NO_ACTIONS = frozenset(_NO_ACTION.split())
+_DO = frozenset({"do", "does", "did"})
+_IS = frozenset({"is", "are", "was", "were", "gets", "being"})
+_BEFORE_NOUNS = frozenset({"a", "an", "the", "of", "this", "these", "those", "his", "her", "their", "its"})
+_BEFORE_PLURALS = frozenset(
+    {"and", "or", "with", "on", "in", "at", "by", "for", "from", "two", "three", "four", "five", "six", "some", "many"}
+)
+
+
+def tells_action(question: str) -> bool:
+    """Whether what is asked for is something that somebody or something does, by the forms of its verbs: `someone
+    shuffling cups`, `a dog shakes itself`, `when does he jump`, `cups are moved`; not `a street with cars`.
+    """
+    words = _WORD.findall((framed(question) or question).lower())
+    forms = _forms()
+    for i, word in enumerate(words):
+        before = words[i - 1] if i else ""
+        if word.endswith("ing") and len(word) > 5 and word not in _NO_ACTIONS and before not in ("a", "an"):
+            return True
+        form = forms.get(word)
+        if form is None or before in _BEFORE_NOUNS:
+            continue
+        if form == "third" and before in _BEFORE_PLURALS:  # `a bench and shops`, `two hands`
+            continue
+        if form == "base" and _DO & set(words[:i]) and before not in ("we", "you", "i"):
+            return True
+        if form == "third" and i > 0:
+            return True
+        if form == "past" and i > 0 and _IS & set(words[:i]):
+            return True
+    return False
+
+
+@cache
+def _forms() -> dict[str, str]:
+    """Forms of verbs of action, and which each is."""
+    verbs = resources.files("tvu.video_llm.lite").joinpath("action_verbs.txt").read_text("utf-8").split()
+    forms = {}
+    for verb in verbs:
+        stem = verb[:-1] if verb.endswith("e") else verb
+        changes = verb.endswith("y") and verb[-2] not in "aeiou"
+        hisses = verb.endswith(("s", "sh", "ch", "x", "z", "o"))
+        forms[verb] = "base"
+        forms[verb[:-1] + "ies" if changes else verb + "es" if hisses else verb + "s"] = "third"
+        forms[verb[:-1] + "ied" if changes else stem + "ed"] = "past"
+        forms[stem + stem[-1] + "ed"] = "past"
+    return forms

@@ -1,8 +1,11 @@
-"""When, from what a language model makes of the visual tokens that it read after the question.
+"""When, from visual tokens and the words of a question, and what a language model makes of the tokens where it read.
 
-Anchor-free, as in FCOS (Tian et al. 2019, arXiv 1904.01355) and ActionFormer (Zhang et al. 2022, arXiv 2202.07925):
-every token says whether it is inside what was asked for, how far its start and its end are, and how good that span is.
-What the likeliest of them tell is judged beside runs of shots (`proposals.py`); the best of all is the answer.
+Visual tokens attend to each other and to the words, as in Moment-DETR (Lei et al. 2021, arXiv 2107.09609); the meaning
+of the whole question meets each token in a low-rank bilinear product (Kim et al. 2017, arXiv 1610.04325), so that what
+is asked is compared with what is seen and not only added to it. Anchor-free, as in FCOS (Tian et al. 2019, arXiv
+1904.01355) and ActionFormer (Zhang et al. 2022, arXiv 2202.07925): every token says whether it is inside what was asked
+for, how far its start and its end are, and how good that span is. What the likeliest of them tell is judged beside runs
+of shots (`proposals.py`); the best of all is the answer.
 """
 
 from dataclasses import dataclass
@@ -12,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tvu.temporal.position_table import sinusoid_table
+from tvu.video_llm.lite.prior import Meaning
 from tvu.video_llm.lite.proposals import (
     MOST_TOLD,
     UNSEEN,
@@ -27,6 +31,7 @@ from tvu.video_llm.lite.shots import NEAR, SHOT_NUMBERS, Shots, candidates, feat
 OF_TOKENS = 4  # numbers that the head is told of each token's prior, beside those of its shot
 KNOWN = OF_TOKENS + SHOT_NUMBERS
 MEANING = 384  # numbers in a sentence vector
+COMPARED = 256  # numbers in the product of a token and a question
 UNREAD = 0.25  # of the questions in training are answered without what the language model made of them
 MOST_TOKENS = 1024  # visual tokens that the head can tell apart
 BEST = 3  # spans whose scores say whether anything is there
@@ -43,6 +48,7 @@ class Moments:
     present: float32 `[S]`, logit that what was asked for is in the video at all.
     is_real: bool `[S, V]`.
     proposals: spans of tokens and of shots with the logit of their IoU.
+    summary: floating `[S, summary_width]`, what is known of each question after all was seen.
     """
 
     inside: Tensor
@@ -51,6 +57,7 @@ class Moments:
     present: Tensor
     is_real: Tensor
     proposals: Proposals
+    summary: Tensor
 
     def part(self, some: slice) -> "Moments":
         """Of some of the questions."""
@@ -59,33 +66,33 @@ class Moments:
 
     def on_cpu(self) -> "Moments":
         """The same in float32, where Python reads numbers one by one."""
-        inside, quality, spans, present, proposed, logits = (
+        inside, quality, spans, present, summary, proposed, logits = (
             each.float().cpu()
             for each in (
                 self.inside,
                 self.quality,
                 self.spans,
                 self.present,
+                self.summary,
                 self.proposals.spans,
                 self.proposals.logits,
             )
         )
         proposals = Proposals(proposed, logits, self.proposals.is_real.cpu())
-        return Moments(inside, quality, spans, present, self.is_real.cpu(), proposals)
+        return Moments(inside, quality, spans, present, self.is_real.cpu(), proposals, summary)
 
 
 @dataclass(frozen=True)
 class Known:
     """What is known of S questions without training (`prior.py`, `shots.py`).
 
-    numbers: float32 `[S, V, KNOWN]`; meaning: float `[S, 384]`, of the question; starts, ends: float32
-    `[S, V, NEAR + 1]` seconds, edges of shots that the span of a token may begin and end at; prior: float32 `[S, V]`
-    standard deviations; shots: what the judge is told of them; runs: float32 `[S, P, 2]` seconds of shots that follow
-    each other, is_run: bool `[S, P]`.
+    numbers: float32 `[S, V, KNOWN]`; meaning: of the questions; starts, ends: float32 `[S, V, NEAR + 1]` seconds, edges
+    of shots that the span of a token may begin and end at; prior: float32 `[S, V]` standard deviations; shots: what the
+    judge is told of them; runs: float32 `[S, P, 2]` seconds of shots that follow each other, is_run: bool `[S, P]`.
     """
 
     numbers: Tensor
-    meaning: Tensor
+    meaning: Meaning
     starts: Tensor
     ends: Tensor
     prior: Tensor
@@ -96,12 +103,12 @@ class Known:
     def first(self, count: int) -> "Known":
         """Of the first questions alone."""
         shots = OfShots(*(each[:count] for each in vars(self.shots).values()))
-        told = {name: each[:count] for name, each in vars(self).items() if name != "shots"}
-        return Known(**told, shots=shots)
+        told = {name: each[:count] for name, each in vars(self).items() if name not in ("shots", "meaning")}
+        return Known(**told, shots=shots, meaning=self.meaning.first(count))
 
 
-def known_of(prior: Tensor, meaning: Tensor, shots: Shots, video: Tensor, is_real: Tensor, seconds: Tensor) -> Known:
-    """prior `[S, V]` standard deviations, meaning `[S, 384]`, video `[S]`, is_real `[S, V]`, seconds `[S, V, 2]`."""
+def known_of(prior: Tensor, meaning: Meaning, shots: Shots, video: Tensor, is_real: Tensor, seconds: Tensor) -> Known:
+    """prior `[S, V]` standard deviations, meaning of S texts, video `[S]`, is_real `[S, V]`, seconds `[S, V, 2]`."""
     numbers = torch.cat([prior_features(prior, is_real), features_of(prior, shots, video, is_real, seconds)], dim=-1)
     runs, is_run = runs_of_shots(shots)
     return Known(
@@ -116,25 +123,28 @@ def known_of(prior: Tensor, meaning: Tensor, shots: Shots, video: Tensor, is_rea
 
 
 class GroundingHead(nn.Module):
-    """Hidden states at visual positions, which know the question and what came before, to moments.
+    """Visual tokens, and where they were read their hidden states, which know the question and what came before, to
+    moments.
 
-    A causal model's tokens know nothing of later ones; so a few layers of attention in both directions come first.
-    width: of the head; layers: of attention.
+    width: of the head; layers: of attention, to each other and to the words of the question.
     """
 
     places: Tensor
 
     def __init__(
-        self, language_width: int, visual_width: int, width: int = 256, layers: int = 2, has_prior: bool = True
+        self, language_width: int, visual_width: int, width: int = 256, layers: int = 3, has_prior: bool = True
     ) -> None:
         super().__init__()
         self.prior = nn.Sequential(nn.Linear(KNOWN, width), nn.GELU(), nn.Linear(width, width)) if has_prior else None
         self.meaning = nn.Linear(MEANING, width) if has_prior else None
-        self.hidden = nn.Sequential(nn.LayerNorm(language_width), nn.Linear(language_width, width))
+        self.words = nn.Sequential(nn.LayerNorm(MEANING), nn.Linear(MEANING, width)) if has_prior else None
+        self.hidden = nn.Sequential(nn.LayerNorm(language_width), _zeros(language_width, width))
         self.visual = nn.Sequential(nn.LayerNorm(visual_width), nn.Linear(visual_width, width))
-        self.asked = nn.Sequential(nn.LayerNorm(language_width), nn.Linear(language_width, width))
-        block = nn.TransformerEncoderLayer(width, 8, 2 * width, 0.1, batch_first=True, norm_first=True)
-        self.mix = nn.TransformerEncoder(block, layers, enable_nested_tensor=False)
+        self.asked = nn.Sequential(nn.LayerNorm(language_width), _zeros(language_width, width))
+        self.seen, self.wanted = nn.Linear(width, COMPARED), nn.Linear(width, COMPARED)
+        self.compared = nn.Linear(COMPARED, width)
+        block = nn.TransformerDecoderLayer(width, 8, 2 * width, 0.1, batch_first=True, norm_first=True)
+        self.mix = nn.TransformerDecoder(block, layers)
         self.register_buffer("places", sinusoid_table(MOST_TOKENS, width), persistent=False)
         self.conv = nn.Sequential(nn.Conv1d(width, width, 3, padding=1), nn.GELU())
         self.inside = nn.Linear(width, 1)
@@ -142,8 +152,8 @@ class GroundingHead(nn.Module):
         self.distances = nn.Linear(width, 2)
         self.judge = SpanJudge(width)
         self.points = nn.Linear(width, 2 * (NEAR + 2)) if has_prior else None  # at an edge of a shot, or measured
-        told = 3 * width + BEST + (KNOWN if has_prior else 0)
-        self.present = nn.Sequential(nn.Linear(told, width), nn.GELU(), nn.Linear(width, 1))
+        self.summary_width = 3 * width + BEST + (KNOWN if has_prior else 0)
+        self.present = nn.Sequential(nn.Linear(self.summary_width, width), nn.GELU(), nn.Linear(width, 1))
         nn.init.constant_(self.inside.bias, -2.0)  # most tokens are outside
         nn.init.zeros_(self.distances.weight)
 
@@ -174,8 +184,10 @@ class GroundingHead(nn.Module):
         x = x + self.places[: x.shape[1]].to(x.dtype)
         if self.prior is not None and self.meaning is not None and known is not None:
             x = x + self.prior(known.numbers.to(x.dtype))
-            question = question + self.meaning(known.meaning.to(x.dtype))
-        x = self.mix(x + question[:, None], src_key_padding_mask=~is_real)
+            question = question + self.meaning(known.meaning.vectors.to(x.dtype))
+        x = x + self.compared(self.seen(x) * self.wanted(question)[:, None]) + question[:, None]
+        memory, is_word = self._memory(question, known)
+        x = self.mix(x, memory, tgt_key_padding_mask=~is_real, memory_key_padding_mask=~is_word)
         x = x.masked_fill(~is_real[..., None], 0.0)
         local = x + self.conv(x.transpose(1, 2)).transpose(1, 2)
         local = local.masked_fill(~is_real[..., None], 0.0)
@@ -215,8 +227,27 @@ class GroundingHead(nn.Module):
         if self.prior is not None:
             numbers = local.new_zeros(*is_real.shape, KNOWN) if known is None else known.numbers.to(local.dtype)
             overview.append(torch.einsum("sv,svc->sc", attention, numbers))
-        present = self.present(torch.cat(overview, dim=-1)).squeeze(-1).float()
-        return Moments(inside, quality, told, present, is_real, proposals)
+        summary = torch.cat(overview, dim=-1)
+        present = self.present(summary).squeeze(-1).float()
+        return Moments(inside, quality, told, present, is_real, proposals, summary)
+
+    def _memory(self, question: Tensor, known: Known | None) -> tuple[Tensor, Tensor]:
+        """What tokens attend to beside each other, the question `[S, C]` and its words: `[S, 1 + W, C]`, and which of
+        these are there."""
+        memory, is_word = question[:, None], torch.ones_like(question[:, :1], dtype=torch.bool)
+        if self.words is not None and known is not None:
+            words = self.words(known.meaning.words.to(question.dtype))
+            memory = torch.cat([memory, words], dim=1)
+            is_word = torch.cat([is_word, known.meaning.is_word], dim=1)
+        return memory, is_word
+
+
+def _zeros(inputs: int, outputs: int) -> nn.Linear:
+    """A layer that says nothing until it has learned: what reading adds changes nothing before."""
+    layer = nn.Linear(inputs, outputs)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
 
 
 def _best(proposals: Proposals) -> Tensor:
@@ -237,12 +268,14 @@ def prior_features(prior: Tensor, is_real: Tensor) -> Tensor:
 @dataclass(frozen=True)
 class Targets:
     """What is true of S questions: spans float32 `[S, E, 2]` seconds with is_event bool `[S, E]`; is_present float32
-    `[S]`, NaN where it is not known; is_asked bool `[S]`: whether a question asks for moments at all."""
+    `[S]`, NaN where it is not known; is_asked bool `[S]`: whether a question asks for moments at all; right int64
+    `[S]`: which of its options is, -1 where none is known."""
 
     spans: Tensor
     is_event: Tensor
     is_present: Tensor
     is_asked: Tensor
+    right: Tensor
 
 
 def moment_loss(moments: Moments, tokens: Tensor, targets: Targets) -> dict[str, Tensor]:

@@ -26,7 +26,9 @@ from tvu.video_llm.lite.content import MOST_CLAUSES
 from tvu.video_llm.lite.found import CLAUSE_PLACES, NAMES, TOLD_SHOTS, TOLD_SPANS, are_told, found_places
 from tvu.video_llm.lite.head import KNOWN, GroundingHead, Known, Moments, best_spans, known_of
 from tvu.video_llm.lite.inputs import BODY_CHANNELS, GRID, SLOW_CHANNELS, STEPS_PER_SECOND, LiteInputs
-from tvu.video_llm.lite.prior import ClassEvidence, Evidence, ToldShots, prior_of
+from tvu.video_llm.lite.judge import TOLD_SPANS as TOLD_PLACES
+from tvu.video_llm.lite.judge import AnswerJudge, Offered, numbers_of
+from tvu.video_llm.lite.prior import ClassEvidence, Evidence, Meaning, ToldShots, prior_of
 from tvu.video_llm.models.parts import build_codec, build_reductions, build_temporal_encoder
 
 CELLS = GRID[0] * GRID[1]
@@ -43,6 +45,7 @@ class LiteConfig:
     reductions: of the tokens in time, one after the other.
     codec:      how times are written in text.
     motion:     the fields of SqueezeTime's config.
+    reads:      whether there is a language model; without one it finds moments and judges answers, and writes nothing.
     has_prior:  whether head and visual tokens are told what is known without training (`prior.py`, `shots.py`).
     paths:      which of `slow`, `motion` and `body` the model looks at; the others are zeros to it.
     rank:       of the adapters; scale: what their product is multiplied with.
@@ -65,6 +68,7 @@ class LiteConfig:
             "code_sides": [28, 14, 7, 3],
         }
     )
+    reads: bool = True
     has_prior: bool = True
     paths: Sequence[str] = ("slow", "motion", "body")
     rank: int = 16
@@ -74,6 +78,8 @@ class LiteConfig:
     known_tokens: int = 49152
 
     def __post_init__(self) -> None:
+        if not (self.reads or self.has_prior):
+            raise ValueError("a model that does not read is told what is known of questions")
         if not set(self.paths) <= {"slow", "motion", "body"} or not self.paths:
             raise ValueError(f"paths are slow, motion and body, not {self.paths}")
 
@@ -184,8 +190,8 @@ class Reading:
     answers:   bool `[S, L]`: tokens that the model is to write (targets).
     last_asked: int64 `[S]`, the place of the last token before the answer, where everything was read.
     clause_of: int64 `[C]`, in which sequence each thing is named, in order.
-    meaning, classes: float `[S + C, 384]` and `[S + C, K]` of the questions, then of what they name, see
-    `prior.Meaning`; None where the head is not told.
+    meaning: of `prior.texts_of`, the questions, what they name, and the options; None where the head is not told.
+    offered: the options, None where none are judged.
     """
 
     ids: Tensor
@@ -194,31 +200,39 @@ class Reading:
     answers: Tensor
     last_asked: Tensor
     clause_of: Tensor
-    meaning: Tensor | None = None
-    classes: Tensor | None = None
+    meaning: Meaning | None = None
+    offered: Offered | None = None
 
 
 class LiteModel(nn.Module):
     """Eyes, the adapted language model with its new words, and the head.
 
-    language: transformers' `LlamaModel` (without its output layer, which is tied to the table), adapted in place.
+    language: transformers' `LlamaModel` (without its output layer, which is tied to the table), adapted in place; None
+    of a model that does not read.
     class_names: ids of the names of the K classes that `prior.ClassEvidence` knows; None: shots are told without them.
     """
 
     names: Tensor
 
-    def __init__(self, config: LiteConfig, language: Any, class_names: Sequence[Sequence[int]] | None = None) -> None:
+    def __init__(
+        self, config: LiteConfig, language: Any | None, class_names: Sequence[Sequence[int]] | None = None
+    ) -> None:
         super().__init__()
+        if (language is not None) != config.reads:
+            raise ValueError("a model reads with a language model, and has none where it does not")
         self.config = config
         self.codec = build_codec(config.codec)
         self.eyes = Eyes(config)
         self.head = GroundingHead(config.language_width, self.eyes.channels, has_prior=config.has_prior)
+        self.judge = AnswerJudge(self.head.summary_width) if config.has_prior else None
+        self.language: Any = language
+        if language is None:
+            return
         # What is known for the question and what the head finds goes into its visual tokens too, or words would know
         # less than the head.
         self.told = nn.Linear((KNOWN if config.has_prior else 0) + FINDINGS, config.language_width)
         nn.init.zeros_(self.told.weight)
         nn.init.zeros_(self.told.bias)
-        self.language = language
         adapt(language, config.rank, config.scale)
         table = language.get_input_embeddings().weight
         self.grades = nn.Parameter(0.05 * torch.randn(GRADES + 1, config.language_width))  # the last: of nothing
@@ -245,16 +259,16 @@ class LiteModel(nn.Module):
         known = self.known(tokens, reading, evidence)
         rows = self.rows_for(tokens, rows, reading, known, evidence)
         hidden = self.language(inputs_embeds=self.embed(rows, tokens, reading), use_cache=False).last_hidden_state
-        return LiteOutput(self, tokens, reading, hidden, None if known is None else known.first(len(reading.ids)))
+        return LiteOutput(self, tokens, reading, hidden, known)
 
     def known(self, tokens: VisualTokens, reading: Reading, evidence: Evidence | None) -> Known | None:
-        """What is known of each question, and of each thing that they name, without training; None of a model that is
-        not told."""
-        meaning, classes, video = reading.meaning, reading.classes, self._videos(reading)
-        if not self.config.has_prior or evidence is None or classes is None or meaning is None:
+        """What is known of each question, of each thing that they name and of the options, without training; None of a
+        model that is not told."""
+        meaning, video = reading.meaning, self._videos(reading)
+        if not self.config.has_prior or evidence is None or meaning is None:
             return None
         with torch.autocast(evidence.classes.device.type, enabled=False):
-            prior = prior_of(evidence.classes, classes, video)
+            prior = prior_of(evidence.classes, meaning.classes, video)
             seconds = tokens.spans.float()[video]
             return known_of(prior, meaning, evidence.shots, video, tokens.mask[video], seconds)
 
@@ -292,13 +306,33 @@ class LiteModel(nn.Module):
         return torch.cat([each.to(rows.dtype) for each in words], dim=1)
 
     def _videos(self, reading: Reading) -> Tensor:
-        """int64 `[S + C]`: the video that each question, and each thing that they name, is about."""
-        return torch.cat([reading.video, reading.video[reading.clause_of]])
+        """int64 `[R]`: the video that each question, each thing that they name, and each option is about."""
+        of = [torch.arange(len(reading.video), device=reading.video.device), reading.clause_of]
+        if reading.offered is not None:
+            of += 2 * [reading.offered.question[reading.offered.told]]
+        return reading.video[torch.cat(of)]
 
-    def look(self, tokens: VisualTokens, reading: Reading, evidence: Evidence | None = None) -> Moments:
-        """What the head says of the questions where nothing is read, for training it alone."""
-        known = self.known(tokens, reading, evidence)
-        return self._unread(tokens, reading.video, None if known is None else known.first(len(reading.video)))
+    def look(
+        self, tokens: VisualTokens, reading: Reading, evidence: Evidence | None = None, *, judges_only: bool = False
+    ) -> "Look":
+        """What the head says where nothing is read, of the questions; and of their options, where they have any.
+
+        judges_only: gradients are those of the judge.
+        """
+        return self._look(tokens, reading, self.known(tokens, reading, evidence), judges_only=judges_only)
+
+    def _look(
+        self, tokens: VisualTokens, reading: Reading, known: Known | None, *, judges_only: bool = False
+    ) -> "Look":
+        size, offered = len(reading.video), reading.offered
+        if self.judge is None or known is None or offered is None or not len(offered.question):
+            return Look(self._unread(tokens, reading.video, None if known is None else known.first(size)), None)
+        video = self._videos(reading)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not judges_only):
+            moments = self._unread(tokens, video, known)
+        spans, _ = best_spans(moments, TOLD_PLACES)
+        numbers = numbers_of(moments, place_of(spans, tokens, video))
+        return Look(moments.part(slice(size)), self.judge(moments.summary, numbers, reading.clause_of, offered))
 
     def _unread(self, tokens: VisualTokens, video: Tensor, known: Known | None) -> Moments:
         visual = tokens.features.squeeze(2)[video]
@@ -322,7 +356,9 @@ class LiteModel(nn.Module):
         will when it is asked, with nothing dropped out."""
         is_training = self.head.training
         self.head.eval()
-        look = self._unread(tokens, reading.video if known is None else self._videos(reading), known)
+        size = len(reading.video) + len(reading.clause_of)
+        video = reading.video if known is None else self._videos(reading)[:size]
+        look = self._unread(tokens, video, None if known is None else known.first(size))
         self.head.train(is_training)
         return look
 
@@ -441,6 +477,14 @@ def place_of(spans: Tensor, tokens: VisualTokens, video: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
+class Look:
+    """What the head says of S questions; judged: float32 `[K]`, a logit of each of their options, None without any."""
+
+    moments: Moments
+    judged: Tensor | None
+
+
+@dataclass(frozen=True)
 class LiteOutput:
     """What one pass came to; losses and moments are computed when they are asked for."""
 
@@ -448,7 +492,7 @@ class LiteOutput:
     tokens: VisualTokens
     reading: Reading
     hidden: Tensor  # `[S, L, C]`
-    known: Known | None = None
+    known: Known | None = None  # of the questions and of all that follows them
 
     def text_loss(self) -> Tensor:
         """Cross entropy of the tokens of the answers; an answer of n tokens weighs as the root of n.
@@ -480,4 +524,9 @@ class LiteOutput:
         asked = self.hidden[torch.arange(len(video), device=video.device), self.reading.last_asked]
         visual = self.tokens.features.squeeze(2)[video]
         seconds = self.token_seconds()
-        return self.model.head(places, visual.to(places.dtype), asked, seconds, is_real, self.known)
+        known = None if self.known is None else self.known.first(len(video))
+        return self.model.head(places, visual.to(places.dtype), asked, seconds, is_real, known)
+
+    def judged(self) -> Tensor | None:
+        """float32 `[K]`, a logit of each option, None where there are none; nothing of it is read."""
+        return self.model._look(self.tokens, self.reading, self.known).judged

@@ -5,10 +5,12 @@ EfficientNet-Lite0, every half second has standardised logits, and their product
 is above an unrelated question. The head is told these numbers, and the meaning of the question as MiniLM has it.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,45 +22,86 @@ from tvu.video_llm.cache import FeatureCache
 from tvu.video_llm.lite.content import content_of
 from tvu.video_llm.lite.found import NAMES, TOLD_SHOTS
 from tvu.video_llm.lite.inputs import STEPS_PER_SECOND, LiteInputs
+from tvu.video_llm.lite.options import Offered
 from tvu.video_llm.lite.shots import Shots, find_shots
-from tvu.video_llm.scout.query import Sentences
-from tvu.video_llm.scout.visual import ClassLogitScorer, class_vectors, class_weights, usual_features
+from tvu.video_llm.minilm import SentenceReader
+from tvu.video_llm.scout.visual import CLOSE, ClassLogitScorer, class_vectors, usual_features
+from tvu.video_llm.sentence import SentenceEncoder
+from tvu.weights.store import cache_root
 
-KEPT = 20_000  # vectors of questions that are remembered, 30 MB
 SHOT_SECONDS = 4.0  # of a video count as one of scout's shots when its usual look is told from that of all pictures
 
 
 @dataclass(frozen=True)
 class Meaning:
-    """Of S questions: vectors float32 `[S, 384]` of unit length; classes float32 `[S, K]`, how much each class speaks
-    for them."""
+    """Of S texts: vectors float32 `[S, 384]` of unit length; classes float32 `[S, K]`, how much each class speaks for
+    them; words floating `[S, W, 384]`, what each word means in them, is_word bool `[S, W]`."""
 
-    vectors: NDArray[np.float32]
-    classes: NDArray[np.float32]
+    vectors: Tensor
+    classes: Tensor
+    words: Tensor
+    is_word: Tensor
+
+    def first(self, count: int) -> "Meaning":
+        """Of the first texts alone."""
+        return Meaning(*(each[:count] for each in vars(self).values()))
 
 
 class Meanings:
-    """From questions as typed to their meaning; those of late are remembered.
+    """From texts to their meaning.
 
-    class_names: of the network, as in its `classes.json`; cache: keeps the vectors of the classes, which take seconds.
+    class_texts: float32 `[K, 384]` each, sentence vectors of the texts of every class, which count equally.
     """
 
-    def __init__(self, sentences: Sentences, class_names: Sequence[str], cache: FeatureCache | None = None) -> None:
-        self._sentences = sentences
-        self._classes = class_vectors(class_names, sentences, cache)
-        self._known: dict[str, NDArray[np.float32]] = {}
+    def __init__(self, reader: SentenceReader, class_texts: Sequence[NDArray[np.float32]], device: Any = "cpu") -> None:
+        self._reader = reader
+        self._classes = [torch.from_numpy(np.array(texts)).to(device) for texts in class_texts]
+        self._device = device
 
-    def __call__(self, questions: Sequence[str]) -> Meaning:
-        """What is asked for in each: see `content_of`."""
-        contents = [content_of(question) for question in questions]
-        if len(self._known) > KEPT:
-            self._known.clear()
-        new = [content for content in dict.fromkeys(contents) if content not in self._known]
-        if new:
-            self._known.update(zip(new, self._sentences.embed(new), strict=True))
-        vectors = np.stack([self._known[content] for content in contents])
-        classes = np.stack([class_weights(self._classes, vector) for vector in vectors])
-        return Meaning(vectors, classes.astype(np.float32))
+    def __call__(self, texts: Sequence[str]) -> Meaning:
+        """Of texts that hold nothing but what they mean: see `content_of`."""
+        told = self._reader.ids(texts)
+        return self.of(torch.from_numpy(told.ids).to(self._device), torch.from_numpy(told.is_word).to(self._device))
+
+    def of(self, ids: Tensor, is_word: Tensor) -> Meaning:
+        """Of texts as the reader's ids int64 `[S, W]`."""
+        with torch.autocast(ids.device.type, enabled=False):
+            vectors, words = self._reader.read(ids, is_word)
+            return Meaning(vectors, class_weights(self._classes, vectors), words, is_word)
+
+
+def class_weights(class_texts: Sequence[Tensor], vectors: Tensor) -> Tensor:
+    """float32 `[S, K]`: `scout.visual.class_weights` of many sentence vectors `[S, 384]` at once."""
+    close = torch.stack([_standard(vectors @ texts.T) for texts in class_texts]).sum(0)
+    return torch.nn.functional.normalize((_standard(close) - CLOSE).clamp(min=0.0), dim=-1)
+
+
+def _standard(values: Tensor) -> Tensor:
+    deviation = values.std(-1, keepdim=True, unbiased=False).clamp(min=1e-9)
+    return (values - values.mean(-1, keepdim=True)) / deviation
+
+
+def texts_of(questions: Sequence[str], clauses: Sequence[str], offered: Offered | None = None) -> list[str]:
+    """What is to be understood for a reading, in its order: what each question is about, what questions name, and the
+    options, alone and after their questions."""
+    told = [*map(content_of, questions), *map(content_of, clauses)]
+    return told if offered is None else [*told, *offered.alone, *offered.joined]
+
+
+def texts_of_classes(lite0: Path) -> Sequence[NDArray[np.float32]]:
+    """Sentence vectors of the texts of the classes of EfficientNet-Lite0, kept in the cache. Raises WeightsError where
+    MiniLM is missing."""
+    names = json.loads((lite0 / "classes.json").read_text("utf-8"))
+    return class_vectors(names, _Lazily(), FeatureCache(cache_root() / "texts"))
+
+
+class _Lazily:
+    """What the cache has needs no encoder."""
+
+    name = SentenceEncoder.name
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return SentenceEncoder().embed(texts)
 
 
 @dataclass(frozen=True)

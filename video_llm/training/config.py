@@ -57,8 +57,9 @@ class TrainConfig:
     out:         folder of checkpoints, log and results.
     motion:      a motion network that was trained before (`stage = "motion"`), as safetensors; None: untrained. Of
                  that stage itself: where to go on from.
-    stage:       "lite"; "motion": the motion network alone, on what moves how in drawn snippets; or "head": eyes and
-                 head alone, asked for moments, without the language model, which is most of what a step costs.
+    stage:       "lite"; "motion": the motion network alone, on what moves how in drawn snippets; or "head": eyes,
+                 head and judge alone, without the language model, which is most of what a step costs; or "judge": the
+                 judge alone, of what eyes and head of `start` tell, which two cores can do.
     start:       weights to begin with, `model.safetensors` of an earlier run of either stage; None: random ones.
     steps:       optimiser steps; videos: in each, on each GPU; workers: processes that draw scenes.
     lr:          of new modules; adapter_lr: of adapters and new words. Cosine to a hundredth after `warmup` steps.
@@ -93,10 +94,19 @@ class TrainConfig:
     log_every: int = 20
 
     def __post_init__(self) -> None:
-        if self.stage not in ("lite", "motion", "head"):
-            raise TrainingError(f"stage is lite, motion or head, not {self.stage!r}")
+        if self.stage not in ("lite", "motion", "head", "judge"):
+            raise TrainingError(f"stage is lite, motion, head or judge, not {self.stage!r}")
+        if self.stage == "judge" and not (self.start and self.model.has_prior):
+            raise TrainingError("a judge judges what a trained head tells", hint="start names its weights")
+        if self.stage == "lite" and not self.model.reads:
+            raise TrainingError("a model that does not read is trained by its head alone", hint='stage = "head"')
         if min(self.steps, self.videos, self.workers + 1, self.log_every) < 1:
             raise TrainingError("steps, videos and log_every are at least 1, and workers at least 0")
+
+    @property
+    def reads(self) -> bool:
+        """Whether this stage trains the language model."""
+        return self.stage == "lite"
 
     @classmethod
     def read(cls, path: Path, changes: Mapping[str, Any] | None = None) -> "TrainConfig":

@@ -1,11 +1,11 @@
 """Batches of generated videos and questions: scenes are drawn by processes, looked at on the GPU."""
 
-import json
 import math
 import os
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, is_dataclass, replace
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,13 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from tvu.video_llm.errors import TrainingError
 from tvu.video_llm.lite.head import Targets
 from tvu.video_llm.lite.inputs import BODY_CHANNELS, GRID, SLOW_CHANNELS, STEPS_PER_SECOND, LiteInputs
+from tvu.video_llm.lite.judge import offered_on
 from tvu.video_llm.lite.model import LiteConfig, Reading
-from tvu.video_llm.lite.prior import ClassEvidence, Meaning, Meanings
+from tvu.video_llm.lite.options import Offered as Offers
+from tvu.video_llm.lite.options import Options, offered_by, options_of
+from tvu.video_llm.lite.prior import ClassEvidence, Meanings, texts_of, texts_of_classes
 from tvu.video_llm.lite.prompt import LiteTokenizer, Sequences, sequences
+from tvu.video_llm.minilm import SentenceReader, Sentences
 from tvu.video_llm.models.parts import build_codec, build_reductions
 from tvu.video_llm.runtime import CORES
 from tvu.video_llm.training.bank import Bank
@@ -36,7 +40,9 @@ GROUP = 8  # batches that are drawn together and sorted by length, so that littl
 NAMES_WHAT_IT_ASKS_FOR = frozenset({"moment", "moments", "absent", "presence", "highlights", "counting"})
 """What may be asked of a video that shows another's things as well, of which nothing is told: no question about what
 else happens, what comes next or what is longest, which they would change."""
-ASKS_FOR_MOMENTS = ("moment", "moments", "absent", "presence", "highlights")
+ASKS_FOR_MOMENTS = ("moment", "moments", "absent", "presence", "highlights", "counting")
+JUDGED = ("choice", "presence", "counting", "order")  # whose answers the head judges, where they can be listed
+NEARLY = 0.9  # as near an option is to an answer that it is
 
 
 @dataclass(frozen=True)
@@ -73,23 +79,39 @@ class Video:
 
 @dataclass(frozen=True)
 class Batch:
-    """Videos, what is asked about them, the sequences to read, and what is known of the questions without training."""
+    """Videos, what is asked about them, the sequences to read, what may be answered, which of that is right (int64
+    `[S]`, -1 where nothing is offered), and all texts that are to be understood."""
 
     videos: tuple[Video, ...]
     asked: tuple[tuple[int, Sample], ...]
     sequences: Sequences
     seed: int
-    meaning: Meaning | None = None
+    offered: Offers
+    right: NDArray[np.int64]
+    texts: Sentences | None = None
 
 
-def meanings_of(lite0: Path) -> Meanings:
-    """What knows the meaning of questions. Raises WeightsError where MiniLM is missing."""
-    from tvu.video_llm.cache import FeatureCache
-    from tvu.video_llm.sentence import SentenceEncoder
-    from tvu.weights.store import cache_root
+def offered_in(asked: Sequence[Sample]) -> tuple[Offers, NDArray[np.int64]]:
+    """What may be answered to each question that is judged, and which of it is right."""
+    each = [_listed(sample) for sample in asked]
+    return offered_by([options for options, _ in each]), np.array([right for _, right in each], np.int64)
 
-    names = json.loads((lite0 / "classes.json").read_text("utf-8"))
-    return Meanings(SentenceEncoder(), names, FeatureCache(cache_root() / "texts"))
+
+def _listed(sample: Sample) -> tuple[Options | None, int]:
+    options = options_of(sample.question) if sample.kind in JUDGED else None
+    if options is None:
+        return None, -1
+    if sample.correct is not None:
+        return (options, sample.correct) if len(options.options) == len(sample.choices) else (None, -1)
+    near = [
+        SequenceMatcher(None, _plain(sample.answer), _plain(each), autojunk=False).ratio() for each in options.options
+    ]
+    best = int(np.argmax(near))
+    return (options, best) if near[best] >= NEARLY else (None, -1)
+
+
+def _plain(text: str) -> str:
+    return text.lower().strip(" .")
 
 
 def visual_counts(config: LiteConfig, most: int) -> list[int]:
@@ -137,8 +159,6 @@ class Scenes(IterableDataset[Batch]):
         self._real = () if real is None else real.videos
         self._codec = build_codec(model.codec)
         self._counts = visual_counts(model, math.ceil(data.longest * STEPS_PER_SECOND))
-        if model.has_prior:
-            meanings_of(lite0)  # computes what processes then find in the cache
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
@@ -147,7 +167,7 @@ class Scenes(IterableDataset[Batch]):
             os.environ[CORES] = "1"  # for ONNX Runtime
         tokenizer = LiteTokenizer(self._tokenizer_json, self._codec, self.model.known_tokens)
         features, skeletons = FeatureWorld(self._lite0, self.split), SkeletonWorld(self.split)
-        meanings = meanings_of(self._lite0) if self.model.has_prior else None
+        reader = SentenceReader(None) if self.model.has_prior else None
         number = 0
         while True:
             rng = np.random.default_rng((*self.seed, 0 if worker is None else worker.id, number))
@@ -161,9 +181,11 @@ class Scenes(IterableDataset[Batch]):
                 asked = tuple((v, sample) for v, i in enumerate(some) for sample in drawn[i][1])
                 counts = [self._counts[video.steps] for video in videos]
                 told = sequences(tokenizer, [(v, s.question, s.answer) for v, s in asked], counts)
-                texts = [*(sample.question for _, sample in asked), *told.clauses]
-                meaning = None if meanings is None else meanings(texts)
-                yield Batch(videos, asked, told, int(rng.integers(2**31)), meaning)
+                samples = [sample for _, sample in asked]
+                offered, right = offered_in(samples)
+                texts = texts_of([sample.question for sample in samples], told.clauses, offered)
+                understood = None if reader is None else reader.ids(texts)
+                yield Batch(videos, asked, told, int(rng.integers(2**31)), offered, right, understood)
 
     def _asked(self, rng: np.random.Generator, video: Video) -> Sequence[Sample]:
         """What is asked of a video; nothing where it allows none of the kinds that are wanted."""
@@ -252,8 +274,12 @@ class Looker:
 
     def __post_init__(self) -> None:
         self.generator = torch.Generator(self.device)
-        lite0 = self.features.folder if self.config.has_prior else None
-        self.evidence = None if lite0 is None else ClassEvidence.load(lite0).to(self.device)
+        self.evidence: ClassEvidence | None = None
+        self.meanings: Meanings | None = None
+        if self.config.has_prior:
+            lite0 = self.features.folder
+            self.evidence = ClassEvidence.load(lite0).to(self.device)
+            self.meanings = Meanings(SentenceReader(self.device), texts_of_classes(lite0), self.device)
 
     def inputs(self, batch: Batch) -> LiteInputs:
         """What is seen; the same for the same batch."""
@@ -307,10 +333,14 @@ class Looker:
 
     def reading(self, batch: Batch) -> Reading:
         """The sequences on the device."""
-        told, meaning = batch.sequences, batch.meaning
-        known = (None, None) if meaning is None else (self._moved(meaning.vectors), self._moved(meaning.classes))
+        told, texts = batch.sequences, batch.texts
         arrays = (told.ids, told.is_visual, told.video, told.answers, told.last_asked, told.clause_of)
-        return Reading(*(self._moved(array) for array in arrays), *known)
+        ids, is_visual, video, answers, last_asked, clause_of = (self._moved(array) for array in arrays)
+        meaning = None
+        if texts is not None and self.meanings is not None:
+            meaning = self.meanings.of(self._moved(texts.ids), self._moved(texts.is_word))
+        offered = offered_on(batch.offered, self.device)
+        return Reading(ids, is_visual, video, answers, last_asked, clause_of, meaning, offered)
 
     def targets(self, batch: Batch) -> Targets:
         """What is true."""
@@ -323,13 +353,14 @@ class Looker:
             if sample.kind not in ASKS_FOR_MOMENTS:
                 continue
             asked[row] = True
-            if sample.is_present is not None:
-                present[row] = float(sample.is_present)
+            is_present = bool(sample.spans) if sample.kind == "counting" else sample.is_present
+            if is_present is not None:
+                present[row] = float(is_present)
             if sample.is_present is not False:
                 for e, span in enumerate(sample.spans):
                     spans[row, e] = span.start_seconds, span.end_seconds
                     is_event[row, e] = True
-        return Targets(*(self._moved(x) for x in (spans, is_event, present, asked)))
+        return Targets(*map(self._moved, (spans, is_event, present, asked, batch.right)))
 
     def _moved(self, array: NDArray[Any]) -> Tensor:
         return torch.from_numpy(array).to(self.device, non_blocking=True)
@@ -346,9 +377,16 @@ class Prepared:
     def record_stream(self, stream: torch.cuda.Stream) -> None:
         """The memory of its tensors is not given to others before `stream` is through with them."""
         for part in (self.inputs, self.reading, self.targets):
-            for each in vars(part).values():
-                if isinstance(each, Tensor):
-                    each.record_stream(stream)
+            for each in _tensors(part):
+                each.record_stream(stream)
+
+
+def _tensors(part: Any) -> Iterator[Tensor]:
+    for each in vars(part).values():
+        if isinstance(each, Tensor):
+            yield each
+        elif is_dataclass(each):
+            yield from _tensors(each)
 
 
 def prepared(batches: Iterator[Batch], looker: Looker) -> Generator[Prepared, None, None]:

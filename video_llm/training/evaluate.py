@@ -33,7 +33,8 @@ def score(predicted: Sequence["Predicted"], codec: TimeCodec | None = None) -> S
     found:         share of the true spans of what happens several times that one of as many spans has at an IoU of 0.5.
     text_r1@0.5:   the first span that the text tells, as `codec` writes it (None: LITA's tokens).
     absence_auroc: of the head's probability, what happens against what does not; present_ece: its calibration error.
-    presence, counting, choice: share of right answers in words; choice_chance: of random ones.
+    presence, counting, choice: share of right answers, judged or in words; choice_chance, what_next_chance: of random
+                   ones.
     order, what_next: the same, where an answer is right that is nearer to one that says what is true than to every
                    wrong one, word by word in their order: one can say it in many ways.
     reasoning:     share of texts whose first span has an IoU of 0.5 with a true one.
@@ -62,13 +63,15 @@ def _scores(group: Sequence["Predicted"], codec: TimeCodec) -> dict[str, float]:
     if known:
         told = [bool(each.sample.is_present) for each in known]
         scores["present_ece"] = expected_calibration_error([each.present for each in known], told)
-    _share(scores, "presence", [_yes_or_no(each.text) == each.sample.answer for each in _of_kind(group, "presence")])
+    _share(scores, "presence", [_yes_or_no(each.answer) == each.sample.answer for each in _of_kind(group, "presence")])
     counted = _of_kind(group, "counting")
-    _share(scores, "counting", [_words(each.text) == _words(each.sample.answer) for each in counted])
+    _share(scores, "counting", [_words(each.answer) == _words(each.sample.answer) for each in counted])
     for kind in ("order", "what_next"):
-        _share(scores, kind, [says_what_is_true(each.text, each.sample) for each in _of_kind(group, kind)])
+        _share(scores, kind, [says_what_is_true(each.answer, each.sample) for each in _of_kind(group, kind)])
+    following = _of_kind(group, "what_next")
+    _share(scores, "what_next_chance", [1 / (1 + len(each.sample.wrong)) for each in following])
     choices = _of_kind(group, "choice")
-    _share(scores, "choice", [option_told(each.text, each.sample.choices) == each.sample.correct for each in choices])
+    _share(scores, "choice", [option_told(each.answer, each.sample.choices) == each.sample.correct for each in choices])
     _share(scores, "choice_chance", [1 / len(each.sample.choices) for each in choices])
     reasoned = [
         (spans_told(each.text, each.seconds, codec)[:1], _plain(each.sample.spans))

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,15 @@ from tvu.video_llm.errors import TrainingError
 from tvu.video_llm.lite.checkpoint import Calibration, save_lite
 from tvu.video_llm.logistic import fit_logistic, logit
 from tvu.video_llm.training.config import TrainConfig
-from tvu.video_llm.training.loop import motion_network
+from tvu.video_llm.training.loop import PARTS, motion_network
 
-WRITES = 0.15  # more right multiple choices than by chance make words worth reading
+BETTER = 0.15  # more right answers than by chance make them worth reading
 RIDGE = 1e-2  # keeps the fit finite where scores separate all
 
 
 def export_lite(config: TrainConfig, folder: Path) -> str:
-    """Writes the run of `config.out` into `folder`; returns what was written, in words.
+    """Writes the run of `config.out` into `folder`; returns what was written, in words. What stages "head" and "judge"
+    train becomes a model that does not read.
 
     Raises TrainingError where there is no run, or `folder` holds something.
     """
@@ -40,28 +42,33 @@ def export_lite(config: TrainConfig, folder: Path) -> str:
         "steps": progress["step"],
         "seconds": progress["seconds"],
         "seed": config.seed,
-        "writes": writes(scores),
+        "writes": config.reads and is_better_than_chance(scores, "what_next"),
+        "judges": is_better_than_chance(scores, "choice"),
         "held_out": scores,
     }
-    trained = load_file(out / "model.safetensors")
+    trained, model = load_file(out / "model.safetensors"), config.model
+    if not config.reads:
+        model = replace(model, reads=False)
+        trained = {name: each for name, each in trained.items() if name.startswith(PARTS["head"])}
     motion = motion_network(config, torch.device("cpu")).state_dict()
-    save_lite(folder, config.model, trained, motion, calibration, card)
+    save_lite(folder, model, trained, motion, calibration, card)
     files = sorted(folder.iterdir())
     size = sum(file.stat().st_size for file in files) / 1e6
     return f"{folder}: {len(files)} files, {size:.1f} MB"
 
 
-def writes(scores: Mapping[str, Any]) -> bool:
-    """Whether what a model wrote about held-out scenes is worth reading; True where nothing is known of it."""
+def is_better_than_chance(scores: Mapping[str, Any], kind: str) -> bool:
+    """Whether a model's answers of a kind about held-out scenes are worth reading; True where nothing is known."""
     of_all = scores.get("all", {})
-    return "choice" not in of_all or of_all["choice"] - of_all["choice_chance"] >= WRITES
+    return kind not in of_all or of_all[kind] - of_all[f"{kind}_chance"] >= BETTER
 
 
 def check_export(config: TrainConfig, folder: Path) -> None:
     """Raises TrainingError where `config` makes no model to write, or `folder` is a file or holds something."""
-    if config.stage != "lite":
-        what = "the motion network" if config.stage == "motion" else "the head"
-        raise TrainingError(f"{what} alone answers nothing", hint='export what stage = "lite" makes with it')
+    if config.stage == "motion":
+        raise TrainingError("the motion network alone answers nothing", hint="export what another stage makes with it")
+    if not config.reads and not config.model.has_prior:
+        raise TrainingError("a head that is not told what questions mean answers none", hint="has_prior = true")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise TrainingError(f"{folder} is not an empty folder", hint="name another folder")
 

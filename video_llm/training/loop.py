@@ -20,11 +20,12 @@ from tvu.temporal.squeezetime.network import SqueezeTime
 from tvu.video_llm.errors import TrainingError
 from tvu.video_llm.lite.checkpoint import known_names
 from tvu.video_llm.lite.head import moment_loss
+from tvu.video_llm.lite.judge import answer_loss
 from tvu.video_llm.lite.model import LiteModel
 from tvu.video_llm.lite.prior import ClassEvidence
 from tvu.video_llm.training.bank import Bank, SlowTower, build_bank
 from tvu.video_llm.training.config import DataConfig, TrainConfig
-from tvu.video_llm.training.data import ASKS_FOR_MOMENTS, Looker, Prepared, Scenes, loader, prepared
+from tvu.video_llm.training.data import ASKS_FOR_MOMENTS, JUDGED, Looker, Prepared, Scenes, loader, prepared
 from tvu.video_llm.training.feature_videos import FeatureWorld
 from tvu.video_llm.training.real import RealVideos, look_at_real
 from tvu.video_llm.training.tasks import WEIGHTS
@@ -82,6 +83,15 @@ def trainable(model: nn.Module) -> dict[str, Tensor]:
     return {name: each for name, each in model.named_parameters() if each.requires_grad}
 
 
+PARTS = {"head": ("eyes.", "head.", "judge."), "judge": ("judge.",)}
+"""What a stage changes, by how names begin; all that can be trained in the others."""
+
+
+def learned(model: nn.Module, stage: str) -> dict[str, Tensor]:
+    """What a stage changes of a model, by name."""
+    return {name: each for name, each in trainable(model).items() if name.startswith(PARTS.get(stage, ""))}
+
+
 def new_model(config: TrainConfig, device: torch.device) -> LiteModel:
     """Eyes, adapters and head at their start, around SmolLM2-135M. Raises WeightsError where that is missing."""
     from transformers import AutoModelForCausalLM
@@ -90,9 +100,11 @@ def new_model(config: TrainConfig, device: torch.device) -> LiteModel:
     logging.disable_progress_bar()  # stderr is for what the run tells
     torch.manual_seed(config.seed)
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-    folder = located("smollm2-135m")
-    language: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True)
-    model = LiteModel(config.model, language.model, known_names(config.model))
+    language: Any = None
+    if config.model.reads:
+        folder = located("smollm2-135m")
+        language = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True).model
+    model = LiteModel(config.model, language, known_names(config.model))
     return model.to(device)
 
 
@@ -112,11 +124,12 @@ def motion_network(config: TrainConfig, device: torch.device) -> SqueezeTime:
     return network.eval().requires_grad_(False).to(device)
 
 
-def for_moments(data: DataConfig) -> DataConfig:
-    """The same without questions that no moment answers. Raises TrainingError where none is left."""
-    kinds = {kind: share for kind, share in (data.kinds or WEIGHTS).items() if kind in ASKS_FOR_MOMENTS}
+def for_head(data: DataConfig) -> DataConfig:
+    """The same without questions that only words answer. Raises TrainingError where none is left."""
+    known = tuple(dict.fromkeys((*ASKS_FOR_MOMENTS, *JUDGED)))
+    kinds = {kind: share for kind, share in (data.kinds or WEIGHTS).items() if kind in known}
     if not kinds:
-        raise TrainingError("data.kinds has no questions for moments", hint=f"there are {', '.join(ASKS_FOR_MOMENTS)}")
+        raise TrainingError("data.kinds has no questions for the head", hint=f"there are {', '.join(known)}")
     return replace(data, kinds=kinds)
 
 
@@ -136,7 +149,7 @@ def learning_rate(step: int, config: TrainConfig, seconds: float = 0.0) -> float
 def optimizer_of(model: LiteModel, config: TrainConfig) -> torch.optim.AdamW:
     """AdamW: adapters and new words at a rate of their own, no decay of vectors and tables."""
     groups: dict[tuple[float, float], list[Tensor]] = {}
-    for name, parameter in trainable(model).items():
+    for name, parameter in learned(model, config.stage).items():
         rate = config.adapter_lr if name.startswith(("language.", "new_rows")) else config.lr
         decay = config.weight_decay if parameter.ndim > 1 and not name.startswith("new_rows") else 0.0
         groups.setdefault((rate, decay), []).append(parameter)
@@ -151,8 +164,11 @@ class Trainer:
     def __init__(self, config: TrainConfig, group: Group, log: Log) -> None:
         self.config, self.group, self.log = config, group, log
         self.out = Path(config.out)
+        if group.device.type == "cuda":
+            # cuDNN's attention plans anew for every shape, and every batch has another: five times slower here.
+            torch.backends.cuda.enable_cudnn_sdp(False)
         self.model = new_model(config, group.device)
-        if config.compile and group.device.type == "cuda":
+        if config.compile and config.model.reads and group.device.type == "cuda":
             for layer in self.model.language.layers:
                 layer.compile(dynamic=True)  # one at a time: thirty of the same compile once
         self.optimizer = optimizer_of(self.model, config)
@@ -171,7 +187,7 @@ class Trainer:
         real = self.real() if config.data.weights.get("real", 0) > 0 else None
         looker = Looker(config.model, group.device, FeatureWorld(located("efficientnet-lite0"), "train"), bank, real)
         scenes = Scenes(
-            for_moments(config.data) if config.stage == "head" else config.data,
+            config.data if config.reads else for_head(config.data),
             config.model,
             located("smollm2-135m") / "tokenizer.json",
             located("efficientnet-lite0"),
@@ -221,25 +237,35 @@ class Trainer:
         share = learning_rate(self.step, config, self.seconds)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * share
-        model.train()
+        is_judge = config.stage == "judge"
+        model.train(not is_judge)
+        if model.judge is not None:
+            model.judge.train()
         device = self.group.device
         autocast = torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
         dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
         with autocast:
             inputs = batch.inputs.to(device, dtype)
-            if config.stage == "head":
-                tokens, _ = model.eyes(inputs)
-                moments = model.look(tokens, batch.reading, None if evidence is None else evidence(inputs, tokens))
+            if not config.reads:
+                with torch.set_grad_enabled(not is_judge):
+                    tokens, _ = model.eyes(inputs)
+                known = None if evidence is None else evidence(inputs, tokens)
+                look = model.look(tokens, batch.reading, known, judges_only=is_judge)
+                moments, judged = look.moments, look.judged
                 seconds, text = tokens.spans.float()[batch.reading.video], None
             else:
                 output = model(inputs, batch.reading, evidence)
                 text, moments, seconds = output.text_loss(), output.moments(), output.token_seconds()
-        losses = moment_loss(moments, seconds, batch.targets)
+                judged = output.judged()
+        losses = {} if is_judge else moment_loss(moments, seconds, batch.targets)
+        if judged is not None and batch.reading.offered is not None:
+            losses["answer"] = answer_loss(judged, batch.reading.offered, batch.targets.right)
         total: Any = sum(losses.values())
         if text is not None:
             losses["text"], total = text, total + config.text_weight * text
-        total.backward()
-        changed = list(trainable(model).values())
+        if isinstance(total, Tensor):  # none of the questions of a batch may be for a judge
+            total.backward()
+        changed = list(learned(model, config.stage).values())
         self.group.average_gradients(changed)
         norm = nn.utils.clip_grad_norm_(changed, 1.0)
         if bool(torch.isfinite(norm)):

@@ -1,6 +1,7 @@
 """What a model answers on held-out scenes, beside what is true."""
 
 import json
+import math
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -13,6 +14,7 @@ from torch import Tensor
 from tvu.temporal.types import VisualTokens
 from tvu.video_llm.lite.head import scored_spans
 from tvu.video_llm.lite.model import LiteModel, Reading
+from tvu.video_llm.lite.options import options_of, words_of
 from tvu.video_llm.lite.prior import Evidence
 from tvu.video_llm.lite.prompt import LiteTokenizer, sequences
 from tvu.video_llm.training.data import Batch, Looker
@@ -24,7 +26,8 @@ class Predicted:
     """One question about one video.
 
     spans: (start, end, score) of the head, best first; present: its probability that the event is there.
-    text: what the model wrote.
+    text: what the model wrote; chosen: the likeliest of the answers that the question allows, empty where these cannot
+    be listed.
     """
 
     source: str
@@ -33,6 +36,12 @@ class Predicted:
     spans: tuple[tuple[float, float, float], ...]
     present: float
     text: str
+    chosen: str = ""
+
+    @property
+    def answer(self) -> str:
+        """What it says: an answer that it judged right before one that it wrote."""
+        return self.chosen or self.text
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -64,12 +73,18 @@ def predict(
         unanswered = sequences(tokenizer, [(v, sample.question, "") for v, sample in batch.asked], counts)
         asked = looker.reading(replace(batch, sequences=unanswered))  # the same questions: they name the same
         evidence = None if looker.evidence is None else looker.evidence(inputs, tokens)
-        moments = model.read(tokens, rows, asked, evidence).moments() if reads else model.look(tokens, asked, evidence)
+        if reads:
+            output = model.read(tokens, rows, asked, evidence)
+            moments, judged = output.moments(), output.judged()
+        else:
+            look = model.look(tokens, asked, evidence)
+            moments, judged = look.moments, look.judged
         texts = [""] * len(batch.asked)
         if write and reads:
             texts = written(model, tokens, rows, asked, evidence, tokenizer, most_new)
     moments = moments.on_cpu()
     present = moments.present.sigmoid().tolist()
+    chosen = [""] * len(batch.asked) if judged is None else _chosen(judged, batch)
     return [
         Predicted(
             batch.videos[video].source,
@@ -78,9 +93,22 @@ def predict(
             tuple(scored_spans(moments, row, most=8)),
             present[row],
             texts[row],
+            chosen[row],
         )
         for row, (video, sample) in enumerate(batch.asked)
     ]
+
+
+def _chosen(judged: Tensor, batch: Batch) -> list[str]:
+    """The likeliest option of each question, in words."""
+    best: list[tuple[float, str]] = [(-math.inf, "")] * len(batch.asked)
+    options = [options_of(sample.question) for _, sample in batch.asked]
+    offered = batch.offered
+    for row, number, logit in zip(offered.question.tolist(), offered.number.tolist(), judged.tolist(), strict=True):
+        of = options[row]
+        if of is not None and logit > best[row][0]:
+            best[row] = logit, words_of(of, number)
+    return [text for _, text in best]
 
 
 def written(

@@ -62,7 +62,7 @@ def predictions(trainer: Trainer, held_out_bank: Any = None) -> Iterator[Any]:
     from tvu.video_llm.lite.prompt import LiteTokenizer
     from tvu.video_llm.training.data import Looker, Scenes
     from tvu.video_llm.training.feature_videos import FeatureWorld
-    from tvu.video_llm.training.loop import for_moments
+    from tvu.video_llm.training.loop import for_head
     from tvu.video_llm.training.predict import predict
     from tvu.weights.load import located
 
@@ -72,10 +72,10 @@ def predictions(trainer: Trainer, held_out_bank: Any = None) -> Iterator[Any]:
     for source in [name for name, weight in config.data.weights.items() if weight > 0 and name != "real"]:
         bank = (held_out_bank or trainer.bank("held-out")) if source == "composed" else None
         data = replace(config.data, weights={source: 1.0}, real=(), distract=0.0)
-        is_head = config.stage == "head"
+        is_head = not config.reads
         videos = min(16, config.evaluate)
         scenes = Scenes(
-            for_moments(data) if is_head else data,
+            for_head(data) if is_head else data,
             config.model,
             json_,
             lite0,

@@ -1,5 +1,6 @@
 """`lite` as a model of tvu, with a language model of random weights."""
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.video_llm.lite.tiny_lite import save_tiny
+from tests.video_llm.lite.tiny_lite import save_tiny, tiny_meaning
 from tests.video_llm.media.drawing import draw_video
 from tvu.temporal.types import Span
 from tvu.video_llm.benchmarks.choice import MultipleChoice
@@ -23,12 +24,14 @@ from tvu.video_llm.lite.answer import (
     CaptionReader,
     Lite,
     LiteSettings,
+    apart,
     choice_in,
     put_together,
     wants_words,
     windows_of,
 )
 from tvu.video_llm.lite.checkpoint import Calibration
+from tvu.video_llm.lite.options import Options
 from tvu.video_llm.lite.prior import ClassEvidence, Meaning
 from tvu.video_llm.lite.see import LiteSeen, step_spans, steps_of
 from tvu.video_llm.questions import captions_request
@@ -197,9 +200,10 @@ class Knowing(Dreaming):
 
     _evidence = ClassEvidence(torch.eye(6, 1280), torch.zeros(6), torch.zeros(1280))
 
-    def _meanings(self, queries: Sequence[str]) -> Meaning:
-        lengths = np.array([len(query) for query in queries])
-        return Meaning(np.eye(384, dtype=np.float32)[lengths], np.eye(6, dtype=np.float32)[lengths % 6])
+    def _meanings(self, texts: Sequence[str]) -> Meaning:
+        lengths = torch.tensor([len(text) for text in texts])
+        of_lengths = tiny_meaning(torch.eye(384), torch.eye(6)[torch.arange(384) % 6])
+        return Meaning(*(each[lengths] for each in vars(of_lengths).values()))
 
 
 @pytest.fixture
@@ -211,7 +215,7 @@ def test_weights_of_sentences_that_are_missing_are_told(tmp_path, tiny_weights, 
     def located(name):
         raise WeightsError(f"weights are missing: {name}")
 
-    monkeypatch.setattr("tvu.video_llm.sentence.located", located)
+    monkeypatch.setattr("tvu.video_llm.minilm.located", located)
     model = Dreaming("lite", save_tiny(tmp_path / "lite", has_prior=True), SETTINGS)
     monkeypatch.setattr(Dreaming, "_evidence", Knowing._evidence)
     for _ in range(2):
@@ -251,6 +255,117 @@ def test_every_window_has_shots_of_its_own(knowing, clip):
     assert len(windows) > 1 and all(float(each[0, 0]) == 0 and float(each[0, -1]) <= 4 for each in edges)
     (answer,) = knowing.find(clip, ["a dog runs"])
     assert all(0 <= g.span.start_seconds < g.span.end_seconds <= 10 for g in answer.groundings)
+
+
+# --- answers that can be listed ---
+
+
+LISTED = {
+    "Is there a dog?": ("Yes", "No"),
+    "How many dogs are there?": tuple(map(str, range(10))),
+    "Which happens first: a dog jumps or a car stops?": ("a dog jumps", "a car stops"),
+}
+WHOLE = LiteSettings(window_seconds=20.0, least_score=0.0)
+
+
+class Unreading(Knowing):
+    """Has no language model, and none to find."""
+
+
+@pytest.fixture
+def unreading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Unreading:
+    def located(name):
+        raise AssertionError(f"nobody needs {name}")
+
+    for module in ("tvu.weights.load", "tvu.video_llm.lite.checkpoint"):
+        monkeypatch.setattr(f"{module}.located", located)
+    return Unreading("lite:tiny", save_tiny(tmp_path / "lite", reads=False, has_prior=True), WHOLE)
+
+
+def test_a_checkpoint_that_does_not_read_finds_moments_without_a_language_model(unreading, clip):
+    first, second = unreading.find(clip, ["a dog runs", "a cat"])
+    assert first.groundings and first.curves and first.groundings != second.groundings
+    assert all(0 <= g.span.start_seconds < g.span.end_seconds <= 10 for g in first.groundings)
+    assert unreading.loaded.causal is None and unreading.tokenizer is None
+    assert unreading.highlights(clip, "a goal").question == "a goal"
+
+
+@pytest.mark.parametrize("question", LISTED)
+def test_of_answers_that_can_be_listed_the_likeliest_is_told_and_how_likely_it_is(unreading, clip, question):
+    answer = unreading.answer(clip, question)
+    assert unreading.speaks(question) and answer.text in LISTED[question]
+    assert answer.question == question and answer.is_in_words and answer.groundings
+    (note,) = answer.notes
+    assert re.fullmatch(rf"of {len(LISTED[question])} answers this is right with \d+%", note)
+
+
+@pytest.mark.parametrize("reads", [False, True])
+def test_a_choice_is_judged_where_it_is_known_what_options_mean(request, clip, monkeypatch, reads):
+    model = request.getfixturevalue("knowing" if reads else "unreading")
+    monkeypatch.setattr(Lite, "_letters", None)  # no letter is written
+    question = MultipleChoice("Which way does it go?", ("left", "to the right", "up"))
+    answer = model.choose(clip, question)
+    assert answer.text in ("(A) left", "(B) to the right", "(C) up") and answer.is_in_words
+    assert answer.question == question.question and answer.notes[-1].startswith("of 3 answers this is right with ")
+    assert choose(model, clip, question, AskConfig()).text == answer.text
+    typed = model.answer(clip, "Which way does it go? (A) left (B) to the right (C) up")
+    assert typed.text == answer.text and typed.question == question.question
+
+
+def test_options_are_judged_by_what_they_say_not_by_where_they_stand(unreading, clip):
+    window, question = unreading.look(clip).windows[0], "Which way?"
+    options = ("left", "to the right", "up")
+    chances = unreading._chances(window, question, Options(question, options, is_lettered=True))
+    turned = unreading._chances(window, question, Options(question, options[::-1], is_lettered=True))
+    assert sum(chances) == pytest.approx(1) and len(set(chances)) == 3
+    assert turned == pytest.approx(chances[::-1], abs=1e-5)  # float32, another order
+
+
+def test_over_several_windows_moments_are_counted(unreading, clip, monkeypatch):
+    monkeypatch.setattr(unreading, "settings", SETTINGS)
+    sure = Calibration(span=(50.0, 0.0), present=(50.0, 0.0))
+    for calibration in (sure, Calibration(present=(0.0, 0.0))):
+        monkeypatch.setattr(unreading, "files", replace(unreading.files, calibration=calibration))
+        answer = unreading.answer(clip, "How many dogs are there?")
+        likely = apart([each.span for each in answer.groundings if each.score >= 0.5])
+        note = f"counted are moments that are likelier than not: {len(likely)}"
+        assert answer.text == str(len(likely)) and answer.notes == (note,)
+        choice = unreading.choose(clip, MultipleChoice("How many dogs are there?", ("0", "four", "9")))
+        assert choice.notes[-1].startswith("counted are moments")
+        counted = int(choice.notes[-1].rpartition(" ")[2])
+        nearest = {"(A) 0": 0, "(B) four": 4, "(C) 9": 9}
+        assert abs(nearest[choice.text] - counted) == min(abs(number - counted) for number in nearest.values())
+    assert unreading.answer(clip, "Is there a dog?").text in ("Yes", "No")
+
+
+def test_a_thing_is_counted_once_whole_or_in_part():
+    whole, part, next_, other = Span(0, 10), Span(2, 5), Span(9.5, 20), Span(30, 40)
+    assert apart([whole, part, next_, other]) == [whole, next_, other]
+    assert apart([part, whole, Span(5, 9)]) == [part, Span(5, 9)] and apart([]) == []
+
+
+def test_a_checkpoint_that_does_not_read_writes_nothing(unreading, clip):
+    assert unreading.judges and not unreading.writes
+    with pytest.raises(UnknownModel, match="writes no captions"):
+        unreading.caption(clip)
+    for question in ("What happens after it jumps?", captions_request(), "When does the dog run?"):
+        answer = unreading.answer(clip, question)
+        assert not unreading.speaks(question) and answer.groundings and not answer.is_in_words
+
+
+def test_a_checkpoint_that_judged_no_better_than_chance_answers_by_moments(unreading, clip, monkeypatch):
+    monkeypatch.setattr(unreading, "files", replace(unreading.files, card={"judges": False}))
+    for question in (*LISTED, "Which way? (A) left (B) right"):
+        answer = unreading.answer(clip, question)
+        assert not unreading.speaks(question) and answer.groundings and not answer.is_in_words
+
+
+def test_a_checkpoint_that_is_told_nothing_writes_what_others_judge(model, knowing):
+    assert not model.judges and model.writes and knowing.judges and knowing.writes
+    for question in (*LISTED, "What happens after it jumps?", "Which way? (A) left (B) right"):
+        assert knowing.speaks(question)
+    assert model.speaks("How many dogs are there?") and not model.speaks(list(LISTED)[-1] + " When?")
+    assert not any(each.speaks("When does the dog run?") for each in (model, knowing))
 
 
 # --- captions out of a text ---

@@ -46,6 +46,26 @@ def test_the_language_model_writes_with_the_table_that_it_reads_with(checkpoint,
     assert loaded.model.language is loaded.causal.model
 
 
+def test_a_model_that_does_not_read_is_loaded_without_any_language_model(tmp_path, monkeypatch):
+    def located(name):
+        raise AssertionError(f"nobody needs {name}")
+
+    monkeypatch.setattr(checkpoints, "located", located)
+    folder = save_tiny(tmp_path / "lite", reads=False, has_prior=True)
+    loaded = load_lite(read_lite(folder))
+    assert loaded.causal is None and loaded.model.language is None and not loaded.model.training
+    assert not any(name.startswith(("language", "told", "new_rows", "grades")) for name in loaded.model.state_dict())
+    tokens, _ = loaded.model.eyes(tiny_inputs([8]))
+    assert tokens.features.isfinite().all()
+
+
+def test_weights_of_a_model_that_reads_are_those_of_another_where_it_does_not(folder):
+    told = json.loads((folder / "config.json").read_text())
+    told["model"] |= {"reads": False, "has_prior": True}
+    (folder / "config.json").write_text(json.dumps(told))
+    assert "another model" in refused(folder)
+
+
 def test_the_motion_network_is_one_for_answering(checkpoint):
     files = read_lite(checkpoint)
     trained = SqueezeTime(files.config.motion_config).eval()

@@ -5,7 +5,7 @@ from itertools import permutations
 import pytest
 
 from tvu.video_llm.benchmarks.choice import MultipleChoice
-from tvu.video_llm.lite.content import MOST_CLAUSES, clauses_of
+from tvu.video_llm.lite.content import MOST_CLAUSES, clauses_of, tells_action
 from tvu.video_llm.questions import captions_request, highlights_request, moment_question
 
 
@@ -23,6 +23,7 @@ def named(question: str) -> list[str]:
         "First a dog jumps, then a car stops. Is that the right order?",
         "Question: Which of these happens?\nOptions:\n(A) a dog jumps\n(B) a car stops\nOnly give the best option.",
         "Which?\nA. a dog jumps\nB. a car stops",
+        "Which?\nA: a dog jumps\nB: a car stops",
     ],
 )
 def test_options_and_events_in_an_order_are_named_one_by_one(question):
@@ -75,3 +76,38 @@ def test_a_clause_ends_behind_its_last_word():
 def test_no_more_are_named_than_there_is_place_for():
     question = "In what order: " + "; ".join(f"dog {'x' * n} jumps" for n in range(1, 30)) + "?"
     assert len(clauses_of(question)) == MOST_CLAUSES
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "someone shuffling cups",
+        "a dog shakes itself",
+        "when does he jump?",
+        "the cups are moved",
+        "A man carries a box",
+        "Someone washes the dishes",
+        "the door is opened",
+        "Did the ball stop?",
+    ],
+)
+def test_some_questions_tell_of_something_that_is_done(question):
+    assert tells_action(question)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "a street with cars",
+        "when do we see taxis",
+        "a building in the morning",
+        "the hand on the table",
+        "a painting on a wall",
+        "a walk in the park",
+        "When can you see a ring?",
+        "What do we drink from?",
+        "",
+    ],
+)
+def test_others_name_things_and_places(question):
+    assert not tells_action(question)

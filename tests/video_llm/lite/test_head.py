@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.video_llm.lite.tiny_lite import listens, tiny_meaning
 from tvu.video_llm.lite.head import (
     KNOWN,
     MEANING,
@@ -17,6 +18,7 @@ from tvu.video_llm.lite.head import (
     moment_loss,
     scored_spans,
 )
+from tvu.video_llm.lite.prior import Meaning
 from tvu.video_llm.lite.proposals import MOST_TOLD, UNSEEN, Proposals
 from tvu.video_llm.lite.shots import NEAR, Shots
 
@@ -31,7 +33,8 @@ def half_seconds(tokens: int) -> Tensor:
 def targets(*spans: tuple[float, float], is_asked: bool = True, is_present: float | None = 1.0) -> Targets:
     told = torch.tensor([spans or [(0.0, 0.0)]], dtype=torch.float32)
     present = torch.tensor([float("nan") if is_present is None else is_present])
-    return Targets(told, torch.full(told.shape[:2], bool(spans)), present, torch.tensor([is_asked]))
+    unknown = torch.tensor([-1])
+    return Targets(told, torch.full(told.shape[:2], bool(spans)), present, torch.tensor([is_asked]), unknown)
 
 
 def moments(inside: Tensor, spans: Tensor, present: float = SURE) -> Moments:
@@ -39,7 +42,8 @@ def moments(inside: Tensor, spans: Tensor, present: float = SURE) -> Moments:
     sure = torch.where(inside, SURE, -SURE)[None]
     real = torch.ones(1, len(inside), dtype=torch.bool)
     proposals = Proposals(spans[None], sure, (spans[:, 1] > spans[:, 0])[None])
-    return Moments(sure, torch.full_like(sure, SURE), spans[None], torch.tensor([present]), real, proposals)
+    there, nothing = torch.tensor([present]), torch.zeros(1, 0)
+    return Moments(sure, torch.full_like(sure, SURE), spans[None], there, real, proposals, nothing)
 
 
 def proposed(*told: tuple[float, float, float]) -> Proposals:
@@ -107,7 +111,7 @@ def test_what_is_absent_has_no_token_inside():
 
 def test_losses_are_finite_and_have_gradients_at_the_start_of_training():
     torch.manual_seed(0)
-    head = GroundingHead(12, 8, width=16, layers=1, has_prior=False)
+    head = listens(GroundingHead(12, 8, width=16, layers=1, has_prior=False))
     real = torch.tensor([[True] * 6, [True] * 4 + [False] * 2])
     found = head(torch.randn(2, 6, 12), torch.randn(2, 6, 8), torch.randn(2, 12), half_seconds(6).repeat(2, 1, 1), real)
     both = Targets(
@@ -115,6 +119,7 @@ def test_losses_are_finite_and_have_gradients_at_the_start_of_training():
         torch.ones(2, 1, dtype=torch.bool),
         torch.ones(2),
         torch.ones(2, dtype=torch.bool),
+        torch.full((2,), -1),
     )
     total = sum(moment_loss(found, half_seconds(6).repeat(2, 1, 1), both).values())
     total.backward()
@@ -123,7 +128,7 @@ def test_losses_are_finite_and_have_gradients_at_the_start_of_training():
 
 def test_padding_changes_nothing_of_what_the_head_says():
     torch.manual_seed(0)
-    head = GroundingHead(12, 8, width=16, layers=1, has_prior=False).eval()
+    head = listens(GroundingHead(12, 8, width=16, layers=1, has_prior=False)).eval()
     hidden, visual, asked = torch.randn(1, 6, 12), torch.randn(1, 6, 8), torch.randn(1, 12)
     alone = head(hidden[:, :4], visual[:, :4], asked, half_seconds(4), torch.ones(1, 4, dtype=torch.bool))
     padded = head(hidden, visual, asked, half_seconds(6), torch.tensor([[True] * 4 + [False] * 2]))
@@ -161,14 +166,18 @@ SHOTS = Shots(  # of 1, 1.5 and 0.5 s
 
 
 def known(questions: int = 1) -> Known:
-    prior, meaning = torch.randn(questions, TOKENS), torch.randn(questions, MEANING)
+    prior, meaning = torch.randn(questions, TOKENS), meaning_of(questions)
     real, seconds = torch.ones(questions, TOKENS, dtype=torch.bool), half_seconds(TOKENS).repeat(questions, 1, 1)
     return known_of(prior, meaning, SHOTS, torch.zeros(questions, dtype=torch.long), real, seconds)
 
 
+def meaning_of(questions: int, words: int = 3) -> Meaning:
+    return tiny_meaning(torch.randn(questions, MEANING), torch.ones(questions, 1), words)
+
+
 def head_of(**changes) -> GroundingHead:
     torch.manual_seed(0)
-    return GroundingHead(12, 8, width=16, layers=1, **changes).eval()
+    return listens(GroundingHead(12, 8, width=16, layers=1, **changes)).eval()
 
 
 def says(head: GroundingHead, told: Known | None, questions: int = 1, read: int | None = 0) -> Moments:
@@ -194,7 +203,7 @@ def points_at(head: GroundingHead, start: int, end: int) -> GroundingHead:
 
 def test_known_are_the_numbers_and_the_edges_of_each_token():
     told = known(2)
-    assert told.numbers.shape == (2, TOKENS, KNOWN) and told.meaning.shape == (2, MEANING)
+    assert told.numbers.shape == (2, TOKENS, KNOWN) and told.meaning.vectors.shape == (2, MEANING)
     assert told.starts.shape == told.ends.shape == (2, TOKENS, NEAR + 1)
 
 
@@ -220,7 +229,13 @@ def test_a_head_can_measure_as_one_that_knows_no_shots():
 def test_what_is_known_counts():
     head, told = head_of(), known()
     before = says(head, told)
-    for changed in (replace(told, numbers=told.numbers + 1), replace(told, meaning=-told.meaning)):
+    other_question = replace(told.meaning, vectors=-told.meaning.vectors)
+    other_words = replace(told.meaning, words=-told.meaning.words)
+    for changed in (
+        replace(told, numbers=told.numbers + 1),
+        replace(told, meaning=other_question),
+        replace(told, meaning=other_words),
+    ):
         after = says(head, changed)
         assert not torch.isclose(before.inside, after.inside).any() and before.present != after.present
 
@@ -228,7 +243,7 @@ def test_what_is_known_counts():
 def test_a_head_without_a_prior_does_not_look_at_what_is_known():
     head = head_of(has_prior=False)
     assert torch.equal(says(head, known()).spans, says(head, None).spans)
-    assert not any(name.startswith(("prior", "meaning", "points")) for name, _ in head.named_parameters())
+    assert not any(name.startswith(("prior", "meaning", "words", "points")) for name, _ in head.named_parameters())
 
 
 def unread(head: GroundingHead, questions: int = 64) -> int:
@@ -250,6 +265,45 @@ def test_before_anything_is_read_a_head_says_what_it_does_where_that_tells_nothi
     assert torch.equal(says(head, told).inside, says(head, told, read=None).inside)
 
 
+def test_what_was_read_says_nothing_until_a_head_has_learned_to_use_it():
+    torch.manual_seed(0)
+    head, told = GroundingHead(12, 8, width=16, layers=1).eval(), known()
+    before = says(head, told, read=None)
+    read = says(head, told)
+    assert torch.equal(read.inside, before.inside) and torch.equal(read.present, before.present)
+    read.present.sum().backward()
+    assert all(each.grad is not None and each.grad.any() for each in head.asked[-1].parameters())
+
+
+def test_words_that_are_none_do_not_count():
+    head, told = head_of(), known(2)
+    cut = replace(told.meaning, is_word=torch.tensor([[True] * 3, [True] * 2 + [False]]))
+    found = says(head, replace(told, meaning=cut), 2)
+    noise = torch.where(cut.is_word[..., None], cut.words, 7.0)
+    again = says(head, replace(told, meaning=replace(cut, words=noise)), 2)
+    torch.testing.assert_close(again.inside, found.inside)
+    whole = says(head, told, 2)
+    assert torch.equal(found.inside[0], whole.inside[0])
+    assert not torch.isclose(found.inside[1], whole.inside[1]).any()
+
+
+def test_what_was_made_of_a_question_is_told_with_its_moments():
+    for head, told in ((head_of(), known(2)), (head_of(), None), (head_of(has_prior=False), None)):
+        found = says(head, told, 2)
+        assert found.summary.shape == (2, head.summary_width)
+        torch.testing.assert_close(head.present(found.summary).squeeze(-1), found.present)
+        (part,) = found.part(slice(1, 2)).on_cpu().summary
+        assert torch.equal(part, found.summary[1])
+
+
+def test_of_what_is_known_the_first_questions_may_be_taken():
+    told = known(3)
+    found = told.first(2)
+    assert len(found.numbers) == len(found.prior) == len(found.runs) == 2
+    assert all(len(each) == 2 for each in vars(found.meaning).values())
+    assert torch.equal(found.meaning.vectors, told.meaning.vectors[:2])
+
+
 def test_nothing_is_dropped_but_in_training():
     assert unread(head_of()) == unread(head_of(has_prior=False)) == 0
     told = known(4)
@@ -259,7 +313,7 @@ def test_nothing_is_dropped_but_in_training():
 def test_padding_changes_nothing_of_what_is_known():
     head = head_of()
     hidden, visual, asked = torch.randn(1, 6, 12), torch.randn(1, 6, 8), torch.randn(1, 12)
-    prior, meaning, video = torch.randn(1, 6), torch.randn(1, MEANING), torch.tensor([0])
+    prior, meaning, video = torch.randn(1, 6), meaning_of(1), torch.tensor([0])
     padding, of_few = torch.tensor([[True] * 4 + [False] * 2]), replace(SHOTS, of_token=SHOTS.of_token[:, :4])
     few = known_of(prior[:, :4], meaning, of_few, video, padding[:, :4], half_seconds(4))
     told = known_of(prior, meaning, SHOTS, video, padding, half_seconds(6))

@@ -1,5 +1,6 @@
 """What is known of a question without training."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.video_llm.lite.tiny_lite import tiny_causal, tiny_config, tiny_inputs, tiny_model
+from tests.video_llm.lite.tiny_lite import tiny_causal, tiny_config, tiny_inputs, tiny_meaning, tiny_model
 from tvu.temporal.time_tokens.lita import LitaTimeTokens
 from tvu.temporal.types import VisualTokens
 from tvu.video_llm import official_prompts, questions
@@ -16,10 +17,23 @@ from tvu.video_llm.benchmarks.grounding_ask import WORDS
 from tvu.video_llm.lite.found import CLAUSE_PLACES, NAMES, TOLD_SHOTS, TOLD_SPANS, found_places
 from tvu.video_llm.lite.head import Known, Moments, best_spans, prior_features
 from tvu.video_llm.lite.inputs import SLOW_CHANNELS, LiteInputs
+from tvu.video_llm.lite.judge import offered_on
 from tvu.video_llm.lite.model import LiteModel, Reading, findings_of
-from tvu.video_llm.lite.prior import ClassEvidence, Meanings, content_of, prior_of
+from tvu.video_llm.lite.options import Options, offered_by
+from tvu.video_llm.lite.prior import (
+    ClassEvidence,
+    Meaning,
+    Meanings,
+    class_weights,
+    content_of,
+    prior_of,
+    texts_of,
+    texts_of_classes,
+)
 from tvu.video_llm.lite.proposals import Proposals
-from tvu.video_llm.scout.visual import class_glosses, class_weights
+from tvu.video_llm.minilm import Sentences
+from tvu.video_llm.scout import visual
+from tvu.video_llm.scout.visual import class_glosses
 
 CLASSES = 6
 
@@ -91,20 +105,62 @@ def test_the_head_is_told_how_far_each_token_is_from_the_best():
 
 
 class Directions:
-    """Sentences that mean the class whose number they hold."""
+    """Reads sentences that mean the class whose number they hold, and are nothing else."""
 
-    def embed(self, texts: list[str]) -> np.ndarray:
-        found = np.zeros((len(texts), 1000), np.float32)
-        for row, text in enumerate(texts):
-            found[row, int("".join(letter for letter in text.split(":")[0] if letter.isdigit()))] = 1.0
-        return found
+    def ids(self, texts: list[str]) -> Sentences:
+        ids = np.array([[int(text)] for text in texts])
+        return Sentences(ids, np.ones(ids.shape, np.bool_))
+
+    def read(self, ids: Tensor, is_word: Tensor) -> tuple[Tensor, Tensor]:
+        vectors = torch.eye(1000)[ids[:, 0]]
+        return vectors, vectors[:, None].half()
+
+
+def meanings() -> Meanings:
+    return Meanings(Directions(), [np.eye(1000, dtype=np.float32)] * 2)
 
 
 def test_a_question_weighs_the_classes_that_it_is_close_to():
-    names = [str(number) for number in range(len(class_glosses()))]
-    meaning = Meanings(Directions(), names)(["When do we see 417?", "12"])
+    meaning = meanings()(texts_of(["When do we see 417?", "12"], ()))
     assert meaning.classes.argmax(-1).tolist() == [417, 12]
     np.testing.assert_allclose(np.linalg.norm(meaning.classes, axis=-1), 1.0, rtol=1e-5)
+    assert meaning.words.shape == (2, 1, 1000) and meaning.is_word.all()
+
+
+def test_classes_weigh_as_they_do_for_scout():
+    rng = np.random.default_rng(0)
+    texts = [rng.normal(size=(40, 16)).astype(np.float32) for _ in range(2)]
+    vectors = rng.normal(size=(5, 16)).astype(np.float32)
+    found = class_weights([torch.from_numpy(each) for each in texts], torch.from_numpy(vectors))
+    expected = np.stack([visual.class_weights(texts, vector) for vector in vectors])
+    assert (expected > 0).any(1).all() and (expected == 0).any(1).all()
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_questions_come_before_what_they_name_and_options_alone_before_joined():
+    offered = offered_by([None, Options("Who runs?", ("When do we see a dog?", "2", "a cat"))])
+    told = texts_of(["When does it jump?", "Who runs?"], ["is there a fox"], offered)
+    assert told[:3] == [content_of("When does it jump?"), content_of("Who runs?"), content_of("is there a fox")]
+    assert told[3:] == ["a dog", "a cat", "Who runs? When do we see a dog?", "Who runs? a cat"]
+
+
+def test_texts_of_classes_are_embedded_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("TVU_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "classes.json").write_text(json.dumps([str(number) for number in range(len(class_glosses()))]), "utf-8")
+    embedded: list[str] = []
+
+    class Lengths:
+        name = "lengths"
+
+        def embed(self, texts):
+            embedded.extend(texts)
+            return np.array([[len(text)] for text in texts], np.float32)
+
+    monkeypatch.setattr("tvu.video_llm.lite.prior.SentenceEncoder", Lengths)
+    first, second = texts_of_classes(tmp_path), texts_of_classes(tmp_path)
+    assert len(embedded) == 2 * len(class_glosses())
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize(
@@ -133,21 +189,11 @@ def test_what_a_user_quotes_is_not_taken_for_all_of_the_question():
     assert content_of('the sign "exit" beside a door') == 'the sign "exit" beside a door'
 
 
-def test_a_question_is_embedded_once():
-    class Counted(Directions):
-        texts: list[str] = []  # noqa: RUF012
-
-        def embed(self, texts):
-            self.texts += texts
-            return super().embed(texts)
-
-    sentences = Counted()
-    meanings = Meanings(sentences, [str(number) for number in range(len(class_glosses()))])
-    before = len(sentences.texts)
-    one = meanings(["12", questions.moment_question("12"), "13"])
-    two = meanings(["13", "12"])
-    assert sentences.texts[before:] == ["12", "13"]
-    np.testing.assert_array_equal(one.vectors[[2, 0]], two.vectors)
+def test_a_question_means_the_same_however_it_is_put():
+    one = meanings()(texts_of(["12", questions.moment_question("12"), "13"], ()))
+    two = meanings()(texts_of(["13", "12"], ()))
+    assert torch.equal(one.vectors[0], one.vectors[1]) and torch.equal(one.vectors[[2, 0]], two.vectors)
+    assert torch.equal(one.first(2).classes, two.classes[[1, 1]])
 
 
 def test_autocast_leaves_the_prior_its_decimals():
@@ -164,7 +210,7 @@ def test_autocast_leaves_the_prior_its_decimals():
 
 def test_a_class_that_is_no_closer_than_most_does_not_speak():
     texts = np.eye(50, dtype=np.float32)
-    weights = class_weights((texts, texts), texts[7])
+    weights = visual.class_weights((texts, texts), texts[7])
     assert np.count_nonzero(weights) == 1 and weights[7] == pytest.approx(1.0)
 
 
@@ -187,8 +233,12 @@ def asked(*classes: int, is_told: bool = True) -> Reading:
     is_visual[:, 2:last] = 1
     is_visual = is_visual.bool()
     places = torch.zeros(count, dtype=torch.long), is_visual & False, torch.full((count,), last), ids[:0, 0]
-    meaning = (torch.ones(count, 384), torch.eye(CLASSES)[list(classes)]) if is_told else ()
-    return Reading(ids, is_visual, *places, *meaning)
+    return Reading(ids, is_visual, *places, of_classes(*classes) if is_told else None)
+
+
+def of_classes(*classes: int) -> Meaning:
+    each = tiny_meaning(torch.ones(CLASSES, 384), torch.eye(CLASSES))
+    return Meaning(*(told[list(classes)] for told in vars(each).values()))
 
 
 FOUND = found_places(LitaTimeTokens())
@@ -297,10 +347,9 @@ def test_a_shot_without_a_picture_has_no_name():
 def test_each_thing_that_a_question_names_is_looked_for_by_itself():
     model = tiny_model(has_prior=True).eval()
     alone, reading = asked(3), asked(0)
-    meaning, classes = (
-        torch.cat([a, b]) for a, b in ((reading.meaning, alone.meaning), (reading.classes, alone.classes))
-    )
-    reading = replace(reading, clause_of=torch.tensor([0]), meaning=meaning, classes=classes)
+    both = zip(*(vars(each.meaning).values() for each in (reading, alone)), strict=True)
+    meaning = Meaning(*(torch.cat(each) for each in both))
+    reading = replace(reading, clause_of=torch.tensor([0]), meaning=meaning)
     tokens, rows = model.eyes(SHOWN)
     seen = evidence()(SHOWN, tokens)
     told = model.rows_for(tokens, rows, reading, model.known(tokens, reading, seen), seen)[0, :CLAUSE_PLACES]
@@ -315,7 +364,8 @@ def test_each_token_is_told_what_the_head_finds_of_it():
     one = torch.tensor([[[0.5, 1.5], [0.0, 2.0]]])
     proposals = Proposals(one, torch.tensor([[1.0, -1.0]]), torch.tensor([[True, True]]))
     real = torch.tensor([[True, True, True, True]])
-    moments = Moments(torch.zeros(1, 4), torch.zeros(1, 4), torch.zeros(1, 4, 2), torch.zeros(1), real, proposals)
+    untold = torch.zeros(1, 4), torch.zeros(1, 4), torch.zeros(1, 4, 2), torch.zeros(1)
+    moments = Moments(*untold, real, proposals, torch.zeros(1, 0))
     starts = torch.arange(4) / 2
     (told,) = findings_of(moments, torch.stack([starts, starts + 0.5], -1)[None])
     likely, unlikely = torch.tensor([1.0, -1.0]).sigmoid().tolist()
@@ -333,5 +383,90 @@ def test_gradients_reach_all_that_makes_use_of_what_is_known():
     model = tiny_model(has_prior=True)
     found = model(SHOWN, asked(0, 3), evidence()).moments()
     (found.inside.sum() + found.spans.sum() + found.quality.sum() + found.present.sum()).backward()
-    parts = (model.told, model.head.prior, model.head.meaning, model.head.points)
+    parts = (model.told, model.head.prior, model.head.meaning, model.head.words, model.head.points)
     assert all(each.grad is not None and each.grad.any() for part in parts for each in part.parameters())
+
+
+# --- which answer is right ---
+
+
+def offering(*options: Options | None, clauses: tuple[int, ...] = ()) -> Reading:
+    """A question for each, about what class 0 shows; what they name, and options in words, are about others."""
+    told = offered_by(options)
+    classes = [0] * len(options), [3] * len(clauses), *2 * [range(1, 1 + len(told.told))]
+    meaning = of_classes(*(each for some in classes for each in some))
+    reading = asked(*[0] * len(options))
+    return replace(
+        reading, clause_of=torch.tensor(clauses, dtype=int), meaning=meaning, offered=offered_on(told, "cpu")
+    )
+
+
+CHOICE, YES_NO = Options("Which?", ("a dog", "a cat", "a fox"), is_lettered=True), Options("Is it?", ("Yes", "No"))
+
+
+def test_each_option_is_judged_with_the_moments_of_its_question():
+    model, reading = tiny_model(has_prior=True), offering(CHOICE, None, YES_NO, clauses=(0, 2))
+    tokens, _ = model.eyes(SHOWN)
+    look = model.look(tokens, reading, evidence()(SHOWN, tokens))
+    assert look.judged is not None and look.judged.shape == (5,) and len(set(look.judged.tolist())) == 5
+    assert len(look.moments.present) == 3
+    alone = model.look(tokens, asked(0, 0, 0), evidence()(SHOWN, tokens)).moments
+    torch.testing.assert_close(look.moments.inside, alone.inside)
+
+
+def test_where_no_options_are_known_none_are_judged():
+    model, shown = tiny_model(has_prior=True), evidence()
+    tokens, _ = model.eyes(SHOWN)
+    for reading in (asked(0), offering(None)):
+        assert model.look(tokens, reading, shown(SHOWN, tokens)).judged is None
+    without = tiny_model()
+    tokens, _ = without.eyes(SHOWN)
+    assert without.judge is None and without.look(tokens, offering(CHOICE), shown(SHOWN, tokens)).judged is None
+    assert model.look(tokens, offering(CHOICE)).judged is None
+
+
+def test_a_model_that_reads_judges_by_what_the_head_sees_before_it_reads():
+    model, reading = tiny_model(has_prior=True), offering(CHOICE, YES_NO)
+    output = model(SHOWN, reading, evidence())
+    look = model.look(output.tokens, reading, evidence()(SHOWN, output.tokens))
+    torch.testing.assert_close(output.judged(), look.judged)
+    assert len(output.known.numbers) == 2 + 2 * 3 and output.moments().inside.shape == (2, 4)
+    assert not torch.isclose(output.moments().inside, look.moments.inside).any()
+
+
+def test_options_of_two_videos_are_judged_by_their_own():
+    model, shown = tiny_model(has_prior=True), ((0, 0, 0, 0, 3, 3, 3, 3), (5, 5, 3, 3, 3, 3, 1, 1))
+    both = replace(tiny_inputs([8, 8]), slow=torch.cat([showing(*classes).slow for classes in shown]))
+    reading = replace(offering(YES_NO, CHOICE), video=torch.tensor([1, 0]))
+    tokens, _ = model.eyes(both)
+    judged = model.look(tokens, reading, evidence()(both, tokens)).judged
+    for row, options, places in ((1, YES_NO, slice(2)), (0, CHOICE, slice(2, None))):
+        only = LiteInputs(*(each[row : row + 1] for each in vars(both).values()))
+        tokens, _ = model.eyes(only)
+        alone = model.look(tokens, offering(options), evidence()(only, tokens)).judged
+        torch.testing.assert_close(judged[places], alone, atol=1e-5, rtol=0)  # float32, another order
+
+
+# --- a model that does not read ---
+
+
+def test_a_model_that_does_not_read_finds_and_judges_without_a_language_model():
+    model, reading = tiny_model(reads=False, has_prior=True), offering(CHOICE)
+    assert model.language is None
+    nothing = torch.zeros(1, 0)
+    empty = replace(reading, ids=nothing.long(), is_visual=nothing.bool(), answers=nothing.bool())
+    tokens, _ = model.eyes(SHOWN)
+    look = model.look(tokens, empty, evidence()(SHOWN, tokens))
+    assert look.moments.inside.isfinite().all() and look.judged.shape == (3,)
+
+
+def test_what_does_not_read_must_be_told_what_is_known():
+    with pytest.raises(ValueError, match="does not read"):
+        tiny_config(reads=False)
+
+
+def test_only_a_model_that_reads_has_a_language_model():
+    with pytest.raises(ValueError, match="language model"):
+        LiteModel(tiny_config(), None)
+    with pytest.raises(ValueError, match="language model"):
+        LiteModel(tiny_config(reads=False, has_prior=True), tiny_causal().model)

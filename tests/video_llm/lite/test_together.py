@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.video_llm.lite.test_answer import Dreaming
+from tests.video_llm.lite.tiny_lite import save_tiny
 from tests.video_llm.media.drawing import draw_video
 from tvu.cli.exit_codes import ExitCode, exit_code_of
 from tvu.temporal.types import Span
@@ -16,9 +17,9 @@ from tvu.video_llm.benchmarks.types import AskConfig
 from tvu.video_llm.captions import Captioned, Captioner, Highlighter, caption_clip, find_highlights
 from tvu.video_llm.decode import open_video
 from tvu.video_llm.errors import UnknownModel
-from tvu.video_llm.lite.answer import LiteSettings
+from tvu.video_llm.lite.answer import LiteSettings, choice_in, wants_words
 from tvu.video_llm.lite.together import JoinConfig, ScoutAndLite, Support, join_visual
-from tvu.video_llm.load import is_lite, is_together, load_model, weights_needed, weights_of
+from tvu.video_llm.load import best_model, is_lite, is_together, load_model, weights_needed, weights_of
 from tvu.video_llm.questions import highlights_request
 from tvu.video_llm.scout.model import Scout, Seen
 from tvu.video_llm.scout.query import Channels
@@ -78,10 +79,18 @@ def test_what_neither_holds_for_likely_is_left_out():
 
 
 def test_shares_may_be_other_than_halves_and_are_parts_of_a_probability():
-    (one,) = join_visual([seen(1, 2, 0.5)], [seen(1, 2, 1.0)], config=JoinConfig(scout_share=0.2, lite_share=0.8))
+    (one,) = join_visual([seen(1, 2, 0.5)], [seen(1, 2, 1.0)], lite_share=0.8)
     assert one.score == pytest.approx(0.9)
-    with pytest.raises(ValueError, match="shares"):
-        JoinConfig(scout_share=0.6, lite_share=0.6)
+    assert told(join_visual([seen(1, 2, 0.5)], [seen(5, 6, 0.5)], lite_share=0.8)) == [(5, 6, 0.4), (1, 2, 0.1)]
+    for leader in (-0.1, 1.2):
+        with pytest.raises(ValueError, match="share"):
+            JoinConfig(leader=leader)
+
+
+def test_lite_leads_where_something_is_done_and_scout_where_things_are_named():
+    config = JoinConfig(leader=0.8)
+    assert config.lite_share("a dog shakes itself") == pytest.approx(0.8)
+    assert config.lite_share("a dog") == pytest.approx(0.2)
 
 
 # --- the model ---
@@ -116,6 +125,9 @@ class Seeing:
         self.writes = True
         self.asked: list[list[str]] = []
 
+    def speaks(self, question):
+        return self.writes and (choice_in(question) is not None or wants_words(question))
+
     def find(self, clip, queries):
         self.asked.append(list(queries))
         return [self._answer(query, first=not number) for number, query in enumerate(queries)]
@@ -147,8 +159,11 @@ SCOUT = Told(seen(10, 20, 0.8, "a dog"), Grounding(Span(40, 50), 0.5, "speech", 
 LITE = Seeing(seen(10, 20, 0.6), seen(40, 50, 0.4), seen(80, 90, 0.3))
 
 
-def both(scout: Told = SCOUT, lite: Seeing = LITE) -> ScoutAndLite:
-    return ScoutAndLite("scout+lite", scout, lite)  # type: ignore[arg-type]
+ALIKE = JoinConfig(leader=0.5)  # whatever is asked, both count the same
+
+
+def both(scout: Told = SCOUT, lite: Seeing = LITE, config: JoinConfig = ALIKE) -> ScoutAndLite:
+    return ScoutAndLite("scout+lite", scout, lite, config)  # type: ignore[arg-type]
 
 
 def test_the_joined_channel_is_fused_with_the_words_as_scout_fuses():
@@ -180,6 +195,13 @@ def test_lite_counts_as_far_as_a_question_is_about_pictures():
     assert told(list(dog.groundings)) == [(10, 20, 0.6), (40, 50, 0.3)]
     assert told(list(said.groundings)) == [(10, 20, (0.4 + 0.5 * 0.8) / 2)]
     assert [each.curves[-1].scores[0] for each in (dog, said)] == [pytest.approx(0.9), pytest.approx(0.45)]
+
+
+def test_each_query_is_joined_by_the_one_that_leads_in_it():
+    scout, lite = Told(seen(10, 20, 0.4)), Seeing(seen(10, 20, 0.8))
+    thing, action = both(scout, lite, JoinConfig(leader=0.9)).find(CLIP, ["a dog", "a dog shakes itself"])
+    assert told(list(thing.groundings)) == [(10, 20, 0.9 * 0.4 + 0.1 * 0.8)]
+    assert told(list(action.groundings)) == [(10, 20, 0.1 * 0.4 + 0.9 * 0.8)]
 
 
 def test_all_queries_are_put_to_lite_at_once():
@@ -228,6 +250,16 @@ def test_a_lite_that_does_not_write_answers_no_question_in_words():
     assert told(list(answer.groundings)) == [(10, 20, 0.7)] and not answer.is_in_words
 
 
+def test_a_question_that_is_more_about_words_than_pictures_is_answered_by_both(monkeypatch):
+    question, lite = "How many dogs are told of?", Seeing(seen(10, 20, 0.6))
+    model = both(Told(seen(10, 20, 0.8)), lite)
+    for about_words, is_in_words in ((0.4, True), (0.6, False)):
+        router = SimpleNamespace(channels=lambda query, speech=about_words: Channels(speech, 0.0))
+        monkeypatch.setattr(Told, "router", router)
+        assert model.answer(CLIP, question).is_in_words == is_in_words
+    assert lite.asked == [[question]]
+
+
 def test_of_what_lite_tells_beside_words_only_the_likely_is_told():
     answer = both(lite=Seeing(seen(1, 2, 0.3), seen(5, 6, 0.2))).answer(CLIP, "Why does it run?")
     assert told(list(answer.groundings)) == [(1, 2, 0.3)]
@@ -261,7 +293,33 @@ def test_it_needs_the_weights_of_both_and_those_of_speech_only_where_it_listens(
     assert is_together("scout+lite") and is_together("scout+lite:somewhere") and not is_together("scout+litest")
     assert not is_lite("scout+lite")
     assert set(weights_needed("scout+lite")) == {*weights_needed("scout"), *weights_needed("lite")}
-    assert "whisper-tiny.en" not in weights_needed("scout+lite:anywhere", ("visual",))
+    assert "whisper-tiny.en" not in weights_needed("scout+lite", ("visual",))
+
+
+def test_only_a_checkpoint_that_reads_needs_a_language_model(checkpoint, tmp_path):
+    unread = save_tiny(tmp_path / "lite", reads=False, has_prior=True)
+    assert weights_needed("lite") == ("efficientnet-lite0", "mediapipe-bodies", "minilm-l6")
+    assert weights_needed(f"lite:{unread}") == weights_needed("lite")
+    assert weights_needed(f"lite:{checkpoint}") == (*weights_needed("lite"), "smollm2-135m")
+    for folder in (unread, checkpoint):
+        needed = {*weights_needed("scout"), *weights_needed(f"lite:{folder}")}
+        assert set(weights_needed(f"scout+lite:{folder}")) == needed
+
+
+@pytest.mark.parametrize("config", [None, "", "[]", "{}", '{"model": 1}'])
+def test_a_checkpoint_that_cannot_be_read_needs_what_all_need(config, tmp_path):
+    if config is not None:
+        (tmp_path / "config.json").write_text(config, "utf-8")
+    assert weights_needed(f"lite:{tmp_path}") == weights_needed("lite")
+
+
+@pytest.mark.parametrize("lacking", ["", *weights_needed("scout+lite")])
+def test_both_are_asked_where_all_their_weights_are_there_else_scout_alone(lacking, monkeypatch):
+    def state_of(weights):
+        return ("missing" if weights.name == lacking else "ready"), {}
+
+    monkeypatch.setattr("tvu.weights.store.state_of", state_of)
+    assert best_model() == ("scout" if lacking else "scout+lite")
 
 
 def test_its_weights_are_known_by_those_of_both(tmp_path, monkeypatch):

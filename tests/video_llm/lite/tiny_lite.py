@@ -6,12 +6,15 @@ from typing import Any
 
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tvu.temporal.squeezetime.network import SqueezeTime
 from tvu.video_llm.lite.checkpoint import Calibration, save_lite
+from tvu.video_llm.lite.head import MEANING, GroundingHead
 from tvu.video_llm.lite.inputs import BODY_CHANNELS, LiteInputs
 from tvu.video_llm.lite.model import LiteConfig, LiteModel
+from tvu.video_llm.lite.prior import Meaning
 
 KNOWN = 258  # bytes, and the two marks of turns
 
@@ -55,8 +58,23 @@ def tiny_causal(seed: int = 0) -> LlamaForCausalLM:
 
 
 def tiny_model(seed: int = 0, **changes: Any) -> LiteModel:
-    causal = tiny_causal(seed)
-    return LiteModel(tiny_config(**changes), causal.model).eval()
+    causal, config = tiny_causal(seed), tiny_config(**changes)
+    model = LiteModel(config, causal.model if config.reads else None).eval()
+    listens(model.head)
+    return model
+
+
+def listens(head: GroundingHead) -> GroundingHead:
+    """A head that has learned to make use of what the language model read: before, that says nothing to it."""
+    for part in (head.hidden, head.asked):
+        part[-1].reset_parameters()
+    return head
+
+
+def tiny_meaning(vectors: Tensor, classes: Tensor, words: int = 3, seed: int = 0) -> Meaning:
+    """Of texts of noise for words."""
+    noise = torch.randn(len(vectors), words, MEANING, generator=torch.Generator().manual_seed(seed))
+    return Meaning(vectors, classes, noise, torch.ones(len(vectors), words, dtype=torch.bool))
 
 
 def byte_tokenizer() -> Tokenizer:
@@ -80,10 +98,11 @@ def save_language(folder: Path) -> Path:
 
 
 def save_tiny(folder: Path, seed: int = 0, **changes: Any) -> Path:
-    """A checkpoint of an untrained model."""
+    """A checkpoint of an untrained model; reads=False: of one without a language model."""
     config, language = tiny_config(**changes), tiny_causal().model
     torch.manual_seed(seed)
-    model = LiteModel(config, language)
+    model = LiteModel(config, language if config.reads else None)
+    listens(model.head)
     trained = {name: each for name, each in model.named_parameters() if each.requires_grad}
     for name, each in trained.items():
         if name.endswith(".up"):

@@ -13,10 +13,11 @@ from tests.video_llm.lite.tiny_lite import tiny_config
 from tvu.temporal.types import Span
 from tvu.video_llm.errors import TrainingError
 from tvu.video_llm.lite.found import found_places
+from tvu.video_llm.lite.options import options_of
 from tvu.video_llm.models.parts import build_codec
 from tvu.video_llm.training.bank import Bank
 from tvu.video_llm.training.config import DataConfig
-from tvu.video_llm.training.data import Batch, Looker, Scenes, Video, prepared, visual_counts
+from tvu.video_llm.training.data import Batch, Looker, Scenes, Video, offered_in, prepared, visual_counts
 from tvu.video_llm.training.feature_videos import FeatureWorld
 from tvu.video_llm.training.scenes import Event, Scene, Wording
 from tvu.video_llm.training.tasks import Sample
@@ -62,7 +63,9 @@ def looker_of(world: FeatureWorld) -> Looker:
 
 
 def asked_of(*samples: Sample) -> Batch:
-    return Batch((Video("features", Scene(4.0, ())),), tuple((0, sample) for sample in samples), None, 0)
+    offered, right = offered_in(samples)
+    videos = (Video("features", Scene(4.0, ())),)
+    return Batch(videos, tuple((0, sample) for sample in samples), None, 0, offered, right)
 
 
 def test_the_same_seed_draws_the_same(scenes, batches):
@@ -209,3 +212,103 @@ def test_questions_without_any_span_have_targets_too(world):
 
 def test_half_as_many_tokens_as_steps_are_counted_beforehand():
     assert visual_counts(CONFIG, 7) == [0, 1, 1, 2, 2, 3, 3, 4]
+
+
+def test_a_counting_question_asks_for_moments_as_well(world):
+    spans = (Span(0.5, 1.5), Span(2.0, 3.0))
+    told = looker_of(world).targets(
+        asked_of(
+            Sample("counting", "How many times does a dog jump?", "2", spans, None),
+            Sample("counting", "How many times does a cat sleep?", "0", (), None),
+            Sample("choice", CHOICE, "(B) a cat", (), None, ("a dog", "a cat", "a cup"), 1),
+        )
+    )
+    assert told.is_asked.tolist() == [True, True, False]
+    assert told.is_present[:2].tolist() == [1.0, 0.0] and told.spans[0].tolist() == [[0.5, 1.5], [2.0, 3.0]]
+    assert told.right.tolist() == [2, 0, 1]
+
+
+CHOICE = "What happens?\nOptions:\n(A) a dog\n(B) a cat\n(C) a cup\nAnswer with the letter."
+FIRST = "Which happens first: a dog jumps or a car stops?"
+SORT = "Put these in order: a dog jumps; a car stops; a cat sleeps."
+
+
+@pytest.mark.parametrize(
+    ("sample", "right"),
+    [
+        (Sample("choice", CHOICE, "(B) a cat", (), None, ("a dog", "a cat", "a cup"), 1), "a cat"),
+        (Sample("counting", "How many times does a dog jump?", "3", (), None), "3"),
+        (Sample("counting", "How often does a dog jump?", "Three.", (), None), None),
+        (Sample("presence", "Do we see a dog? Answer yes or no.", "No", (), False), "No"),
+        (Sample("presence", "Is there a dog?", "Yes", (Span(0, 1),), True), "Yes"),
+        (Sample("order", FIRST, "A car stops.", (), None), "a car stops"),
+        (Sample("order", FIRST, "a dog jumps", (), None), "a dog jumps"),
+        (Sample("order", FIRST, "a cup falls", (), None), None),
+        (
+            Sample("order", SORT, "A cat sleeps, then a dog jumps, then a car stops.", (), None),
+            "a cat sleeps, then a dog jumps, then a car stops",
+        ),
+        (Sample("order", "What happens first?", "A dog jumps.", (), None), None),
+        (Sample("moment", "When does a dog jump?", "", (Span(0, 1),), True), None),
+        (Sample("what_next", "Is it a cup that falls next?", "Yes", (), None), None),
+    ],
+    ids=lambda told: f"{told.kind} {told.answer}" if isinstance(told, Sample) else None,
+)
+def test_of_the_answers_that_a_question_allows_the_right_one_is_known(sample, right):
+    offered, found = offered_in([sample])
+    assert found.dtype == np.int64
+    if right is None:
+        assert found.tolist() == [-1] and len(offered.question) == 0
+        return
+    assert offered.number.tolist() == list(range(len(offered.number)))
+    assert options_of(sample.question).options[found[0]].strip(".") == right
+
+
+def test_options_are_those_of_the_questions_that_have_some():
+    offered, right = offered_in(
+        [
+            Sample("presence", "Is there a dog?", "Yes", (Span(0, 1),), True),
+            Sample("moment", "When does a dog jump?", "", (Span(0, 1),), True),
+            Sample("order", FIRST, "A car stops.", (), None),
+        ]
+    )
+    assert right.tolist() == [0, -1, 1]
+    assert offered.question.tolist() == [0, 0, 2, 2] and offered.number.tolist() == [0, 1, 0, 1]
+    assert offered.told.tolist() == [2, 3] and len(offered.alone) == len(offered.joined) == 2
+
+
+def test_a_choice_whose_options_cannot_be_read_is_not_judged():
+    sample = Sample("choice", CHOICE, "(B) a cat", (), None, ("a dog", "a cat", "a cup", "a sea"), 1)
+    offered, right = offered_in([sample])
+    assert right.tolist() == [-1] and len(offered.question) == 0
+
+
+def test_of_generated_questions_that_are_judged_most_have_a_right_answer(tiny_language, tiny_lite0):
+    kinds = {"choice": 1.0, "presence": 1.0, "counting": 1.0, "order": 1.0}
+    data = DataConfig(weights={"features": 1, "skeletons": 1}, kinds=kinds, questions=2, longest=12, distract=0.0)
+    known: dict[str, list[bool]] = {}
+    for batch in islice(drawn(tiny_language, tiny_lite0, data), 40):
+        assert len(batch.right) == len(batch.asked) and batch.texts is None
+        for row, (_, sample) in enumerate(batch.asked):
+            # What happens first, of all that happens, is a question of order whose answers cannot be listed.
+            if sample.kind != "order" or options_of(sample.question) is not None:
+                known.setdefault(sample.kind, []).append(bool(batch.right[row] >= 0))
+    assert set(known) == set(kinds)
+    assert all(np.mean(each) > 0.9 for each in known.values())
+
+
+def test_all_texts_of_a_batch_are_understood_where_the_model_knows_what_questions_mean(
+    tiny_language, tiny_lite0, world, tiny_minilm
+):
+    config = tiny_config(has_prior=True)
+    data = DataConfig(weights={"features": 1}, kinds={"choice": 1.0}, questions=2, longest=12, distract=0.0)
+    scenes = Scenes(
+        data, config, tiny_language / "tokenizer.json", tiny_lite0, None, videos=3, split="train", seed=(0, 1)
+    )
+    batch = next(iter(scenes))
+    count = len(batch.asked) + len(batch.sequences.clauses) + 2 * len(batch.offered.told)
+    assert len(batch.texts.ids) == count and len(batch.offered.told) > 0
+    reading = Looker(config, torch.device("cpu"), world).reading(batch)
+    assert reading.meaning.vectors.shape == (count, 384) and reading.meaning.classes.shape == (count, 1000)
+    assert reading.offered.question.tolist() == batch.offered.question.tolist()
+    assert looker_of(world).reading(batch).meaning is None

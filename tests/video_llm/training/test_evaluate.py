@@ -15,9 +15,9 @@ def moment(span, told, present=0.9, text="", true=True) -> Predicted:
     return Predicted("skeletons", 99.0, sample, ((*told, 0.8),), present, text)
 
 
-def answered(kind, answer, text, **more) -> Predicted:
+def answered(kind, answer, text, chosen="", **more) -> Predicted:
     present = more.pop("is_present", None)
-    return Predicted("composed", 99.0, Sample(kind, "Q", answer, (), present, **more), (), 0.1, text)
+    return Predicted("composed", 99.0, Sample(kind, "Q", answer, (), present, **more), (), 0.1, text, chosen)
 
 
 def test_moments_are_scored_by_the_first_span_of_the_head_and_of_the_text():
@@ -58,6 +58,27 @@ def test_answers_in_words_are_right_whatever_their_case_and_full_stop():
     assert scores["choice_chance"] == pytest.approx(0.375)
 
 
+def test_an_answer_that_was_judged_counts_whatever_was_written():
+    told = [
+        answered("counting", "3", "4", "3"),
+        answered("order", "A dog barks.", "a cat sleeps", "a dog barks"),
+        answered("presence", "No", "Yes", "No", is_present=False),
+        answered("choice", "(B) b", "(A) a", "(B) b", choices=("a", "b"), correct=1),
+    ]
+    scores = score(told)["composed"]
+    assert (scores["counting"], scores["order"], scores["presence"], scores["choice"]) == (1, 1, 1, 1)
+
+
+def test_what_comes_next_is_guessed_by_chance_as_often_as_there_are_few_wrong_answers():
+    told = [
+        answered("what_next", "A dog barks.", "a dog barks", wrong=("A cat sleeps.",)),
+        answered("what_next", "A dog barks.", "a car stops", wrong=("A cat sleeps.", "A car stops.", "A cup falls.")),
+    ]
+    scores = score(told)["all"]
+    assert scores["what_next"] == 0.5 and scores["what_next_chance"] == pytest.approx((1 / 2 + 1 / 4) / 2)
+    assert "what_next_chance" not in score([answered("counting", "3", "3")])["all"]
+
+
 @pytest.mark.parametrize(
     ("text", "is_right"),
     [
@@ -89,7 +110,8 @@ def test_spans_are_read_as_the_codec_writes_them_among_other_words(codec):
 
 
 def test_predictions_are_read_as_they_were_kept(tmp_path):
-    told = [moment((0, 10), (0, 10)), answered("choice", "(A) a", "(A)", choices=("a", "b"), correct=0, wrong=("b",))]
+    choice = answered("choice", "(A) a", "(A)", "(B) b", choices=("a", "b"), correct=0, wrong=("b",))
+    told = [moment((0, 10), (0, 10)), choice]
     keep(iter(told), tmp_path / "held_out.jsonl")
     assert read(tmp_path / "held_out.jsonl") == told
 

@@ -2,14 +2,18 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
+from tests.video_llm.lite.tiny_lite import tiny_config
 from tvu.video_llm.errors import TrainingError
 from tvu.video_llm.lite.checkpoint import Calibration, load_lite, read_lite
-from tvu.video_llm.training.export import calibrated, check_export, export_lite, writes
+from tvu.video_llm.training.export import calibrated, check_export, export_lite, is_better_than_chance
 from tvu.video_llm.training.run import run
 
 
@@ -33,10 +37,47 @@ def test_a_run_becomes_a_checkpoint(config, tiny_weights, tmp_path):
     load_lite(files)
 
 
-@pytest.mark.parametrize(("choice", "is_better"), [(0.5, True), (0.4, False), (None, True)])
-def test_a_model_writes_whose_choices_were_better_than_chance(choice, is_better):
-    of_all = {"n": 4} if choice is None else {"choice": choice, "choice_chance": 0.33}
-    assert writes({"all": of_all}) is is_better and writes({})
+@pytest.mark.parametrize("kind", ["choice", "what_next"])
+@pytest.mark.parametrize(("right", "is_better"), [(0.5, True), (0.4, False), (None, True)])
+def test_answers_are_worth_reading_that_were_better_than_chance(right, is_better, kind):
+    of_all = {"n": 4} if right is None else {kind: right, f"{kind}_chance": 0.33}
+    assert is_better_than_chance({"all": of_all}, kind) is is_better and is_better_than_chance({}, kind)
+
+
+@pytest.mark.parametrize(("choice", "what_next"), [(0.9, 0.1), (0.1, 0.9)])
+def test_a_model_judges_whose_choices_and_writes_whose_words_were_better_than_chance(
+    config, tiny_weights, tmp_path, choice, what_next
+):
+    run(replace(config, steps=1), lambda line: None)
+    chance = {"choice_chance": 0.25, "what_next_chance": 0.25}
+    scores = {"all": {"choice": choice, "what_next": what_next, **chance}}
+    (Path(config.out) / "held_out.json").write_text(json.dumps(scores))
+    (Path(config.out) / "held_out.jsonl").write_text("")
+    export_lite(config, tmp_path / "out")
+    card = read_lite(tmp_path / "out").card
+    assert (card["judges"], card["writes"]) == (choice > 0.5, what_next > 0.5)
+
+
+def test_a_head_becomes_a_checkpoint_that_does_not_read(config, tiny_weights, tiny_minilm, tmp_path):
+    config = replace(config, stage="head", model=tiny_config(has_prior=True), steps=1)
+    run(config, lambda line: None)
+    export_lite(config, tmp_path / "out")
+    files = read_lite(tmp_path / "out")
+    assert not files.config.reads and files.card["writes"] is False and files.card["judges"] is True
+    assert {name.split(".")[0] for name in files.state} == {"eyes", "head", "judge", "motion"}
+    trained = load_file(Path(config.out) / "model.safetensors")
+    assert {name for name in trained if name.startswith(("language.", "new_rows"))}  # left in the run
+    loaded = load_lite(files)
+    assert loaded.causal is None and loaded.model.language is None
+    bias = trained["judge.logit.3.bias"]
+    torch.testing.assert_close(loaded.model.state_dict()["judge.logit.3.bias"], bias, atol=1e-3, rtol=1e-3)
+
+
+def test_a_head_that_is_not_told_what_questions_mean_is_no_model_to_export(config, tmp_path):
+    with pytest.raises(TrainingError, match="not told what questions mean") as raised:
+        check_export(replace(config, stage="head"), tmp_path / "new")
+    assert raised.value.hint == "has_prior = true"
+    check_export(replace(config, stage="head", model=tiny_config(has_prior=True)), tmp_path / "new")
 
 
 def test_a_run_that_never_was_cannot_be_exported(config, tmp_path):

@@ -11,13 +11,14 @@ from safetensors.torch import load_file
 
 from tests.video_llm.lite.tiny_lite import tiny_config
 from tvu.video_llm.errors import TrainingError
+from tvu.video_llm.lite.options import options_of
 from tvu.video_llm.training import loop
 from tvu.video_llm.training.config import TrainConfig
-from tvu.video_llm.training.data import ASKS_FOR_MOMENTS
+from tvu.video_llm.training.data import ASKS_FOR_MOMENTS, JUDGED
 from tvu.video_llm.training.loop import (
     Group,
     Trainer,
-    for_moments,
+    for_head,
     learning_rate,
     motion_network,
     optimizer_of,
@@ -68,12 +69,63 @@ def test_the_head_can_be_trained_without_the_language_model(config, tiny_weights
     assert not any(name.startswith(("head.hidden", "head.asked", "eyes.out")) for name in changed)
     assert not any("text" in entry for entry in log)
     told = list(predictions(trainer))
-    assert told and all(each.sample.kind in ASKS_FOR_MOMENTS and each.text == "" for each in told)
+    kinds = {*ASKS_FOR_MOMENTS, *JUDGED}
+    assert told and all(each.sample.kind in kinds and each.text == each.chosen == "" for each in told)
 
 
 def test_a_head_needs_questions_for_moments(config):
-    with pytest.raises(TrainingError, match="no questions for moments"):
-        for_moments(replace(config.data, kinds={"caption": 1.0}))
+    with pytest.raises(TrainingError, match="no questions for the head") as raised:
+        for_head(replace(config.data, kinds={"caption": 1.0}))
+    assert "moment" in raised.value.hint and "choice" in raised.value.hint
+
+
+def test_a_head_is_asked_for_moments_and_for_what_it_judges(config):
+    kinds = {"caption": 1.0, "moment": 2.0, "counting": 3.0, "choice": 4.0, "order": 5.0, "what_next": 6.0}
+    assert for_head(replace(config.data, kinds=kinds)).kinds == {
+        "moment": 2.0, "counting": 3.0, "choice": 4.0, "order": 5.0,
+    }  # fmt: skip
+    assert set(for_head(replace(config.data, kinds=None)).kinds) == {*ASKS_FOR_MOMENTS, *JUDGED}
+
+
+@pytest.mark.parametrize("stage", ["head", "lite"])
+def test_a_model_that_knows_what_questions_mean_learns_to_judge_answers(config, tiny_weights, tiny_minilm, stage):
+    data = replace(config.data, kinds={"presence": 1.0, "counting": 1.0})
+    config = replace(config, stage=stage, data=data, model=tiny_config(has_prior=True), evaluate=2)
+    before = {name: each.detach().clone() for name, each in trainable(Trainer(config, ALONE, print).model).items()}
+    trainer, log = trained(config)
+    steps = [entry for entry in log if "inside" in entry]
+    assert len(steps) == 2 and all(entry["answer"] > 0 for entry in steps)
+    changed = {name for name, each in trainable(trainer.model).items() if not torch.equal(each, before[name])}
+    assert {"eyes", "head", "judge"} <= {name.split(".")[0] for name in changed}
+    told = list(predictions(trainer))
+    assert len(told) == 4
+    for each in told:
+        assert each.chosen in options_of(each.sample.question).options and each.answer == each.chosen
+
+
+def test_a_head_can_be_trained_where_there_is_no_language_model(config, tiny_weights, tiny_minilm):
+    model = tiny_config(has_prior=True, reads=False)
+    trainer, _ = trained(replace(config, stage="head", model=model, evaluate=2))
+    assert trainer.step == 2 and trainer.model.language is None
+    assert {name.split(".")[0] for name in trainable(trainer.model)} == {"eyes", "head", "judge"}
+    assert len(list(predictions(trainer))) == 4
+
+
+def test_a_judge_can_be_trained_alone_on_what_a_trained_head_tells(config, tiny_weights, tiny_minilm, tmp_path):
+    data = replace(config.data, kinds={"presence": 1.0, "counting": 1.0})
+    config = replace(config, data=data, model=tiny_config(has_prior=True), stage="head", out=str(tmp_path / "head"))
+    before = {name: each.detach().clone() for name, each in trainable(trained(config)[0].model).items()}
+    start = str(tmp_path / "head" / "model.safetensors")
+    trainer, log = trained(replace(config, stage="judge", start=start, out=str(tmp_path / "judge")))
+    changed = {name for name, each in trainable(trainer.model).items() if not torch.equal(each, before[name])}
+    assert {name.split(".")[0] for name in changed} == {"judge"}
+    steps = [entry for entry in log if "answer" in entry]
+    assert len(steps) == 2 and not any("inside" in entry for entry in steps)
+
+
+def test_without_what_questions_mean_no_answer_is_judged(config, tiny_weights):
+    _, log = trained(replace(config, data=replace(config.data, kinds={"presence": 1.0})))
+    assert not any("answer" in entry for entry in log)
 
 
 def test_a_run_may_start_with_the_weights_of_another(config, tiny_weights, tmp_path):

@@ -1,0 +1,142 @@
+"""The answers that a question allows, where they can be listed; nothing here brings torch.
+
+Options of a multiple choice, yes or no, a number, the one or the other of two things, an order of three: of these the
+model judges each, which it learns from far less than writing one takes.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import permutations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tvu.video_llm.benchmarks.matching import letter_of
+from tvu.video_llm.lite.content import LETTERED, clauses_of, content_of, framed
+from tvu.video_llm.questions import NO, YES
+
+NUMBERS = 10
+FIXED = (YES.lower(), NO.lower(), *map(str, range(NUMBERS)))  # answers that mean the same whatever is asked
+_ZERO = FIXED.index("0")
+_NUMBER_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+_KNOWN = {
+    **{text: place for place, text in enumerate(FIXED)},
+    **{text: _ZERO + number for number, text in enumerate(_NUMBER_WORDS)},
+}
+MOST_OPTIONS = 26
+
+_YES_NO = re.compile(r"\byes\s*(?:or|/)\s*no\b", re.IGNORECASE)
+_IS_IT = re.compile(
+    r"^\s*(?:(?:is|are|was|were|do|does|did|has|have|had)(?:n't)?\b|can (?:you|we|i|one) see\b)"
+    r"(?![^?]*\bhow (?:many|often)\b)",
+    re.IGNORECASE,
+)
+_HOW_MANY = re.compile(
+    r"\bhow (?:many|often)\b|\b(?:number|count|total|tally) of\b|\b(?:count|tally)\b|\bonce, twice\b", re.IGNORECASE
+)
+_WHICH_ONE = re.compile(r"\b(?:first|last|earlier|later|sooner|second|precedes?|follows?)\b", re.IGNORECASE)
+_OF_TWO = re.compile(r"\bor\b|;|\btwo\b|\bout of\b", re.IGNORECASE)
+_SORT = re.compile(r"\b(?:order|sequence|sort|chronological\w*|arrange)\b", re.IGNORECASE)
+_WHEN = re.compile(r"\bwhen\s*(?:\?|$|is\b|are\b|does\b|do\b|did\b)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What may be answered: `stem` asks, each of `options` is an answer as it is told; is_lettered: of a multiple
+    choice."""
+
+    stem: str
+    options: tuple[str, ...]
+    is_lettered: bool = False
+
+    @property
+    def are_numbers(self) -> bool:
+        """Whether each is a number that stands for itself."""
+        return all(fixed_of(option) >= _ZERO for option in self.options)
+
+    def nearest_to(self, count: int) -> int:
+        """Which of numbers is nearest to one, the first of two that are."""
+        return min(range(len(self.options)), key=lambda i: abs(fixed_of(self.options[i]) - _ZERO - count))
+
+
+def options_of(question: str) -> Options | None:
+    """None where the answers cannot be listed."""
+    lettered = _lettered(question)
+    if lettered is not None:
+        return lettered
+    if _YES_NO.search(question):
+        return Options(question, (YES, NO))
+    if framed(question) or _WHEN.search(question):
+        return None
+    named = [clause.text for clause in clauses_of(question)]
+    if len(named) == 2 and _WHICH_ONE.search(question) and _OF_TWO.search(question):
+        return Options(question, tuple(named))
+    if len(named) == 3 and _SORT.search(question):
+        return Options(question, tuple(", then ".join(some) for some in permutations(named)))
+    if _HOW_MANY.search(question):
+        return Options(question, tuple(map(str, range(NUMBERS))))
+    return Options(question, (YES, NO)) if _IS_IT.match(question) else None
+
+
+def words_of(options: Options, number: int) -> str:
+    """One of them as an answer, with its letter where it has one."""
+    text = options.options[number]
+    return f"({letter_of(number)}) {text}" if options.is_lettered else text
+
+
+def _lettered(question: str) -> Options | None:
+    begins = max(question.rfind("Question:"), 0)
+    asked, options = [], list[str]()
+    for line in question[begins:].splitlines():
+        letter = LETTERED.match(line)
+        if letter and letter[0].strip(" ().:") == chr(ord("A") + len(options)):
+            options.append(line[letter.end() :].strip())
+        elif not options:
+            asked.append(line)
+    if not 2 <= len(options) <= MOST_OPTIONS:
+        return None
+    stem = " ".join(asked).removeprefix("Question:").strip()
+    return Options(re.sub(r"\s*\bOptions?:$", "", stem).strip(), tuple(options), is_lettered=True)
+
+
+def fixed_of(option: str) -> int:
+    """The place of an answer in `FIXED`, -1 where it is none of them."""
+    return _KNOWN.get(option.lower().strip(" .!"), -1)
+
+
+@dataclass(frozen=True)
+class Offered:
+    """The K options of some questions, on the CPU; `lite.model.Offered` is the same on a device.
+
+    question: int64 `[K]`, whose option each is, in order; number: int64 `[K]`, which of its; fixed: int64 `[K]`, its
+    place in `FIXED`, or -1; told: int64 `[T]`, which of the options are none of these. alone, joined: T texts each, the
+    option and the option after its question.
+    """
+
+    question: NDArray[np.int64]
+    number: NDArray[np.int64]
+    fixed: NDArray[np.int64]
+    told: NDArray[np.int64]
+    alone: tuple[str, ...]
+    joined: tuple[str, ...]
+
+
+def offered_by(options: Sequence[Options | None]) -> Offered:
+    """Of questions in their order, None where nothing is offered."""
+    each = [
+        (row, number, fixed_of(text), text, f"{some.stem} {text}")
+        for row, some in enumerate(options)
+        if some is not None
+        for number, text in enumerate(some.options)
+    ]
+    told = [place for place, (_, _, fixed, _, _) in enumerate(each) if fixed < 0]
+    columns = [np.array([entry[i] for entry in each], np.int64) for i in range(3)]
+    return Offered(
+        columns[0],
+        columns[1],
+        columns[2],
+        np.array(told, np.int64),
+        tuple(content_of(each[place][3]) for place in told),
+        tuple(each[place][4] for place in told),
+    )
