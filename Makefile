@@ -10,11 +10,11 @@ ROOMS := cli kernels temporal video_llm weights
 .PHONY: demo test setup lint format clean
 
 demo: setup
-	$(BIN)/tvu models pull scout
+	$(BIN)/tvu models pull scout lite
 	$(BIN)/tvu ask samples/postcard.mp4 "when do we see the penguin?"
 
 test: lint
-	$(BIN)/tvu models pull scout smollm2-135m
+	$(BIN)/tvu models pull scout lite smollm2-135m
 	$(BIN)/pytest -q
 
 setup: $(VENV)/.installed

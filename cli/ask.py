@@ -16,7 +16,7 @@ def ask(
     more: Annotated[
         list[str] | None, typer.Option("-q", "--question", metavar="TEXT", help="Another question, same decode.")
     ] = None,
-    model: options.Model = "scout",
+    model: options.ModelOrBest = None,
     start: options.Start = None,
     end: options.End = None,
     top: options.Top = None,
@@ -47,6 +47,7 @@ def ask(
     options.check_outputs([timeline], force)
     channels, reader = options.parse_evidence(evidence), options.parse_decoder(decoder)
     options.limit_memory(max_vram)
+    model = options.model_or_best(model, pull)
     choice = options.ModelChoice(model, channels, min_score, pull, offline, not no_cache)
 
     from tvu.cli.render import answer_json, answer_text

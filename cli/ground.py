@@ -48,7 +48,7 @@ def ground(
     file_format: Annotated[
         str | None, typer.Option("--format", metavar="F", help="Of the output, if its name does not tell.")
     ] = None,
-    model: options.Model = "scout",
+    model: options.ModelOrBest = None,
     top: options.Top = None,
     min_score: options.MinScore = None,
     evidence: options.EvidenceList = "",
@@ -99,6 +99,7 @@ def ground(
     channels, reader = options.parse_evidence(evidence), options.parse_decoder(decoder)
     options.limit_memory(max_vram)
     options.check_outputs([report], force)
+    model = options.model_or_best(model, pull)
     choice = options.ModelChoice(model, channels, min_score, pull, offline, not no_cache)
 
     from tvu.video_llm.batch.queries import Query, queries_about, read_queries, unused

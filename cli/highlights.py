@@ -12,7 +12,7 @@ from tvu.cli.exit_codes import ExitCode
 def highlights(
     video: options.Video,
     topic: Annotated[str, typer.Argument(metavar="TEXT", help="What is worth seeing, in your own words.")],
-    model: options.Model = "scout",
+    model: options.ModelOrBest = None,
     start: options.Start = None,
     end: options.End = None,
     top: options.Top = None,
@@ -30,6 +30,7 @@ def highlights(
     """
     options.check_questions([topic], hint='tvu highlights VIDEO "a goal"')
     channels, reader = options.parse_evidence(evidence), options.parse_decoder(decoder)
+    model = options.model_or_best(model, pull)
     choice = options.ModelChoice(model, channels, min_score, pull, offline, not no_cache)
 
     from dataclasses import replace

@@ -29,14 +29,14 @@ def parse_seconds(text: str | float) -> float:
 Video = Annotated[
     str, typer.Argument(help="A video file, a folder of pictures, or a part of one: 'file.mp4#t=12.5,40'.")
 ]
-Model = Annotated[
-    str,
-    typer.Option(
-        "-m",
-        "--model",
-        help="scout, lite, lite:<folder>, scout+lite, scout+lite:<folder>, clip:<open_clip model>/<tag>, "
-        "hf:<folder or repository>, http(s)://host/v1#model, or the folder of a saved Video-LLM.",
-    ),
+_MODELS = (
+    "scout, lite, lite:<folder>, scout+lite, scout+lite:<folder>, clip:<open_clip model>/<tag>, "
+    "hf:<folder or repository>, http(s)://host/v1#model, or the folder of a saved Video-LLM."
+)
+Model = Annotated[str, typer.Option("-m", "--model", help=_MODELS)]
+ModelOrBest = Annotated[
+    str | None,
+    typer.Option("-m", "--model", help=_MODELS, show_default="scout+lite where its weights are, else scout"),
 ]
 Start = Annotated[float | None, typer.Option("--start", parser=parse_seconds, metavar="T", help="Look from here on.")]
 End = Annotated[float | None, typer.Option("--end", parser=parse_seconds, metavar="T", help="Look up to here.")]
@@ -132,6 +132,13 @@ def check_outputs(outputs: Sequence[Path | None], force: bool) -> None:
             raise OutputError(f"{output.parent} is not a folder", hint="make it first")
         if not os.access(output.parent, os.W_OK):
             raise OutputError(f"no permission to write into {output.parent}")
+
+
+def model_or_best(name: str | None, pull: bool) -> str:
+    """The model that was asked for, or the best: `--pull` may get what that lacks."""
+    from tvu.video_llm.load import TOGETHER, best_model
+
+    return name or (TOGETHER if pull else best_model())
 
 
 @dataclass(frozen=True)

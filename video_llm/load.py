@@ -51,9 +51,10 @@ def weights_needed(name: str, evidence: Sequence[Evidence] = EVIDENCE) -> tuple[
     if is_lite(name):
         from tvu.weights.manifest import names_of
 
-        return names_of(LITE)
+        return (*names_of(LITE), "smollm2-135m") if _reads(name) else names_of(LITE)
     if is_together(name):
-        return tuple(dict.fromkeys((*weights_needed("scout", evidence), *weights_needed(LITE))))
+        lite = name.replace(TOGETHER, LITE, 1)
+        return tuple(dict.fromkeys((*weights_needed("scout", evidence), *weights_needed(lite))))
     _check(name)
     eyes = ("efficientnet-lite0", "minilm-l6") if name in ("scout", ALIGN) else (*_clip_names(name), "minilm-l6")
     needed = {"visual": eyes, "speech": ("whisper-tiny.en", "minilm-l6"), "screen-text": ("minilm-l6",)}
@@ -235,6 +236,28 @@ def is_together(name: str) -> bool:
     return name == TOGETHER or name.startswith(f"{TOGETHER}:")
 
 
+def _reads(name: str) -> bool:
+    """Whether a `lite` has a language model. One that cannot be read is told where it is loaded."""
+    import json
+
+    from tvu.video_llm.lite.files import shipped_folder
+
+    try:
+        told = json.loads(((lite_folder(name) or shipped_folder()) / "config.json").read_text("utf-8"))
+        return bool(told["model"].get("reads", True))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def best_model() -> str:
+    """What `tvu ask` asks unless it is told: `scout+lite` where all that it needs is in the cache, else `scout`."""
+    from tvu.weights.manifest import entry
+    from tvu.weights.store import state_of
+
+    is_there = all(state_of(entry(name))[0] == "ready" for name in weights_needed(TOGETHER))
+    return TOGETHER if is_there else "scout"
+
+
 def lite_folder(name: str) -> Path | None:
     """The folder of `lite:FOLDER` or `scout+lite:FOLDER`; None for the checkpoint that ships.
 
@@ -263,7 +286,7 @@ def _lite(name: str, min_score: float | None, use_cache: bool, report: Report) -
     settings = LiteSettings() if min_score is None else LiteSettings(least_score=min_score)
     cache = FeatureCache(cache_root() / "features") if use_cache else None
     model = Lite(name, folder, settings, cache=cache, report=report)
-    require(weights_needed(LITE))
+    require(weights_needed(name.replace(TOGETHER, LITE, 1)))
     return model
 
 

@@ -12,6 +12,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tvu.video_llm.load import best_model
+from tvu.weights.manifest import entry, names_of
+from tvu.weights.store import home_of
+
 SAMPLES = Path(__file__).parent.parent.parent / "samples"
 EXPECTED = [json.loads(file.read_text()) for file in sorted((SAMPLES / "expected").glob("*.json"))]
 
@@ -93,7 +97,7 @@ def test_ground_prints_a_row_for_each_span(tvu, weights_cache):
 
 @pytest.mark.weights
 def test_clips_and_timeline_are_written_and_not_overwritten(tvu, weights_cache, tmp_path):
-    arguments = ("ask", SAMPLES / "parade.mp4", "the tiger", "--top", 1)
+    arguments = ("ask", SAMPLES / "parade.mp4", "the tiger", "-m", "scout", "--top", 1)
     run = tvu(*arguments, "--clip", tmp_path / "cuts", "--timeline", tmp_path / "line.png")
     assert run.returncode == 0, run.stderr
     (clip,) = (tmp_path / "cuts").iterdir()
@@ -157,6 +161,34 @@ def test_missing_weights_offer_the_command_that_gets_them(tvu, tmp_path):
     run = tvu("ask", SAMPLES / "parade.mp4", "the tiger", TVU_CACHE=str(tmp_path))
     assert run.returncode == 4
     assert "tvu models pull" in run.stderr
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize("command", [("ask",), ("ground", "-q"), ("highlights",)])
+def test_where_the_weights_of_scout_alone_are_it_answers_and_lite_is_asked_with_leave_to_pull(
+    tvu, weights_cache, tmp_path, command
+):
+    for name in names_of("scout"):
+        home = home_of(entry(name))
+        (tmp_path / home.relative_to(weights_cache)).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / home.relative_to(weights_cache)).symlink_to(home)
+    name, *flag = command
+    asked = (name, SAMPLES / "parade.mp4", *flag, "the tiger", "--evidence", "visual", "--json")
+    cache = {"TVU_CACHE": str(tmp_path), "TVU_OFFLINE": "1"}
+    run = tvu(*asked, **cache)
+    assert run.returncode == 0 and '"scout"' in run.stdout and "lite" not in run.stdout, run.stderr
+    run = tvu(*asked, "--pull", **cache)
+    assert run.returncode == 4 and "mediapipe-bodies" in run.stderr
+
+
+@pytest.mark.weights
+def test_where_the_weights_of_lite_are_it_is_asked_with_scout(tvu, weights_cache):
+    here = best_model()
+    if here != "scout+lite":
+        pytest.skip("the weights of lite are not in the cache")
+    for asked, model in (((), "scout+lite"), (("-m", "scout"), "scout")):
+        run = tvu("ask", SAMPLES / "parade.mp4", "when does the tiger appear?", *asked, "--json")
+        assert json.loads(run.stdout)["model"] == model
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def test_a_file_of_queries_may_name_the_video(tvu, tmp_path, weights_cache):
 
 @pytest.mark.weights
 def test_results_come_in_the_format_of_the_name_with_clips_and_a_page(tvu, tmp_path, weights_cache):
-    args = ("ground", SAMPLES / "postcard.mp4", "-q", "the penguin", "-o", tmp_path / "out.srt")
+    args = ("ground", SAMPLES / "postcard.mp4", "-q", "the penguin", "-m", "scout", "-o", tmp_path / "out.srt")
     run = tvu(*args, "--clips", tmp_path / "cuts", "--handles", 0.5, "--report", tmp_path / "page.html")
     assert run.returncode == 0
     assert "the penguin" in (tmp_path / "out.srt").read_text()
@@ -122,7 +122,7 @@ def test_what_cannot_be_read_is_a_line_with_a_reason(tvu, folder, tmp_path):
 
 
 def test_a_plan_says_what_it_would_take_and_does_nothing(tvu, folder, tmp_path):
-    args = ("ground", folder, "-q", "a dog", "-o", tmp_path / "out.jsonl", "--plan")
+    args = ("ground", folder, "-q", "a dog", "-m", "scout", "-o", tmp_path / "out.jsonl", "--plan")
     plan = json.loads(tvu(*args, "--json").stdout)
     assert (plan["videos"], plan["queries"], plan["unreadable"], plan["fits"]) == (12, 12, 0, True)
     assert plan["seconds"] == pytest.approx(8 * 18 + 4 * 20)

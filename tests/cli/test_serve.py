@@ -64,7 +64,7 @@ def test_scout_of_a_server_answers_as_scout(tvu, folder, weights_cache):
     video, question = folder / "postcard.mp4", "when do we see the penguin?"
     with running(folder, "-m", "scout", "--evidence", "visual") as server:
         there = tvu("ask", video, question, "-m", f"{server.url}/v1#scout", "--json")
-    here = tvu("ask", video, question, "--evidence", "visual", "--json")
+    here = tvu("ask", video, question, "-m", "scout", "--evidence", "visual", "--json")
     assert there.returncode == 0, there.stderr
     assert _rows(there.stdout)[0]["groundings"] == _rows(here.stdout)[0]["groundings"]
 

@@ -10,11 +10,13 @@ import pytest
 
 from tests.video_llm.tiny_video_llm import tiny_parts
 from tvu.cli.exit_codes import ExitCode, exit_code_of
+from tvu.cli.options import model_or_best
 from tvu.temporal.errors import TvuError
 from tvu.video_llm.errors import UnknownModel
-from tvu.video_llm.load import load_model, weights_needed, weights_of
+from tvu.video_llm.load import best_model, load_model, weights_needed, weights_of
 from tvu.video_llm.video_llm import VideoLLM
 from tvu.weights.errors import WeightsError
+from tvu.weights.manifest import names_of
 
 
 @pytest.fixture(scope="module")
@@ -138,12 +140,52 @@ def test_an_ensemble_of_clip_models_needs_the_weights_of_each() -> None:
 def test_lite_names_its_weights_and_says_where_its_checkpoint_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert weights_needed("lite") == ("efficientnet-lite0", "smollm2-135m", "mediapipe-bodies", "minilm-l6")
-    assert weights_needed("lite:anywhere") == weights_needed("lite", ("speech",))
+    assert weights_needed("lite") == ("efficientnet-lite0", "mediapipe-bodies", "minilm-l6")
+    assert weights_needed(f"lite:{tmp_path}") == weights_needed("lite", ("speech",))
     monkeypatch.setattr("tvu.video_llm.lite.checkpoint.shipped_folder", lambda: tmp_path)
     with pytest.raises(WeightsError, match="no trained lite ships") as raised:
         load_model("lite")
     assert "tvu train" in raised.value.hint
+
+
+def test_a_lite_that_reads_needs_a_language_model(tmp_path: Path) -> None:
+    lite = ("efficientnet-lite0", "mediapipe-bodies", "minilm-l6")
+    for told, more in [({"reads": True}, ("smollm2-135m",)), ({}, ("smollm2-135m",)), ({"reads": False}, ())]:
+        (tmp_path / "config.json").write_text(json.dumps({"model": told}))
+        assert weights_needed(f"lite:{tmp_path}") == (*lite, *more)
+        scout = weights_needed("scout")
+        assert weights_needed(f"scout+lite:{tmp_path}") == (*scout, "mediapipe-bodies", *more)
+
+
+@pytest.mark.parametrize("config", ["", "[]", "{}", '{"model": 3}'])
+def test_of_a_lite_whose_config_cannot_be_read_no_language_model_is_pulled(tmp_path: Path, config: str) -> None:
+    (tmp_path / "config.json").write_text(config)
+    assert weights_needed(f"lite:{tmp_path}") == names_of("lite")
+
+
+@pytest.mark.parametrize("state", ["missing", "damaged"])
+@pytest.mark.parametrize("lacking", ["efficientnet-lite0", "mediapipe-bodies", "minilm-l6", "whisper-tiny.en"])
+def test_the_best_model_is_scout_and_lite_where_all_their_weights_are(
+    monkeypatch: pytest.MonkeyPatch, lacking: str, state: str
+) -> None:
+    states = dict.fromkeys((*names_of("scout"), *names_of("lite")), "ready")
+    monkeypatch.setattr("tvu.weights.store.state_of", lambda weights: (states[weights.name], {}))
+    assert best_model() == "scout+lite"
+    states[lacking] = state
+    assert best_model() == "scout"
+
+
+def test_of_an_empty_cache_the_best_model_is_scout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TVU_CACHE", str(tmp_path))
+    assert best_model() == "scout"
+
+
+def test_a_model_that_is_asked_for_is_taken_and_another_may_be_pulled(monkeypatch: pytest.MonkeyPatch) -> None:
+    for best in ("scout", "scout+lite"):
+        monkeypatch.setattr("tvu.video_llm.load.best_model", lambda best=best: best)
+        assert model_or_best("lite", pull=False) == model_or_best("lite", pull=True) == "lite"
+        assert model_or_best(None, pull=False) == best
+        assert model_or_best(None, pull=True) == "scout+lite"
 
 
 def test_lite_of_a_folder_is_that_folder_or_wrong_usage(tmp_path: Path) -> None:
