@@ -52,8 +52,7 @@ class MiniLM(nn.Module):
         """From the folder of its weights; in half precision on a GPU."""
         from safetensors.torch import load_file
 
-        with torch.device("meta"):
-            network = cls()
+        network = cls()  # on "meta" it would cost nothing, and the first use of that a second
         dtype = torch.float16 if torch.device(device).type == "cuda" else torch.float32
         published = {name: each.to(device, dtype) for name, each in load_file(folder / FILE).items()}
         network.load_state_dict(from_published(published), assign=True)

@@ -82,7 +82,7 @@ _ONLY_ASK = """
     chronological clip come comes compare could describe did do does earlier end entire event events fact false find
     first following follow follows for from give goes happen happened happening happens has have how if in into is it
     its just last later letter list look me middle moment name next no not now occur occurs of off on one only option
-    options or order part please put question questions right same say scene second see seen select sequence shown
+    options or order other part please put question questions right same say scene second see seen select sequence shown
     shows sort start statement statements sure take takes tell that the them then there these they thing things this
     three throughout time times to true two up video was watch we were what when where whether which while who whose
     why with would yes you your
