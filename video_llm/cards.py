@@ -52,7 +52,7 @@ CARDS = (
         "SmolLM2-135M with adapters",
         "videos, landmarks and features that tvu generates, by `video_llm/training/`; or your own, by `tvu train`",
         "Apache-2.0 for the parts that are fetched; the licence of tvu for what was trained",
-        "1.6 GB on a CPU",
+        "1.1 GB on a CPU; 1.5 with scout",
         "6.1 s for the first question about 60 s of 720p, 2.8 s for a second, on 2 CPU cores",
         "the checkpoint that ships, development videos: R@1 at IoU 0.5 72.1 % of six clips, 63.8 % of eight; "
         "AUROC of `not there` 75, 67; 31 % of multiple choices of the drawn MVBench, chance 27; it writes nothing",
