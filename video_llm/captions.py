@@ -61,7 +61,10 @@ def caption_clip(model: VideoModel, clip: VideoClip, on_caption: OnCaption | Non
         if end > start and (span := clamp(Span(start, end), clip.span)) is not None
     ]
     if not told and not hasattr(model, "write"):
-        raise UnknownModel(f"{model.name} finds moments and writes no captions", hint="tvu caption VIDEO -m lite")
+        raise UnknownModel(
+            f"{model.name} finds moments and writes no captions",
+            hint="tvu caption VIDEO -m lite:DIR, with one that tvu train made",
+        )
     for each in sorted(told, key=lambda each: each.span):
         if on_caption is not None:
             on_caption(each)

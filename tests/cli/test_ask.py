@@ -127,15 +127,8 @@ def test_a_closed_pipe_ends_quietly(weights_cache):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full to write to")
 def test_a_full_disk_is_a_sentence(weights_cache):
     with Path("/dev/full").open("w") as full:
-        command = [
-            Path(sys.executable).with_name("tvu"),
-            "ground",
-            SAMPLES / "parade.mp4",
-            "-q",
-            "tiger",
-            "-m",
-            "scout",
-        ]
+        asked = ("ground", SAMPLES / "parade.mp4", "-q", "tiger", "-m", "scout")
+        command = [Path(sys.executable).with_name("tvu"), *asked]
         run = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
     assert run.returncode == 5
     assert "No space left" in run.stderr
@@ -173,14 +166,16 @@ def test_missing_weights_offer_the_command_that_gets_them(tvu, tmp_path):
 
 
 @pytest.mark.weights
+@pytest.mark.parametrize("command", [("ask",), ("ground", "-q"), ("highlights",)])
 def test_where_the_weights_of_scout_alone_are_it_answers_and_lite_is_asked_with_leave_to_pull(
-    tvu, weights_cache, tmp_path
+    tvu, weights_cache, tmp_path, command
 ):
     for name in names_of("scout"):
         home = home_of(entry(name))
         (tmp_path / home.relative_to(weights_cache)).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / home.relative_to(weights_cache)).symlink_to(home)
-    asked = ("ask", SAMPLES / "parade.mp4", "the tiger", "--evidence", "visual", "--json")
+    name, *flag = command
+    asked = (name, SAMPLES / "parade.mp4", *flag, "the tiger", "--evidence", "visual", "--json")
     cache = {"TVU_CACHE": str(tmp_path), "TVU_OFFLINE": "1"}
     run = tvu(*asked, **cache)
     assert run.returncode == 0 and '"scout"' in run.stdout and "lite" not in run.stdout, run.stderr

@@ -1,4 +1,5 @@
-"""`lite` answers: spans from the head, text from SmolLM2, windows of a minute over a long video."""
+"""`lite` answers: spans from the head, listed answers from the judge, text from SmolLM2 where it has one, windows of a
+minute over a long video."""
 
 import re
 import time
@@ -15,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tvu.temporal.spans import clamp, iou
+from tvu.temporal.spans import clamp, iou, overlap_seconds
 from tvu.temporal.squeezetime.network import SqueezeTime
 from tvu.temporal.time_tokens.codec import TimeCodec
 from tvu.temporal.types import Span, VisualTokens
@@ -35,7 +36,7 @@ from tvu.video_llm.lite.judge import offered_on
 from tvu.video_llm.lite.model import Reading
 from tvu.video_llm.lite.options import Offered as Offers
 from tvu.video_llm.lite.options import Options, offered_by, options_of, words_of
-from tvu.video_llm.lite.prior import ClassEvidence, Evidence, Meanings, texts_of, texts_of_classes
+from tvu.video_llm.lite.prior import ClassEvidence, Evidence, Meaning, Meanings, texts_of, texts_of_classes
 from tvu.video_llm.lite.prompt import LiteTokenizer, sequences
 from tvu.video_llm.lite.see import LiteSeen, see, seen_key
 from tvu.video_llm.logistic import logit, sigmoid
@@ -439,21 +440,32 @@ class Lite:
             ids = np.concatenate([ids, np.repeat([prefill], len(queries), 0)], 1)
             is_visual, answers = (np.pad(each, ((0, 0), (0, len(prefill)))) for each in (is_visual, answers))
             last = last + len(prefill)
-        arrays: list[NDArray[Any]] = [ids, is_visual, told.video, answers, last, told.clause_of]
-        a, b, c, d, e, f = (torch.from_numpy(array).to(self._device) for array in arrays)
         meaning = None if self._meanings is None else self._meanings(texts_of(queries, told.clauses))
-        return Reading(a, b, c, d, e, f, meaning)
+        return self._read(ids, is_visual, told.video, answers, last, told.clause_of, meaning)
 
     def _unread(self, queries: Sequence[str], clauses: Sequence[str], offers: Offers | None = None) -> Reading:
         """What the head is told of questions about one window, of the things that the first names, and its options."""
         if self._meanings is None:
             raise ValueError("a model that does not read knows questions by their meaning")
         size = len(queries)
-        nothing, none = torch.zeros(size, 0, dtype=torch.long), torch.zeros(size, 0, dtype=torch.bool)
-        zeros, first = torch.zeros(size, dtype=torch.long), torch.zeros(len(clauses), dtype=torch.long)
-        a, b, c, d, e, f = (x.to(self._device) for x in (nothing, none, zeros, none, zeros, first))
-        offered = None if offers is None else offered_on(offers, self._device)
-        return Reading(a, b, c, d, e, f, self._meanings(texts_of(queries, clauses, offers)), offered)
+        ids, none, zeros = np.zeros((size, 0), np.int64), np.zeros((size, 0), np.bool_), np.zeros(size, np.int64)
+        meaning = self._meanings(texts_of(queries, clauses, offers))
+        reading = self._read(ids, none, zeros, none, zeros, np.zeros(len(clauses), np.int64), meaning)
+        return reading if offers is None else replace(reading, offered=offered_on(offers, self._device))
+
+    def _read(
+        self,
+        ids: NDArray[np.int64],
+        is_visual: NDArray[np.bool_],
+        video: NDArray[np.int64],
+        answers: NDArray[np.bool_],
+        last_asked: NDArray[np.int64],
+        clause_of: NDArray[np.int64],
+        meaning: Meaning | None,
+    ) -> Reading:
+        """The same on the device."""
+        moved = [torch.from_numpy(x).to(self._device) for x in (ids, is_visual, video, answers, last_asked, clause_of)]
+        return Reading(moved[0], moved[1], moved[2], moved[3], moved[4], moved[5], meaning)
 
     @torch.inference_mode()
     def _chances(self, window: Window, question: str, options: Options) -> list[float]:
@@ -661,8 +673,7 @@ def apart(spans: Sequence[Span]) -> list[Span]:
     part."""
     kept: list[Span] = []
     for span in spans:
-        shared = [min(span.end_seconds, k.end_seconds) - max(span.start_seconds, k.start_seconds) for k in kept]
-        if all(s < 0.1 * min(span.seconds, k.seconds) for s, k in zip(shared, kept, strict=True)):
+        if all(overlap_seconds(span, known) < 0.1 * min(span.seconds, known.seconds) for known in kept):
             kept.append(span)
     return kept
 

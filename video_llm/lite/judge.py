@@ -16,8 +16,8 @@ from tvu.video_llm.lite.content import MOST_CLAUSES
 from tvu.video_llm.lite.head import Moments, best_spans
 
 TURNS = 6  # sines and cosines that a time is told in, from half a turn over the video to 16
-TOLD_SPANS = 4
-NUMBERS = TOLD_SPANS * (4 * TURNS + 1) + 5
+BEST_SPANS = 4  # of each item
+NUMBERS = BEST_SPANS * (4 * TURNS + 1) + 5
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,9 @@ def numbers_of(moments: Moments, place: Tensor) -> Tensor:
     """float32 `[R, NUMBERS]`: when the best spans are and how good, how much of the video is inside, in how many
     pieces, and whether it is there at all.
 
-    place: float32 `[R, TOLD_SPANS, 2]`, of the spans of `best_spans` in their videos, from 0 to 1.
+    place: float32 `[R, BEST_SPANS, 2]`, of the spans of `best_spans` in their videos, from 0 to 1.
     """
-    _, scores = best_spans(moments, TOLD_SPANS)
+    _, scores = best_spans(moments, BEST_SPANS)
     turns = torch.logspace(-1.0, 4.0, TURNS, base=2.0, device=place.device)
     angles = place[..., None] * turns * 2 * torch.pi
     times = torch.cat([angles.sin(), angles.cos()], dim=-1).flatten(2)

@@ -1,7 +1,9 @@
 """`lite`: appearance, motion and bodies through STORM's temporal encoder into SmolLM2-135M, which is asked *when*.
 
 The question comes before the video: a causal model's hidden states at the visual tokens then know what is looked for,
-and a small head (`head.py`) reads spans and their scores off them in one pass. Text with time tokens comes after.
+and a small head (`head.py`) reads spans and their scores off them in one pass. Text with time tokens comes after. A
+model may do without the language model: the head then goes by the visual tokens and the words of the question alone.
+Answers that can be listed are judged by it in either case (`judge.py`).
 
     slow  [B, T, 4, 1280] -> 4 tokens a step \\
     motion [B, T, M]      -> 1 token a step   > [B, T, 6, width] -> temporal encoder -> one token a step -> reduction
@@ -26,8 +28,7 @@ from tvu.video_llm.lite.content import MOST_CLAUSES
 from tvu.video_llm.lite.found import CLAUSE_PLACES, NAMES, TOLD_SHOTS, TOLD_SPANS, are_told, found_places
 from tvu.video_llm.lite.head import KNOWN, GroundingHead, Known, Moments, best_spans, known_of
 from tvu.video_llm.lite.inputs import BODY_CHANNELS, GRID, SLOW_CHANNELS, STEPS_PER_SECOND, LiteInputs
-from tvu.video_llm.lite.judge import TOLD_SPANS as TOLD_PLACES
-from tvu.video_llm.lite.judge import AnswerJudge, Offered, numbers_of
+from tvu.video_llm.lite.judge import BEST_SPANS, AnswerJudge, Offered, numbers_of
 from tvu.video_llm.lite.prior import ClassEvidence, Evidence, Meaning, ToldShots, prior_of
 from tvu.video_llm.models.parts import build_codec, build_reductions, build_temporal_encoder
 
@@ -330,7 +331,7 @@ class LiteModel(nn.Module):
         video = self._videos(reading)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not judges_only):
             moments = self._unread(tokens, video, known)
-        spans, _ = best_spans(moments, TOLD_PLACES)
+        spans, _ = best_spans(moments, BEST_SPANS)
         numbers = numbers_of(moments, place_of(spans, tokens, video))
         return Look(moments.part(slice(size)), self.judge(moments.summary, numbers, reading.clause_of, offered))
 

@@ -107,7 +107,7 @@ def fixed_of(option: str) -> int:
 
 @dataclass(frozen=True)
 class Offered:
-    """The K options of some questions, on the CPU; `lite.model.Offered` is the same on a device.
+    """The K options of some questions, on the CPU; `judge.Offered` is the same on a device.
 
     question: int64 `[K]`, whose option each is, in order; number: int64 `[K]`, which of its; fixed: int64 `[K]`, its
     place in `FIXED`, or -1; told: int64 `[T]`, which of the options are none of these. alone, joined: T texts each, the

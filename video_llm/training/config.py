@@ -104,7 +104,7 @@ class TrainConfig:
             raise TrainingError("steps, videos and log_every are at least 1, and workers at least 0")
 
     @property
-    def reads(self) -> bool:
+    def trains_language(self) -> bool:
         """Whether this stage trains the language model."""
         return self.stage == "lite"
 

@@ -42,12 +42,12 @@ def export_lite(config: TrainConfig, folder: Path) -> str:
         "steps": progress["step"],
         "seconds": progress["seconds"],
         "seed": config.seed,
-        "writes": config.reads and is_better_than_chance(scores, "what_next"),
+        "writes": config.trains_language and is_better_than_chance(scores, "what_next"),
         "judges": is_better_than_chance(scores, "choice"),
         "held_out": scores,
     }
     trained, model = load_file(out / "model.safetensors"), config.model
-    if not config.reads:
+    if not config.trains_language:
         model = replace(model, reads=False)
         trained = {name: each for name, each in trained.items() if name.startswith(PARTS["head"])}
     motion = motion_network(config, torch.device("cpu")).state_dict()
@@ -67,7 +67,7 @@ def check_export(config: TrainConfig, folder: Path) -> None:
     """Raises TrainingError where `config` makes no model to write, or `folder` is a file or holds something."""
     if config.stage == "motion":
         raise TrainingError("the motion network alone answers nothing", hint="export what another stage makes with it")
-    if not config.reads and not config.model.has_prior:
+    if not config.trains_language and not config.model.has_prior:
         raise TrainingError("a head that is not told what questions mean answers none", hint="has_prior = true")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise TrainingError(f"{folder} is not an empty folder", hint="name another folder")

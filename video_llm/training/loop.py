@@ -187,7 +187,7 @@ class Trainer:
         real = self.real() if config.data.weights.get("real", 0) > 0 else None
         looker = Looker(config.model, group.device, FeatureWorld(located("efficientnet-lite0"), "train"), bank, real)
         scenes = Scenes(
-            config.data if config.reads else for_head(config.data),
+            config.data if config.trains_language else for_head(config.data),
             config.model,
             located("smollm2-135m") / "tokenizer.json",
             located("efficientnet-lite0"),
@@ -246,7 +246,7 @@ class Trainer:
         dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
         with autocast:
             inputs = batch.inputs.to(device, dtype)
-            if not config.reads:
+            if not config.trains_language:
                 with torch.set_grad_enabled(not is_judge):
                     tokens, _ = model.eyes(inputs)
                 known = None if evidence is None else evidence(inputs, tokens)

@@ -72,7 +72,7 @@ def predictions(trainer: Trainer, held_out_bank: Any = None) -> Iterator[Any]:
     for source in [name for name, weight in config.data.weights.items() if weight > 0 and name != "real"]:
         bank = (held_out_bank or trainer.bank("held-out")) if source == "composed" else None
         data = replace(config.data, weights={source: 1.0}, real=(), distract=0.0)
-        is_head = not config.reads
+        is_head = not config.trains_language
         videos = min(16, config.evaluate)
         scenes = Scenes(
             for_head(data) if is_head else data,
