@@ -20,7 +20,7 @@ from torch import Tensor
 from tvu.kernels.dispatch import needs_gradient, runs_on_triton
 
 WIDEST = 128  # channels of a head, and states, that the kernels hold at once
-NARROW = 16  # of these, in half precision, `_outputs` computes wrong numbers or reads beyond its memory on an H200
+NARROW = 32  # of these, in half precision, `_outputs` computes wrong numbers or reads beyond its memory on an H200
 
 
 @dataclass(frozen=True)

@@ -194,10 +194,13 @@ def test_gradients_of_decays_do_not_drown_where_most_stays(tiling, seed):
 @pytest.mark.parametrize(
     ("width", "states", "needs_gradient", "runs"),
     [
-        (32, 16, False, True),
+        (33, 16, False, True),
         (32, 16, True, False),
         (16, 32, False, False),
-        (17, 17, True, True),
+        (32, 64, False, False),
+        (64, 32, False, True),
+        (64, 32, True, False),
+        (33, 33, True, True),
         (64, 129, True, False),
     ],
 )
