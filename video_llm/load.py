@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tvu.temporal.errors import TvuError
 from tvu.video_llm.errors import UnknownModel
@@ -42,8 +42,9 @@ def baseline_named(name: str) -> VideoModel | None:
     return baselines.baseline_named(name)
 
 
-def weights_needed(name: str, evidence: Sequence[Evidence] = EVIDENCE) -> tuple[str, ...]:
-    """The weights that the model loads for these channels. Raises UnknownModel."""
+def weights_needed(name: str, evidence: Sequence[Evidence] = EVIDENCE, *, for_words: bool = False) -> tuple[str, ...]:
+    """The weights that the model loads for these channels; for_words: for all that it writes as well, which `lite`
+    loads only then. Raises UnknownModel."""
     if is_remote(name) or name.startswith(HF):
         return ()
     if baseline_named(name) is not None or published_named(name) is not None or folder_named(name) is not None:
@@ -51,10 +52,12 @@ def weights_needed(name: str, evidence: Sequence[Evidence] = EVIDENCE) -> tuple[
     if is_lite(name):
         from tvu.weights.manifest import names_of
 
-        return (*names_of(LITE), "smollm2-135m") if _reads(name) else names_of(LITE)
+        told = _told_of(name)
+        reads = bool(told.get("reads", True)) and (for_words or bool(told.get("listens", False)))
+        return (*names_of(LITE), "smollm2-135m") if reads else names_of(LITE)
     if is_together(name):
         lite = name.replace(TOGETHER, LITE, 1)
-        return tuple(dict.fromkeys((*weights_needed("scout", evidence), *weights_needed(lite))))
+        return tuple(dict.fromkeys((*weights_needed("scout", evidence), *weights_needed(lite, for_words=for_words))))
     _check(name)
     eyes = ("efficientnet-lite0", "minilm-l6") if name in ("scout", ALIGN) else (*_clip_names(name), "minilm-l6")
     needed = {"visual": eyes, "speech": ("whisper-tiny.en", "minilm-l6"), "screen-text": ("minilm-l6",)}
@@ -88,8 +91,8 @@ def weights_of(model: str) -> dict[str, str]:
     if is_lite(model) or is_together(model):
         from tvu.video_llm.lite.files import folder_digest, shipped_folder
 
-        hashes["lite"] = folder_digest(lite_folder(model) or shipped_folder()) or "not here"
-    for name in weights_needed(model):
+        hashes["lite"] = folder_digest(lite_folder(model) or shipped_folder(), with_answers=True) or "not here"
+    for name in weights_needed(model, for_words=True):
         inventory = read_inventory(folder_of(entry(name)))
         files = "\n".join(f"{file.path} {file.sha256}" for file in inventory.files) if inventory else ""
         hashes[name] = hashlib.sha256(files.encode()).hexdigest() if files else "not here"
@@ -236,17 +239,17 @@ def is_together(name: str) -> bool:
     return name == TOGETHER or name.startswith(f"{TOGETHER}:")
 
 
-def _reads(name: str) -> bool:
-    """Whether a `lite` has a language model. One that cannot be read is told where it is loaded."""
+def _told_of(name: str) -> dict[str, Any]:
+    """The config of a `lite`. Of one that cannot be read, which is told where it is loaded, that it reads nothing."""
     import json
 
     from tvu.video_llm.lite.files import shipped_folder
 
     try:
         told = json.loads(((lite_folder(name) or shipped_folder()) / "config.json").read_text("utf-8"))
-        return bool(told["model"].get("reads", True))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return False
+        return dict(told["model"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {"reads": False}
 
 
 def best_model() -> str:

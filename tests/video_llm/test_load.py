@@ -150,11 +150,20 @@ def test_lite_names_its_weights_and_says_where_its_checkpoint_is_missing(
 
 def test_a_lite_that_reads_needs_a_language_model(tmp_path: Path) -> None:
     lite = ("efficientnet-lite0", "mediapipe-bodies", "minilm-l6")
-    for told, more in [({"reads": True}, ("smollm2-135m",)), ({}, ("smollm2-135m",)), ({"reads": False}, ())]:
+    words, scout = ("smollm2-135m",), weights_needed("scout")
+    for told, to_find, to_write in [
+        ({"reads": True, "listens": True}, words, words),
+        ({"listens": True}, words, words),
+        ({"reads": True}, (), words),
+        ({}, (), words),
+        ({"reads": False}, (), ()),
+        ({"reads": False, "listens": True}, (), ()),
+    ]:
         (tmp_path / "config.json").write_text(json.dumps({"model": told}))
-        assert weights_needed(f"lite:{tmp_path}") == (*lite, *more)
-        scout = weights_needed("scout")
-        assert weights_needed(f"scout+lite:{tmp_path}") == (*scout, "mediapipe-bodies", *more)
+        for for_words, more in ((False, to_find), (True, to_write)):
+            assert weights_needed(f"lite:{tmp_path}", for_words=for_words) == (*lite, *more)
+            both = weights_needed(f"scout+lite:{tmp_path}", for_words=for_words)
+            assert both == (*scout, "mediapipe-bodies", *more)
 
 
 @pytest.mark.parametrize("config", ["", "[]", "{}", '{"model": 3}'])
@@ -200,3 +209,22 @@ def test_a_checkpoint_of_lite_is_known_by_its_weights(tmp_path: Path) -> None:
     one = weights_of(f"lite:{tmp_path}")["lite"]
     (tmp_path / "lite-00001-of-00001.safetensors").write_bytes(b"two")
     assert len(one) == 12 and weights_of(f"lite:{tmp_path}")["lite"] != one
+
+
+def test_a_checkpoint_of_lite_is_known_by_the_weights_that_judge_answers_too(tmp_path: Path) -> None:
+    (tmp_path / "answers").mkdir()
+    (tmp_path / "lite-00001-of-00001.safetensors").write_bytes(b"one")
+    known = {weights_of(f"lite:{tmp_path}")["lite"]}
+    for content in (b"one", b"two"):
+        (tmp_path / "answers" / "lite-00001-of-00001.safetensors").write_bytes(content)
+        known |= {weights_of(f"{model}:{tmp_path}")["lite"] for model in ("lite", "scout+lite")}
+    assert len(known) == 3
+
+
+def test_a_lite_that_writes_is_known_by_the_language_model_that_it_writes_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TVU_CACHE", str(tmp_path / "cache"))
+    for told, is_known in (({"reads": True}, True), ({"reads": False}, False)):
+        (tmp_path / "config.json").write_text(json.dumps({"model": told}))
+        assert ("smollm2-135m" in weights_of(f"lite:{tmp_path}")) == is_known

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from tvu.temporal.spans import clamp, iou, overlap_seconds
 from tvu.temporal.squeezetime.network import SqueezeTime
@@ -29,7 +28,7 @@ from tvu.video_llm.generate import GenerateConfig, generate
 from tvu.video_llm.generation.constraint import TimedCaptions
 from tvu.video_llm.lite.checkpoint import LiteFiles, LoadedLite, load_lite, read_lite
 from tvu.video_llm.lite.content import clauses_of
-from tvu.video_llm.lite.files import folder_digest
+from tvu.video_llm.lite.files import ANSWERS, folder_digest
 from tvu.video_llm.lite.head import scored_spans
 from tvu.video_llm.lite.inputs import STEPS_PER_SECOND
 from tvu.video_llm.lite.judge import offered_on
@@ -48,6 +47,7 @@ from tvu.video_llm.types import Answer, Grounding, Prompt, ScoreCurve, Timing, V
 
 OnText = Callable[[str], None]
 
+NO_WORDS = "an answer in words needs smollm2-135m: tvu models pull smollm2-135m"
 NO_BODIES = "people are seen as pictures only, not by their movements"
 
 
@@ -75,11 +75,11 @@ class LiteSettings:
 
 @dataclass(frozen=True)
 class Window:
-    """One stretch as the language model is to see it: tokens `[1, V, 1, D]` and the same at its width `[1, V, L]`."""
+    """One stretch: tokens `[1, V, 1, D]` of what finds moments, and of what judges answers, often the same."""
 
     span: Span
     tokens: VisualTokens
-    rows: Tensor
+    for_answers: VisualTokens
     evidence: Evidence | None = None
 
 
@@ -134,8 +134,22 @@ class Lite:
 
     @cached_property
     def loaded(self) -> LoadedLite:
-        """The networks. Raises WeightsError where a part of them is missing."""
+        """The networks that find moments and judge answers. Raises WeightsError where a part of them is missing."""
+        return load_lite(self.files, self._device, self._motion, with_words=False)
+
+    @cached_property
+    def worded(self) -> LoadedLite:
+        """The same with the language model, where there is one. Raises WeightsError where that is missing."""
+        if self.files.config.hears:
+            return self.loaded
         return load_lite(self.files, self._device, self._motion)
+
+    @cached_property
+    def judging(self) -> LoadedLite:
+        """The networks that judge answers. Raises WeightsError where a part of them is missing."""
+        if self.files.answers is None:
+            return self.loaded
+        return load_lite(self.files.answers, self._device, self._motion, with_words=False)
 
     @cached_property
     def _motion(self) -> SqueezeTime:
@@ -143,19 +157,48 @@ class Lite:
 
     @property
     def writes(self) -> bool:
-        """Whether its words are worth reading, by its card: `training/export.py` measures it."""
+        """Whether its captions are worth reading, by its card: `training/export.py` measures it."""
         return self.files.config.reads and bool(self.files.card.get("writes", True))
+
+    @property
+    def explains(self) -> bool:
+        """Whether the words that it answers with are worth reading, by its card, as `writes`."""
+        return self.files.config.reads and bool(self.files.card.get("explains", self.writes))
 
     @property
     def judges(self) -> bool:
         """Whether it tells a right answer from wrong ones, by its card, as `writes`."""
-        return self.files.config.has_prior and bool(self.files.card.get("judges", True))
+        return self._has_judge and bool((self.files.answers or self.files).card.get("judges", True))
+
+    @property
+    def _has_judge(self) -> bool:
+        config = (self.files.answers or self.files).config
+        return config.has_prior and config.judges
+
+    @property
+    def has_words(self) -> bool:
+        """Whether the language model that it writes with is there."""
+        from tvu.weights.manifest import entry
+        from tvu.weights.store import state_of
+
+        return self.files.config.reads and state_of(entry("smollm2-135m"))[0] == "ready"
 
     def speaks(self, question: str) -> bool:
         """Whether the answer to a question is words, not spans alone."""
         if choice_in(question) is not None:
-            return self.judges or self.writes
-        return (self.judges and options_of(question) is not None) or (self.writes and wants_words(question))
+            return self.judges or (self.explains and self.has_words)
+        if self.judges and options_of(question) is not None:
+            return True
+        return self._would_write(question) and self.has_words
+
+    def lacks_words(self, question: str) -> bool:
+        """Whether it would answer in words if the language model were there."""
+        return self._would_write(question) and not self.has_words
+
+    def _would_write(self, question: str) -> bool:
+        if question.strip() == captions_request():
+            return self.writes
+        return self.explains and wants_words(question)
 
     @property
     def codec(self) -> TimeCodec:
@@ -163,12 +206,9 @@ class Lite:
         return self.loaded.model.codec
 
     @cached_property
-    def tokenizer(self) -> LiteTokenizer | None:
-        """Ids of what is read and written; None of a model that does neither."""
+    def tokenizer(self) -> LiteTokenizer:
+        """Ids of what is read and written. Raises WeightsError where SmolLM2 is missing."""
         from tvu.weights.load import located
-
-        if not self.files.config.reads:
-            return None
 
         return LiteTokenizer(located("smollm2-135m") / "tokenizer.json", self.codec, self.files.config.known_tokens)
 
@@ -194,7 +234,7 @@ class Lite:
             return self._judged(clip, question, options)
         ((found,), (told,)) = self._found(clip, [question])
         if not self.speaks(question):
-            return found
+            return replace(found, notes=(*found.notes, NO_WORDS)) if self.lacks_words(question) else found
         started = time.perf_counter()
         if question.strip() == captions_request():
             text = "\n".join(map(_line, self.caption(clip)))
@@ -208,8 +248,16 @@ class Lite:
 
     def choose(self, clip: VideoClip, question: MultipleChoice) -> Answer:
         """The likeliest option, as `(B)`, with the spans that the head has for the question; of a long clip, by the
-        window that these are most likely in. Where none is judged, by the letter that is likeliest to be written."""
+        window that these are most likely in. Where none is judged, by the letter that is likeliest to be written.
+
+        Raises UnknownModel for a checkpoint that does neither.
+        """
         put = question.request.user.rstrip()
+        if not (self._has_judge or self.files.config.reads):
+            raise UnknownModel(
+                f"the checkpoint of {self.name} finds moments and judges no answers",
+                hint=f"one that does belongs into its folder `{ANSWERS}`",
+            )
         if self.judges or not self.files.config.reads:
             options = Options(question.question, question.options, is_lettered=True)
             return replace(self._judged(clip, put, options), question=question.question)
@@ -255,6 +303,7 @@ class Lite:
                 f"{why if self.files.config.reads else 'it was trained without a language model'}",
                 hint="tvu train CONFIG --export DIR makes another, tvu caption VIDEO -m lite:DIR",
             )
+        _ = self.worded  # before the video is looked at: its weights may be missing
         looked = self.look(clip)
         told: list[Captioned] = []
 
@@ -300,7 +349,9 @@ class Lite:
     def _load(self) -> None:
         """What a question is read with. It runs beside `_recalled`, which must need nothing of it: cached properties
         do not wait for each other's threads."""
-        _ = self.loaded, self.tokenizer, self._evidence, self._meanings
+        _ = self.loaded, self.judging, self._evidence, self._meanings
+        if self.files.config.hears:
+            _ = self.tokenizer
 
     def _found(self, clip: VideoClip, queries: Sequence[str]) -> tuple[list[Answer], list[list[Told]]]:
         """Answers with spans, and what the head says of each query window by window."""
@@ -382,9 +433,12 @@ class Lite:
         part = seen.between(first, last)
         inputs, spans = part.inputs(self._device)
         with _autocast(self._device):
-            tokens, rows = self.loaded.model.eyes(inputs, spans - spans[:, :1, :1])
+            spans = spans - spans[:, :1, :1]
+            tokens = for_answers = self.loaded.model.eyes.tokens(inputs, spans)
+            if self.judging is not self.loaded:
+                for_answers = self.judging.model.eyes.tokens(inputs, spans)
         span = Span(float(part.spans[0, 0]), float(part.spans[-1, 1]))
-        return Window(span, tokens, rows, None if self._evidence is None else self._evidence(inputs, tokens))
+        return Window(span, tokens, for_answers, None if self._evidence is None else self._evidence(inputs, tokens))
 
     @cached_property
     def _evidence(self) -> ClassEvidence | None:
@@ -407,12 +461,13 @@ class Lite:
     def _head(self, window: Window, queries: Sequence[str]) -> list[Told]:
         with _autocast(self._device):
             # In training hardly any query of moments has a clause, so there are no places for them here either.
-            reading = self._reading(window, queries, tells_clauses=False)
             model = self.loaded.model
-            if self.files.config.reads:
-                moments = model.read(window.tokens, window.rows, reading, window.evidence).moments()
+            if self.files.config.hears:
+                reading = self._reading(window, queries, tells_clauses=False)
+                rows = model.eyes.rows(window.tokens)
+                moments = model.read(window.tokens, rows, reading, window.evidence).moments()
             else:
-                moments = model.look(window.tokens, reading, window.evidence).moments
+                moments = model.look(window.tokens, self._unread(queries, ()), window.evidence).moments
             on_cpu = moments.on_cpu()
         calibration, offset = self.files.calibration, window.span.start_seconds
         a, b = calibration.span
@@ -430,9 +485,7 @@ class Lite:
     def _reading(
         self, window: Window, queries: Sequence[str], prefill: Sequence[int] = (), *, tells_clauses: bool = True
     ) -> Reading:
-        """Prompts about one window; `prefill`: how the answer begins. Of a model that does not read they are empty."""
-        if self.tokenizer is None:
-            return self._unread(queries, ())
+        """Prompts about one window; `prefill`: how the answer begins."""
         asked, counts = [(0, query, "") for query in queries], window.tokens.lengths.tolist()
         told = sequences(self.tokenizer, asked, counts, tells_clauses=tells_clauses)
         ids, is_visual, answers, last = told.ids, told.is_visual, told.answers, told.last_asked
@@ -473,7 +526,7 @@ class Lite:
         clauses = [clause.text for clause in clauses_of(question)]
         with _autocast(self._device):
             reading = self._unread([question], clauses, offered_by([options]))
-            judged = self.loaded.model.look(window.tokens, reading, window.evidence).judged
+            judged = self.judging.model.look(window.for_answers, reading, window.evidence).judged
         if judged is None:
             raise ValueError("options are judged by models that know what questions mean")
         chances: list[float] = judged.softmax(0).tolist()
@@ -482,8 +535,6 @@ class Lite:
     @torch.inference_mode()
     def _letters(self, window: Window, question: MultipleChoice, put: str) -> list[float]:
         """Of each option the logit of its letter, where the options part, after how answers of the protocol begin."""
-        if self.tokenizer is None:
-            raise ValueError("a model that does not read writes no letters")
         begins = "(" if question.protocol == "lmms-eval" else BEST_OPTION
         encode = self.tokenizer.encode
         written = [encode(f"{begins}{letter_of(i)}) {option}") for i, option in enumerate(question.options)]
@@ -491,19 +542,19 @@ class Lite:
         while len({tuple(ids[: shared + 1]) for ids in written}) == 1 and shared + 1 < min(map(len, written)):
             shared += 1
         with _autocast(self._device):
-            model = self.loaded.model
+            model = self.worded.model
             reading = self._reading(window, [put], written[0][:shared])
-            hidden = model.read(window.tokens, window.rows, reading, window.evidence).hidden
+            hidden = model.read(window.tokens, model.eyes.rows(window.tokens), reading, window.evidence).hidden
             logits = torch.nn.functional.linear(hidden[0, int(reading.last_asked[0])], model.table).float()
         return [float(logits[ids[shared]]) for ids in written]
 
     def _written(
         self, window: Window, question: str, on_text: OnText | None, most_new: int, *, is_caption: bool = False
     ) -> str:
-        model, reading, tokens = self.loaded.model, self._reading(window, [question]), window.tokens
+        model, reading, tokens = self.worded.model, self._reading(window, [question]), window.tokens
         with torch.inference_mode(), _autocast(self._device):
             known = model.known(tokens, reading, window.evidence)
-            rows = model.rows_for(tokens, window.rows, reading, known, window.evidence)
+            rows = model.rows_for(tokens, model.eyes.rows(tokens), reading, known, window.evidence)
             rows = rows[model.is_row(tokens, reading)][None]
         # The engine wants a span for each row, and rows of what is found are about the whole window.
         span = torch.tensor([0.0, window.span.seconds], dtype=torch.float64, device=rows.device)
@@ -531,7 +582,7 @@ class Lite:
     def _engine(self) -> Any:
         from tvu.video_llm.video_llm import engine_of
 
-        return engine_of(self.loaded.causal)
+        return engine_of(self.worded.causal)
 
     @cached_property
     def _words(self) -> Any:

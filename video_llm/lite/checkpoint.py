@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tvu.temporal.squeezetime.fused import fused
 from tvu.temporal.squeezetime.network import SqueezeTime
 from tvu.video_llm.lite.adapters import merge
-from tvu.video_llm.lite.files import shipped_folder
+from tvu.video_llm.lite.files import ANSWERS, shipped_folder
 from tvu.video_llm.lite.language import CausalLlama, load_language
 from tvu.video_llm.lite.model import LiteConfig, LiteModel
 from tvu.video_llm.lite.prompt import class_name_ids
@@ -84,13 +84,18 @@ def save_lite(
 
 @dataclass(frozen=True)
 class LiteFiles:
-    """What the files of a checkpoint hold, before anything is made of it; state: tensors by name, in float16."""
+    """What the files of a checkpoint hold, before anything is made of it; state: tensors by name, in float16.
+
+    answers: of another checkpoint in the folder `answers` inside, which judges answers in the place of this one, with
+    its motion network; None where there is none.
+    """
 
     folder: Path
     config: LiteConfig
     calibration: Calibration
     card: Mapping[str, Any]
     state: Mapping[str, Tensor]
+    answers: "LiteFiles | None" = None
 
     def motion(self, device: torch.device | str = "cpu") -> SqueezeTime:
         """The motion network, for answering only. Raises WeightsError where the files hold none of their config."""
@@ -130,19 +135,51 @@ def read_lite(folder: Path | None = None) -> LiteFiles:
     except Exception as error:  # json and safetensors raise their own
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise WeightsError(f"{folder} cannot be loaded: {reason}", hint=AGAIN) from error
-    return LiteFiles(folder, config, calibration, told.get("card", {}), state)
+    answers = read_lite(folder / ANSWERS) if (folder / ANSWERS).is_dir() else None
+    if answers is not None and not _judges_beside(answers.config, config):
+        raise WeightsError(
+            f"{answers.folder} judges for another checkpoint than that of {folder}",
+            hint="both are trained with one motion network, and what judges hears no language model",
+        )
+    return LiteFiles(folder, config, calibration, told.get("card", {}), state, answers)
 
 
-def load_lite(files: LiteFiles, device: torch.device | str = "cpu", motion: SqueezeTime | None = None) -> LoadedLite:
-    """A checkpoint that can answer; `motion`: its motion network, if that was made before.
+WORDED_BY = ("eyes.clock.", "eyes.out.", "eyes.as_words.", "told.", "grades", "new_rows", "language.")
+"""What is there for words alone, by how names begin."""
+HEARD_BY = ("head.hidden.", "head.asked.")
+"""What hears of the head what was read."""
+
+
+def without_words(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Of the weights of a model those of the same that does not read."""
+    return {name: each for name, each in state.items() if not name.startswith((*WORDED_BY, *HEARD_BY))}
+
+
+def _judges_beside(answers: LiteConfig, config: LiteConfig) -> bool:
+    alike = answers.motion_config == config.motion_config and answers.has_prior == config.has_prior
+    return alike and not answers.hears
+
+
+def load_lite(
+    files: LiteFiles,
+    device: torch.device | str = "cpu",
+    motion: SqueezeTime | None = None,
+    *,
+    with_words: bool = True,
+) -> LoadedLite:
+    """A checkpoint that can answer; `motion`: its motion network, if that was made before; with_words: else without the
+    language model, where moments are found without it.
 
     Raises WeightsError where the files, or the language model that they were trained with, are missing or damaged.
     """
-    config = files.config
+    config, state = files.config, dict(files.state)
+    if not (with_words or config.hears):
+        config = replace(config, reads=False)
+        state = without_words(state)
     dtype = torch.bfloat16 if torch.device(device).type == "cuda" else torch.float32
     causal = load_language(located("smollm2-135m"), dtype) if config.reads else None
     model = LiteModel(config, None if causal is None else causal.model, known_names(config))
-    fill(model, {name: each for name, each in files.state.items() if not name.startswith("motion.")}, files.folder)
+    fill(model, {name: each for name, each in state.items() if not name.startswith("motion.")}, files.folder)
     if causal is not None:
         merge(model.language)
         causal.set_table(model.table)

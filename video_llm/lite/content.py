@@ -70,6 +70,7 @@ _IN_ORDER = re.compile(
     r"|starts? with)\b",
     re.IGNORECASE,
 )
+_LIST = re.compile(r"[^;:\n]*:(?=\s[^;\n]*;)")  # words before a list, which names what follows them
 _ASKED = "Question:"
 LETTERED = re.compile(r"^\s*\(?[A-Z][).:]\s+(?=\S)")
 _OPENS = re.compile(
@@ -130,6 +131,8 @@ def clauses_of(question: str) -> tuple[Clause, ...]:
 def _named(question: str, first: int, last: int) -> list[Clause]:
     """What a line of a question names."""
     found = []
+    if listed := _LIST.match(question, first, last):  # `Put these in order:`
+        first = listed.end()
     for begin, end in _pieces(question, first, last):
         content = _OPENS.sub("", question[begin:end].strip())
         words = re.findall(r"[\w']+", content.lower())

@@ -126,21 +126,22 @@ class GroundingHead(nn.Module):
     """Visual tokens, and where they were read their hidden states, which know the question and what came before, to
     moments.
 
+    language_width: None of a head that hears nothing of what a language model read.
     width: of the head; layers: of attention, to each other and to the words of the question.
     """
 
     places: Tensor
 
     def __init__(
-        self, language_width: int, visual_width: int, width: int = 256, layers: int = 3, has_prior: bool = True
+        self, language_width: int | None, visual_width: int, width: int = 256, layers: int = 3, has_prior: bool = True
     ) -> None:
         super().__init__()
         self.prior = nn.Sequential(nn.Linear(KNOWN, width), nn.GELU(), nn.Linear(width, width)) if has_prior else None
         self.meaning = nn.Linear(MEANING, width) if has_prior else None
         self.words = nn.Sequential(nn.LayerNorm(MEANING), nn.Linear(MEANING, width)) if has_prior else None
-        self.hidden = nn.Sequential(nn.LayerNorm(language_width), _zeros(language_width, width))
+        self.hidden = None if language_width is None else _heard(language_width, width)
+        self.asked = None if language_width is None else _heard(language_width, width)
         self.visual = nn.Sequential(nn.LayerNorm(visual_width), nn.Linear(visual_width, width))
-        self.asked = nn.Sequential(nn.LayerNorm(language_width), _zeros(language_width, width))
         self.seen, self.wanted = nn.Linear(width, COMPARED), nn.Linear(width, COMPARED)
         self.compared = nn.Linear(COMPARED, width)
         block = nn.TransformerDecoderLayer(width, 8, 2 * width, 0.1, batch_first=True, norm_first=True)
@@ -169,12 +170,12 @@ class GroundingHead(nn.Module):
         """hidden `[S, V, L]`, visual `[S, V, D]` (the tokens before the language model), asked `[S, L]` (the hidden
         state after everything was read), spans float `[S, V, 2]` seconds of the tokens, is_real bool `[S, V]`.
 
-        hidden and asked: None before anything is read. known: None of a head that was made without, or where nothing
-        is.
+        hidden and asked: None before anything is read, or where nothing of it is heard. known: None of a head that was
+        made without, or where nothing is.
         """
         x = self.visual(visual)
         question = x.new_zeros(len(x), x.shape[-1])
-        if hidden is not None and asked is not None:
+        if self.hidden is not None and self.asked is not None and hidden is not None and asked is not None:
             read, question = self.hidden(hidden), self.asked(asked)
             if self.training:
                 keeps = (torch.rand(len(asked), 1, device=asked.device) >= UNREAD).to(read.dtype)
@@ -242,12 +243,12 @@ class GroundingHead(nn.Module):
         return memory, is_word
 
 
-def _zeros(inputs: int, outputs: int) -> nn.Linear:
-    """A layer that says nothing until it has learned: what reading adds changes nothing before."""
+def _heard(inputs: int, outputs: int) -> nn.Sequential:
+    """Layers that say nothing until they have learned: what reading adds changes nothing before."""
     layer = nn.Linear(inputs, outputs)
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
-    return layer
+    return nn.Sequential(nn.LayerNorm(inputs), layer)
 
 
 def _best(proposals: Proposals) -> Tensor:

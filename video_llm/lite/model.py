@@ -12,6 +12,7 @@ Answers that can be listed are judged by it in either case (`judge.py`).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -28,7 +29,7 @@ from tvu.video_llm.lite.content import MOST_CLAUSES
 from tvu.video_llm.lite.found import CLAUSE_PLACES, NAMES, TOLD_SHOTS, TOLD_SPANS, are_told, found_places
 from tvu.video_llm.lite.head import KNOWN, GroundingHead, Known, Moments, best_spans, known_of
 from tvu.video_llm.lite.inputs import BODY_CHANNELS, GRID, SLOW_CHANNELS, STEPS_PER_SECOND, LiteInputs
-from tvu.video_llm.lite.judge import BEST_SPANS, AnswerJudge, Offered, numbers_of
+from tvu.video_llm.lite.judge import BEST_SPANS, AnswerJudge, Heard, Offered
 from tvu.video_llm.lite.prior import ClassEvidence, Evidence, Meaning, ToldShots, prior_of
 from tvu.video_llm.models.parts import build_codec, build_reductions, build_temporal_encoder
 
@@ -47,6 +48,10 @@ class LiteConfig:
     codec:      how times are written in text.
     motion:     the fields of SqueezeTime's config.
     reads:      whether there is a language model; without one it finds moments and judges answers, and writes nothing.
+    listens:    whether the head hears what the language model made of the tokens; else that is there for words alone,
+                and is needed only where some are to be written.
+    head_width, head_layers: of the head.
+    judges:     whether it judges the answers that a question allows, for which it has to know what questions mean.
     has_prior:  whether head and visual tokens are told what is known without training (`prior.py`, `shots.py`).
     paths:      which of `slow`, `motion` and `body` the model looks at; the others are zeros to it.
     rank:       of the adapters; scale: what their product is multiplied with.
@@ -70,19 +75,28 @@ class LiteConfig:
         }
     )
     reads: bool = True
+    listens: bool = False
+    judges: bool = True
     has_prior: bool = True
+    head_width: int = 320
+    head_layers: int = 4
     paths: Sequence[str] = ("slow", "motion", "body")
-    rank: int = 16
+    rank: int = 8
     scale: float = 1.0
     language_width: int = 576
     word_size: float = 0.13
     known_tokens: int = 49152
 
     def __post_init__(self) -> None:
-        if not (self.reads or self.has_prior):
-            raise ValueError("a model that does not read is told what is known of questions")
+        if not (self.hears or self.has_prior):
+            raise ValueError("a head that does not hear what was read is told what is known of questions")
         if not set(self.paths) <= {"slow", "motion", "body"} or not self.paths:
             raise ValueError(f"paths are slow, motion and body, not {self.paths}")
+
+    @property
+    def hears(self) -> bool:
+        """Whether nothing is found before the language model has read."""
+        return self.reads and self.listens
 
     @property
     def motion_config(self) -> SqueezeTimeConfig:
@@ -111,6 +125,9 @@ class Eyes(nn.Module):
         self.temporal_encoder: Any = build_temporal_encoder(config.temporal, width)
         self.merge = nn.Sequential(nn.LayerNorm((CELLS + 2) * width), nn.Linear((CELLS + 2) * width, merged))
         self.reductions, channels = build_reductions(list(config.reductions), merged)
+        self.channels = channels
+        if not config.reads:
+            return
         self.clock = nn.Linear(CLOCK, channels)
         self.out = nn.Sequential(
             nn.LayerNorm(channels),
@@ -121,22 +138,30 @@ class Eyes(nn.Module):
         # As large as words are: what comes in sixteen times larger, as a plain layer has it, no block can change.
         self.as_words = nn.RMSNorm(config.language_width, eps=1e-5)
         nn.init.constant_(self.as_words.weight, config.word_size)
-        self.channels = channels
 
     def forward(self, inputs: LiteInputs, spans: Tensor | None = None) -> tuple[VisualTokens, Tensor]:
         """Merged tokens `[B, V, 1, D]` with their spans, and the same at the language model's width `[B, V, L]`.
 
         spans: float64 `[B, T, 2]` file seconds of the steps; counted from 0 in quarter seconds if None.
         """
+        tokens = self.tokens(inputs, spans)
+        return tokens, self.rows(tokens)
+
+    def tokens(self, inputs: LiteInputs, spans: Tensor | None = None) -> VisualTokens:
+        """What the head sees, and words are made of: the first of `forward`."""
         tokens = self.step_tokens(inputs, spans)
         tokens = encode_time(tokens, self.temporal_encoder)
         batch, steps, places, width = tokens.features.shape
         one = self.merge(tokens.features.reshape(batch, steps, places * width))
         tokens = VisualTokens.from_frames(one[:, :, None], tokens.spans, (1, 1), tokens.lengths)
-        tokens = compress_tokens(tokens, *self.reductions.steps).flatten()
+        return compress_tokens(tokens, *self.reductions.steps).flatten()
+
+    def rows(self, tokens: VisualTokens) -> Tensor:
+        """`[B, V, L]`, what the language model reads of them, where there is one: the second of `forward`."""
         x = tokens.features.squeeze(2)
         x = x + self.clock(relative_time(tokens).to(x.dtype))
-        return tokens, self.as_words(self.out(x))
+        rows: Tensor = self.as_words(self.out(x))
+        return rows
 
     def step_tokens(self, inputs: LiteInputs, spans: Tensor | None = None) -> VisualTokens:
         """Six tokens a step, before anything is mixed: `[B, T, 6, width]` on a (1, 6) grid."""
@@ -224,8 +249,11 @@ class LiteModel(nn.Module):
         self.config = config
         self.codec = build_codec(config.codec)
         self.eyes = Eyes(config)
-        self.head = GroundingHead(config.language_width, self.eyes.channels, has_prior=config.has_prior)
-        self.judge = AnswerJudge(self.head.summary_width) if config.has_prior else None
+        heard = config.language_width if config.hears else None
+        self.head = GroundingHead(
+            heard, self.eyes.channels, config.head_width, config.head_layers, has_prior=config.has_prior
+        )
+        self.judge = AnswerJudge(self.head.summary_width) if config.has_prior and config.judges else None
         self.language: Any = language
         if language is None:
             return
@@ -310,7 +338,7 @@ class LiteModel(nn.Module):
         """int64 `[R]`: the video that each question, each thing that they name, and each option is about."""
         of = [torch.arange(len(reading.video), device=reading.video.device), reading.clause_of]
         if reading.offered is not None:
-            of += 2 * [reading.offered.question[reading.offered.told]]
+            of.append(reading.offered.rows)
         return reading.video[torch.cat(of)]
 
     def look(
@@ -332,8 +360,8 @@ class LiteModel(nn.Module):
         with torch.set_grad_enabled(torch.is_grad_enabled() and not judges_only):
             moments = self._unread(tokens, video, known)
         spans, _ = best_spans(moments, BEST_SPANS)
-        numbers = numbers_of(moments, place_of(spans, tokens, video))
-        return Look(moments.part(slice(size)), self.judge(moments.summary, numbers, reading.clause_of, offered))
+        heard = Heard.of(moments, place_of(spans, tokens, video))
+        return Look(moments.part(slice(size)), self.judge(heard, reading.clause_of, offered))
 
     def _unread(self, tokens: VisualTokens, video: Tensor, known: Known | None) -> Moments:
         visual = tokens.features.squeeze(2)[video]
@@ -515,6 +543,8 @@ class LiteOutput:
 
     def moments(self) -> Moments:
         """What the head makes of it."""
+        if not self.model.config.hears:
+            return self._unread.moments
         video = self.reading.video
         is_real = self.tokens.mask[video]
         first, most = self.model.first_row, is_real.shape[1]
@@ -530,4 +560,8 @@ class LiteOutput:
 
     def judged(self) -> Tensor | None:
         """float32 `[K]`, a logit of each option, None where there are none; nothing of it is read."""
-        return self.model._look(self.tokens, self.reading, self.known).judged
+        return self._unread.judged
+
+    @cached_property
+    def _unread(self) -> Look:
+        return self.model._look(self.tokens, self.reading, self.known)

@@ -37,6 +37,7 @@ _HOW_MANY = re.compile(
 )
 _WHICH_ONE = re.compile(r"\b(?:first|last|earlier|later|sooner|second|precedes?|follows?)\b", re.IGNORECASE)
 _OF_TWO = re.compile(r"\bor\b|;|\btwo\b|\bout of\b", re.IGNORECASE)
+_ASKS = re.compile(r"^\W*(?:what|which|who|does|do|did|is|are|was|were|has|have)\b", re.IGNORECASE)
 _SORT = re.compile(r"\b(?:order|sequence|sort|chronological\w*|arrange)\b", re.IGNORECASE)
 _WHEN = re.compile(r"\bwhen\s*(?:\?|$|is\b|are\b|does\b|do\b|did\b)", re.IGNORECASE)
 
@@ -70,13 +71,22 @@ def options_of(question: str) -> Options | None:
     if framed(question) or _WHEN.search(question):
         return None
     named = [clause.text for clause in clauses_of(question)]
-    if len(named) == 2 and _WHICH_ONE.search(question) and _OF_TWO.search(question):
-        return Options(question, tuple(named))
+    if _WHICH_ONE.search(question) and _OF_TWO.search(question) and len(two := _two_of(question, named)) == 2:
+        return Options(question, tuple(two))
     if len(named) == 3 and _SORT.search(question):
         return Options(question, tuple(", then ".join(some) for some in permutations(named)))
     if _HOW_MANY.search(question):
         return Options(question, tuple(map(str, range(NUMBERS))))
     return Options(question, (YES, NO)) if _IS_IT.match(question) else None
+
+
+def _two_of(question: str, named: Sequence[str]) -> Sequence[str]:
+    """The two things that a question offers: all that it names, or those around `or` where the first thing that it
+    names is what it asks: `What did he do first, sit down or open the door?`"""
+    if len(named) != 3 or not _ASKS.match(named[0]):
+        return named
+    a, b = map(re.escape, named[1:])
+    return named[1:] if re.search(rf"{a}\W*\bor\b\W*{b}", question) else named
 
 
 def words_of(options: Options, number: int) -> str:
@@ -105,38 +115,79 @@ def fixed_of(option: str) -> int:
     return _KNOWN.get(option.lower().strip(" .!"), -1)
 
 
+_NEXT = re.compile(r"\s*(?:[;,]\s*(?:and\s+)?then\b|\b(?:and\s+)?then\b|;)\s*,?\s*", re.IGNORECASE)
+_COMMA = re.compile(r"\s*,\s*(?:and\s+)?")
+_FROM_TO = re.compile(r"^\s*from\s+(.+?)\s+to\s+(.+)$", re.IGNORECASE)
+
+
+def parts_of(options: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """What each of some options names one after the other, `Circle, star, heart.`, `A, then B`, `from A to B`: all are
+    taken apart in the same way and into as many parts, or none is."""
+    for split in (_NEXT.split, _COMMA.split, _ends_of):
+        parts = [tuple(part for each in split(option.strip(" .")) if (part := each.strip())) for option in options]
+        if parts and len(parts[0]) > 1 and len({len(each) for each in parts}) == 1:
+            return tuple(parts)
+        if any(len(each) > 1 for each in parts):
+            break
+    return tuple(() for _ in options)
+
+
+def _ends_of(option: str) -> tuple[str, ...]:
+    found = _FROM_TO.match(option)
+    return (found[1], found[2]) if found else (option,)
+
+
 @dataclass(frozen=True)
 class Offered:
     """The K options of some questions, on the CPU; `judge.Offered` is the same on a device.
 
     question: int64 `[K]`, whose option each is, in order; number: int64 `[K]`, which of its; fixed: int64 `[K]`, its
-    place in `FIXED`, or -1; told: int64 `[T]`, which of the options are none of these. alone, joined: T texts each, the
-    option and the option after its question.
+    place in `FIXED`, or -1; told: int64 `[T]`, which of the options are none of these; named_by: int64 `[U]`, the
+    questions whose options name each of U things in an order; part: int64 `[P]`, which of these are the parts of which
+    of the T, `part_of` int64 `[P]`, in order. alone, joined: T texts each, the option and the option after its
+    question; named: U texts.
     """
 
     question: NDArray[np.int64]
     number: NDArray[np.int64]
     fixed: NDArray[np.int64]
     told: NDArray[np.int64]
+    named_by: NDArray[np.int64]
+    part: NDArray[np.int64]
+    part_of: NDArray[np.int64]
     alone: tuple[str, ...]
     joined: tuple[str, ...]
+    named: tuple[str, ...]
 
 
 def offered_by(options: Sequence[Options | None]) -> Offered:
     """Of questions in their order, None where nothing is offered."""
-    each = [
-        (row, number, fixed_of(text), text, f"{some.stem} {text}")
-        for row, some in enumerate(options)
-        if some is not None
-        for number, text in enumerate(some.options)
-    ]
-    told = [place for place, (_, _, fixed, _, _) in enumerate(each) if fixed < 0]
-    columns = [np.array([entry[i] for entry in each], np.int64) for i in range(3)]
+    entries, told = list[tuple[int, int, int]](), list[int]()
+    alone, joined, part, part_of = list[str](), list[str](), list[int](), list[int]()
+    named: dict[tuple[int, str], int] = {}
+    for row, some in enumerate(options):
+        if some is None:
+            continue
+        for number, (text, parts) in enumerate(zip(some.options, parts_of(some.options), strict=True)):
+            fixed = fixed_of(text)
+            entries.append((row, number, fixed))
+            if fixed >= 0:
+                continue
+            part += [named.setdefault((row, each.lower()), len(named)) for each in parts]
+            part_of += [len(told)] * len(parts)
+            told.append(len(entries) - 1)
+            alone.append(content_of(text))
+            joined.append(f"{some.stem} {text}")
+    columns = np.array(entries, np.int64).reshape(-1, 3).T
     return Offered(
         columns[0],
         columns[1],
         columns[2],
         np.array(told, np.int64),
-        tuple(content_of(each[place][3]) for place in told),
-        tuple(each[place][4] for place in told),
+        np.array([row for row, _ in named], np.int64),
+        np.array(part, np.int64),
+        np.array(part_of, np.int64),
+        tuple(alone),
+        tuple(joined),
+        tuple(content_of(text) for _, text in named),
     )

@@ -83,9 +83,9 @@ def _standard(values: Tensor) -> Tensor:
 
 def texts_of(questions: Sequence[str], clauses: Sequence[str], offered: Offered | None = None) -> list[str]:
     """What is to be understood for a reading, in its order: what each question is about, what questions name, and the
-    options, alone and after their questions."""
+    options, alone and after their questions, and what they name in an order."""
     told = [*map(content_of, questions), *map(content_of, clauses)]
-    return told if offered is None else [*told, *offered.alone, *offered.joined]
+    return told if offered is None else [*told, *offered.alone, *offered.joined, *offered.named]
 
 
 def texts_of_classes(lite0: Path) -> Sequence[NDArray[np.float32]]:

@@ -14,7 +14,7 @@ from tvu.temporal.spans import non_maximum_suppression
 from tvu.temporal.types import Span
 from tvu.video_llm.benchmarks.choice import MultipleChoice
 from tvu.video_llm.captions import Captioned, OnCaption
-from tvu.video_llm.lite.answer import Lite, OnText
+from tvu.video_llm.lite.answer import NO_WORDS, Lite, OnText
 from tvu.video_llm.lite.content import tells_action
 from tvu.video_llm.scout.model import Scout
 from tvu.video_llm.types import Answer, Grounding, Timing, VideoClip
@@ -85,7 +85,8 @@ class ScoutAndLite:
         if is_for_eyes and self.lite.speaks(question):
             return self._of_lite(self.lite.answer(clip, question, on_text))
         (found,) = self.find(clip, [question])
-        return found
+        lacks = is_for_eyes and self.lite.lacks_words(question)
+        return replace(found, notes=(*found.notes, NO_WORDS)) if lacks else found
 
     def choose(self, clip: VideoClip, question: MultipleChoice) -> Answer:
         """The option that `lite` finds likeliest, as `(B)`."""

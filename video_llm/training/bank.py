@@ -42,6 +42,19 @@ class Bank:
         return first + np.arange(steps) % (last - first)
 
 
+def joined(banks: Sequence[Bank]) -> Bank:
+    """Entries of some banks, one bank after the other."""
+    firsts = np.cumsum([0, *(bank.starts[-1] for bank in banks)]).tolist()
+    starts = [first + start for first, bank in zip(firsts, banks, strict=False) for start in bank.starts[:-1]]
+    return Bank(
+        tuple(scene for bank in banks for scene in bank.scenes),
+        tuple(body for bank in banks for body in bank.bodies),
+        torch.cat([bank.slow for bank in banks]),
+        torch.cat([bank.motion for bank in banks]),
+        (*starts, firsts[-1]),
+    )
+
+
 class SlowTower:
     """EfficientNet-Lite0's last map as 2 x 2 cells, on any device."""
 

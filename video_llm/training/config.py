@@ -21,6 +21,7 @@ class DataConfig:
     assets:     the file of sprites and backgrounds that `tvu.video_llm.training.assets` makes, for composed videos;
                 without it they are drawn shapes.
     bank:       composed videos that are rendered and looked at once, before training; their questions are always new.
+    drawn:      share of these that are of drawn shapes alone, whatever `assets` holds.
     real:       instruction sets as `training/instruction_sets.py` reads them: `{"path": file, "videos": folder}` each.
     questions:  asked about each video at once.
     kinds:      of tasks, with how often each is asked; None leaves it to `training/tasks.py`.
@@ -31,6 +32,7 @@ class DataConfig:
     weights: Mapping[str, float] = field(default_factory=lambda: {"features": 4, "composed": 3, "skeletons": 3})
     assets: str | None = None
     bank: int = 2000
+    drawn: float = 0.0
     real: tuple[Mapping[str, str], ...] = ()
     questions: int = 6
     kinds: Mapping[str, float] | None = None
@@ -45,6 +47,8 @@ class DataConfig:
             raise TrainingError("data.real lists instruction sets, and data.weights says how often: both or neither")
         if any(set(each) != {"path", "videos"} for each in self.real):
             raise TrainingError("a set of data.real has a path and videos, the folder that they are in")
+        if not 0 <= self.drawn <= 1:
+            raise TrainingError(f"data.drawn is a share, not {self.drawn}")
         unknown = sorted(set(self.kinds or ()) - set(KINDS))
         if unknown:
             raise TrainingError(f"no kind of task is called {unknown[0]}", hint=f"there are {', '.join(KINDS)}")
@@ -57,9 +61,10 @@ class TrainConfig:
     out:         folder of checkpoints, log and results.
     motion:      a motion network that was trained before (`stage = "motion"`), as safetensors; None: untrained. Of
                  that stage itself: where to go on from.
-    stage:       "lite"; "motion": the motion network alone, on what moves how in drawn snippets; or "head": eyes,
-                 head and judge alone, without the language model, which is most of what a step costs; or "judge": the
-                 judge alone, of what eyes and head of `start` tell, which two cores can do.
+    stage:       "lite", all at once; "motion": the motion network alone, on what moves how in drawn snippets; "head":
+                 eyes, head and judge alone, without the language model, which is most of what a step costs; "judge":
+                 the judge alone, of what eyes and head of `start` tell, which two cores can do; "words": the language
+                 model alone, of what those of `start` tell, which stay as they are.
     start:       weights to begin with, `model.safetensors` of an earlier run of either stage; None: random ones.
     steps:       optimiser steps; videos: in each, on each GPU; workers: processes that draw scenes.
     lr:          of new modules; adapter_lr: of adapters and new words. Cosine to a hundredth after `warmup` steps.
@@ -94,11 +99,15 @@ class TrainConfig:
     log_every: int = 20
 
     def __post_init__(self) -> None:
-        if self.stage not in ("lite", "motion", "head", "judge"):
-            raise TrainingError(f"stage is lite, motion, head or judge, not {self.stage!r}")
-        if self.stage == "judge" and not (self.start and self.model.has_prior):
+        if self.stage not in ("lite", "motion", "head", "judge", "words"):
+            raise TrainingError(f"stage is lite, motion, head, judge or words, not {self.stage!r}")
+        if self.stage == "words" and (not self.start or self.model.hears):
+            raise TrainingError(
+                "words are about what a trained head tells by itself", hint="start names its weights, listens = false"
+            )
+        if self.stage == "judge" and not (self.start and self.model.has_prior and self.model.judges):
             raise TrainingError("a judge judges what a trained head tells", hint="start names its weights")
-        if self.stage == "lite" and not self.model.reads:
+        if self.trains_language and not self.model.reads:
             raise TrainingError("a model that does not read is trained by its head alone", hint='stage = "head"')
         if min(self.steps, self.videos, self.workers + 1, self.log_every) < 1:
             raise TrainingError("steps, videos and log_every are at least 1, and workers at least 0")
@@ -106,7 +115,7 @@ class TrainConfig:
     @property
     def trains_language(self) -> bool:
         """Whether this stage trains the language model."""
-        return self.stage == "lite"
+        return self.stage in ("lite", "words")
 
     @classmethod
     def read(cls, path: Path, changes: Mapping[str, Any] | None = None) -> "TrainConfig":

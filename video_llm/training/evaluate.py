@@ -3,7 +3,7 @@
 import argparse
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +38,9 @@ def score(predicted: Sequence["Predicted"], codec: TimeCodec | None = None) -> S
     order, what_next: the same, where an answer is right that is nearer to one that says what is true than to every
                    wrong one, word by word in their order: one can say it in many ways.
     reasoning:     share of texts whose first span has an IoU of 0.5 with a true one.
+    captions:      F1 of the captions of a video, mean over videos: one is right that has an IoU of 0.5 with a true one
+                   and at least half of its words in their order. captions_chance: of those of another video of this
+                   source instead.
     """
     sources = sorted({each.source for each in predicted})
     groups = {source: [each for each in predicted if each.source == source] for source in sources}
@@ -78,7 +81,30 @@ def _scores(group: Sequence["Predicted"], codec: TimeCodec) -> dict[str, float]:
         for each in _of_kind(group, "reasoning")
     ]
     _share(scores, "reasoning", [bool(first) and best_iou(first[0], true) >= 0.5 for first, true in reasoned])
+    captioned = _of_kind(group, "caption")
+    true_captions = [captions_told(each.sample.answer, each.seconds, codec) for each in captioned]
+    written = [captions_told(each.text, each.seconds, codec) for each in captioned]
+    _share(scores, "captions", map(captions_f1, written, true_captions))
+    _share(scores, "captions_chance", map(captions_f1, _of_others(captioned, written), true_captions))
     return scores
+
+
+def _of_others(captioned: Sequence["Predicted"], written: Sequence[list["Caption"]]) -> Iterator[list["Caption"]]:
+    """For each the captions of the next that is about another video of its source; its own where there is none."""
+    for place, each in enumerate(captioned):
+        turned = [*range(place + 1, len(captioned)), *range(place)]
+        of_source = (i for i in turned if captioned[i].source == each.source)
+        yield written[next((i for i in of_source if captioned[i].sample.answer != each.sample.answer), place)]
+
+
+def captions_f1(told: Sequence["Caption"], true: Sequence["Caption"]) -> float:
+    """Twice the captions that are right over all that are told and true; of one caption at most one is right."""
+    left = list(true)
+    for span, words in told:
+        fits = [each for each in left if best_iou(span, [each[0]]) >= 0.5 and _nearness(words, each[1]) >= 0.5]
+        if fits:
+            left.remove(fits[0])
+    return 2 * (len(true) - len(left)) / max(1, len(told) + len(true))
 
 
 def says_what_is_true(text: str, sample: Sample) -> bool:
@@ -96,9 +122,29 @@ def _nearness(a: list[str], b: list[str]) -> float:
 
 def spans_told(text: str, seconds: float, codec: TimeCodec) -> Spans:
     """The spans that a text tells as a codec writes them, in order; what else the text says is passed over."""
+    return [span for span, _, _ in _spans_in(text, seconds, codec)]
+
+
+Caption = tuple[tuple[float, float], list[str]]
+"""Start and end, of a video from 0 to 1, and the words."""
+
+
+def captions_told(text: str, seconds: float, codec: TimeCodec) -> list[Caption]:
+    """The captions that a text tells: two times, and the words up to the next two."""
+    found = _spans_in(text, seconds, codec)
+    ends = [*(start for _, start, _ in found[1:]), len(text)][: len(found)]
+    return [
+        ((span[0] / seconds, span[1] / seconds), _words(text[first:last]))
+        for (span, _, first), last in zip(found, ends, strict=True)
+    ]
+
+
+def _spans_in(text: str, seconds: float, codec: TimeCodec) -> list[tuple[tuple[float, float], int, int]]:
+    """Spans, and where in the text each begins and ends."""
     if not codec.added_tokens:
-        numbers = [(float(a), float(b)) for a, b in re.findall(r"(\d+(?:\.\d+)?)\s*-\s*(\d+(?:\.\d+)?)", text)]
-        return [(start, end) for start, end in numbers if start < end <= seconds + 1e-6]
+        numbers = re.finditer(r"(\d+(?:\.\d+)?)\s*-\s*(\d+(?:\.\d+)?)", text)
+        told = [((float(each[1]), float(each[2])), each.start(), each.end()) for each in numbers]
+        return [each for each in told if each[0][0] < each[0][1] <= seconds + 1e-6]
     token = f"(?:{'|'.join(map(re.escape, codec.added_tokens))})"
     length = len(re.findall(token, codec.encode(0.0, seconds)))
     one = rf"{token}(?:\s*{token}){{{length - 1}}}"
@@ -109,7 +155,7 @@ def spans_told(text: str, seconds: float, codec: TimeCodec) -> Spans:
         except ValueError:  # a number of seconds that this video does not have
             continue
         if start < end:
-            found.append((start, end))
+            found.append(((start, end), pair.start(), pair.end()))
     return found
 
 

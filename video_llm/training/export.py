@@ -13,10 +13,10 @@ from safetensors.torch import load_file
 from tvu.temporal.spans import iou
 from tvu.temporal.types import Span
 from tvu.video_llm.errors import TrainingError
-from tvu.video_llm.lite.checkpoint import Calibration, save_lite
+from tvu.video_llm.lite.checkpoint import Calibration, save_lite, without_words
 from tvu.video_llm.logistic import fit_logistic, logit
 from tvu.video_llm.training.config import TrainConfig
-from tvu.video_llm.training.loop import PARTS, motion_network
+from tvu.video_llm.training.loop import motion_network
 
 BETTER = 0.15  # more right answers than by chance make them worth reading
 RIDGE = 1e-2  # keeps the fit finite where scores separate all
@@ -42,14 +42,15 @@ def export_lite(config: TrainConfig, folder: Path) -> str:
         "steps": progress["step"],
         "seconds": progress["seconds"],
         "seed": config.seed,
-        "writes": config.trains_language and is_better_than_chance(scores, "what_next"),
-        "judges": is_better_than_chance(scores, "choice"),
+        "writes": config.trains_language and is_better_than_chance(scores, "captions"),
+        "explains": config.trains_language and is_better_than_chance(scores, "what_next"),
+        "judges": config.model.judges and is_better_than_chance(scores, "choice"),
         "held_out": scores,
     }
     trained, model = load_file(out / "model.safetensors"), config.model
     if not config.trains_language:
         model = replace(model, reads=False)
-        trained = {name: each for name, each in trained.items() if name.startswith(PARTS["head"])}
+        trained = without_words(trained)
     motion = motion_network(config, torch.device("cpu")).state_dict()
     save_lite(folder, model, trained, motion, calibration, card)
     files = sorted(folder.iterdir())

@@ -18,12 +18,13 @@ from torch import Tensor, nn
 
 from tvu.temporal.squeezetime.network import SqueezeTime
 from tvu.video_llm.errors import TrainingError
-from tvu.video_llm.lite.checkpoint import known_names
+from tvu.video_llm.lite.checkpoint import WORDED_BY, known_names
 from tvu.video_llm.lite.head import moment_loss
+from tvu.video_llm.lite.inputs import LiteInputs
 from tvu.video_llm.lite.judge import answer_loss
 from tvu.video_llm.lite.model import LiteModel
 from tvu.video_llm.lite.prior import ClassEvidence
-from tvu.video_llm.training.bank import Bank, SlowTower, build_bank
+from tvu.video_llm.training.bank import Bank, SlowTower, build_bank, joined
 from tvu.video_llm.training.config import DataConfig, TrainConfig
 from tvu.video_llm.training.data import ASKS_FOR_MOMENTS, JUDGED, Looker, Prepared, Scenes, loader, prepared
 from tvu.video_llm.training.feature_videos import FeatureWorld
@@ -83,7 +84,11 @@ def trainable(model: nn.Module) -> dict[str, Tensor]:
     return {name: each for name, each in model.named_parameters() if each.requires_grad}
 
 
-PARTS = {"head": ("eyes.", "head.", "judge."), "judge": ("judge.",)}
+PARTS = {
+    "head": ("eyes.", "head.", "judge."),
+    "judge": ("judge.",),
+    "words": WORDED_BY,
+}
 """What a stage changes, by how names begin; all that can be trained in the others."""
 
 
@@ -238,31 +243,16 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * share
         is_judge = config.stage == "judge"
-        model.train(not is_judge)
-        if model.judge is not None:
+        model.train(config.stage not in ("judge", "words"))
+        if is_judge and model.judge is not None:
             model.judge.train()
         device = self.group.device
         autocast = torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
         dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
         with autocast:
             inputs = batch.inputs.to(device, dtype)
-            if not config.trains_language:
-                with torch.set_grad_enabled(not is_judge):
-                    tokens, _ = model.eyes(inputs)
-                known = None if evidence is None else evidence(inputs, tokens)
-                look = model.look(tokens, batch.reading, known, judges_only=is_judge)
-                moments, judged = look.moments, look.judged
-                seconds, text = tokens.spans.float()[batch.reading.video], None
-            else:
-                output = model(inputs, batch.reading, evidence)
-                text, moments, seconds = output.text_loss(), output.moments(), output.token_seconds()
-                judged = output.judged()
-        losses = {} if is_judge else moment_loss(moments, seconds, batch.targets)
-        if judged is not None and batch.reading.offered is not None:
-            losses["answer"] = answer_loss(judged, batch.reading.offered, batch.targets.right)
-        total: Any = sum(losses.values())
-        if text is not None:
-            losses["text"], total = text, total + config.text_weight * text
+            losses = (self._of_words if config.stage == "words" else self._of_all)(inputs, batch, evidence)
+        total: Any = sum(value * (config.text_weight if name == "text" else 1.0) for name, value in losses.items())
         if isinstance(total, Tensor):  # none of the questions of a batch may be for a judge
             total.backward()
         changed = list(learned(model, config.stage).values())
@@ -273,31 +263,64 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         return {name: value.detach() for name, value in {**losses, "grad": norm}.items()}
 
+    def _of_all(self, inputs: LiteInputs, batch: Prepared, evidence: ClassEvidence | None) -> dict[str, Tensor]:
+        """Losses of head and judge; where the language model is trained, of its text."""
+        model, is_judge, losses = self.model, self.config.stage == "judge", dict[str, Tensor]()
+        if self.config.trains_language:
+            output = model(inputs, batch.reading, evidence)
+            losses["text"] = output.text_loss()
+            tokens, moments, judged = output.tokens, output.moments(), output.judged()
+        else:
+            with torch.set_grad_enabled(not is_judge):
+                tokens = model.eyes.tokens(inputs)
+            known = None if evidence is None else evidence(inputs, tokens)
+            look = model.look(tokens, batch.reading, known, judges_only=is_judge)
+            moments, judged = look.moments, look.judged
+        if not is_judge:
+            losses |= moment_loss(moments, tokens.spans.float()[batch.reading.video], batch.targets)
+        if judged is not None and batch.reading.offered is not None:
+            losses["answer"] = answer_loss(judged, batch.reading.offered, batch.targets.right)
+        return losses
+
+    def _of_words(self, inputs: LiteInputs, batch: Prepared, evidence: ClassEvidence | None) -> dict[str, Tensor]:
+        """The loss of the text about what was seen, which is not trained."""
+        model = self.model
+        with torch.no_grad():
+            tokens = model.eyes.tokens(inputs)
+        known = None if evidence is None else evidence(inputs, tokens)
+        return {"text": model.read(tokens, model.eyes.rows(tokens), batch.reading, known).text_loss()}
+
     def bank(self, split: Any) -> Bank:
         """Composed videos of this process, as its eyes see them."""
         from tvu.video_llm.training.assets import Assets
         from tvu.video_llm.training.composed import ComposedWorld
 
         config, group = self.config, self.group
-        assets = Assets.load(Path(config.data.assets)) if config.data.assets else Assets.drawn()
         tower = SlowTower(located("efficientnet-lite0"), group.device)
         network = motion_network(config, group.device)
         if group.device.type == "cuda":
             network = network.half()
         entries = config.data.bank if split == "train" else 2 * max(1, config.evaluate)  # few are drawn twice
         started = time.perf_counter()
-        bank = build_bank(
-            ComposedWorld(assets, split),
-            entries,
-            tower,
-            network,
-            group.device,
-            seed=(config.seed, 2 if split == "train" else 3, group.rank),
-            longest=config.data.longest,
-            workers=config.workers,
-        )
+        drawn = round(config.data.drawn * entries) if config.data.assets else entries
+        banks = []
+        for part, (number, path) in enumerate(((entries - drawn, config.data.assets), (drawn, None))):
+            if number:
+                assets = Assets.load(Path(path)) if path else Assets.drawn()
+                banks.append(
+                    build_bank(
+                        ComposedWorld(assets, split),
+                        number,
+                        tower,
+                        network,
+                        group.device,
+                        seed=(config.seed, 2 if split == "train" else 3, group.rank, part),
+                        longest=config.data.longest,
+                        workers=config.workers,
+                    )
+                )
         self.log({"bank": split, "videos": entries, "seconds": round(time.perf_counter() - started, 1)})
-        return bank
+        return joined(banks)
 
     def real(self) -> RealVideos:
         """The user's videos of this process, as its eyes see them."""

@@ -56,7 +56,7 @@ def predict(
     tokenizer: LiteTokenizer,
     *,
     write: bool = True,
-    most_new: int = 24,
+    most_new: int = 200,
     reads: bool = True,
 ) -> list[Predicted]:
     """The head's moments and, if asked for, greedy text for every question of a batch.
@@ -68,20 +68,20 @@ def predict(
     on_gpu = device.type == "cuda"
     inputs = looker.inputs(batch).to(device, torch.bfloat16 if on_gpu else torch.float32)
     with torch.autocast("cuda", torch.bfloat16) if on_gpu else nullcontext():
-        tokens, rows = model.eyes(inputs)
+        tokens = model.eyes.tokens(inputs)
         counts = tokens.lengths.tolist()
         unanswered = sequences(tokenizer, [(v, sample.question, "") for v, sample in batch.asked], counts)
         asked = looker.reading(replace(batch, sequences=unanswered))  # the same questions: they name the same
         evidence = None if looker.evidence is None else looker.evidence(inputs, tokens)
-        if reads:
-            output = model.read(tokens, rows, asked, evidence)
+        if reads and model.config.hears:
+            output = model.read(tokens, model.eyes.rows(tokens), asked, evidence)
             moments, judged = output.moments(), output.judged()
         else:
             look = model.look(tokens, asked, evidence)
             moments, judged = look.moments, look.judged
         texts = [""] * len(batch.asked)
         if write and reads:
-            texts = written(model, tokens, rows, asked, evidence, tokenizer, most_new)
+            texts = written(model, tokens, model.eyes.rows(tokens), asked, evidence, tokenizer, most_new)
     moments = moments.on_cpu()
     present = moments.present.sigmoid().tolist()
     chosen = [""] * len(batch.asked) if judged is None else _chosen(judged, batch)
@@ -120,33 +120,27 @@ def written(
     tokenizer: LiteTokenizer,
     most_new: int,
 ) -> list[str]:
-    """Greedy answers to prompts of different lengths, side by side, each read anew for every token.
-
-    Slower than with a cache and simple: answers that are checked are a few tokens long.
-    """
+    """Greedy answers to prompts of different lengths, side by side; all that is not done is read anew for every token,
+    slower than with a cache and simple."""
+    known = model.known(tokens, asked, evidence)
+    prompt = model.embed(model.rows_for(tokens, rows, asked, known, evidence), tokens, asked)
     size, longest = asked.ids.shape
-    grow = torch.full((size, most_new), tokenizer.end, dtype=asked.ids.dtype, device=asked.ids.device)
-    ids, none = torch.cat([asked.ids, grow], 1), torch.zeros_like(grow, dtype=torch.bool)
-    is_visual = torch.cat([asked.is_visual, none], 1)
-    every = torch.arange(size, device=ids.device)
-    last, is_done = asked.last_asked.clone(), torch.zeros(size, dtype=torch.bool, device=ids.device)
+    read = torch.nn.functional.pad(prompt, (0, 0, 0, most_new))
+    ids = torch.full((size, most_new), tokenizer.end, dtype=asked.ids.dtype, device=asked.ids.device)
+    going = torch.arange(size, device=ids.device)
     for step in range(most_new):
-        width = longest + step
-        reading = replace(asked, ids=ids[:, :width], is_visual=is_visual[:, :width], answers=none[:, :0])
-        hidden = model.read(tokens, rows, reading, evidence).hidden[every, last]
-        following = torch.nn.functional.linear(hidden, model.table).argmax(-1)
-        following = torch.where(is_done, tokenizer.end, following)
-        is_done = is_done | (following == tokenizer.end)
-        last = last + 1
-        ids[every, last] = following
-        if bool(is_done.all()):
+        last = asked.last_asked[going] + step
+        hidden = model.language(inputs_embeds=read[going, : longest + step], use_cache=False).last_hidden_state
+        following = torch.nn.functional.linear(hidden[torch.arange(len(going)), last], model.table).argmax(-1)
+        ids[going, step] = following
+        read[going, last + 1] = model.table[following].to(read.dtype)
+        going = going[following != tokenizer.end]
+        if not len(going):
             break
-    starts = asked.last_asked.tolist()
     texts = []
-    for row, start in enumerate(starts):
-        new = ids[row, start + 1 : start + 1 + most_new].tolist()
-        end = new.index(tokenizer.end) if tokenizer.end in new else len(new)
-        texts.append(tokenizer.decode(new[:end]).strip())
+    for row in ids.tolist():
+        end = row.index(tokenizer.end) if tokenizer.end in row else len(row)
+        texts.append(tokenizer.decode(row[:end]).strip())
     return texts
 
 

@@ -282,7 +282,7 @@ def how_many(story: Story, words: Words) -> Quiz | None:
 
 MAKERS: tuple[tuple[Maker, float], ...] = (
     (what_happens, 1.2),
-    (what_does_not, 0.5),
+    (what_does_not, 1.0),
     (existence, 1.0),
     (counting, 1.4),
     (localisation, 1.0),

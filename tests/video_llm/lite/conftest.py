@@ -20,4 +20,5 @@ def tiny_weights(language: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Every place that looks for weights finds the tiny language model."""
     for module in ("tvu.weights.load", "tvu.video_llm.lite.checkpoint"):
         monkeypatch.setattr(f"{module}.located", lambda name: language)
+    monkeypatch.setattr("tvu.weights.store.state_of", lambda weights: ("ready", {}))
     return language

@@ -1,6 +1,7 @@
 """`lite` as a model of tvu, with a language model of random weights."""
 
 import re
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.video_llm.lite.tiny_lite import save_tiny, tiny_meaning
+from tests.video_llm.lite.tiny_lite import save_answers, save_tiny, tiny_meaning
 from tests.video_llm.media.drawing import draw_video
 from tvu.temporal.types import Span
 from tvu.video_llm.benchmarks.choice import MultipleChoice
@@ -21,6 +22,7 @@ from tvu.video_llm.decode import open_video
 from tvu.video_llm.errors import UnknownModel
 from tvu.video_llm.generate import generate
 from tvu.video_llm.lite.answer import (
+    NO_WORDS,
     CaptionReader,
     Lite,
     LiteSettings,
@@ -242,7 +244,7 @@ def test_words_are_written_after_what_is_known_was_read(knowing, clip, monkeypat
     for question in ("How many dogs are there?", "How many?"):
         knowing._written(window, question, None, 2)
     untold, one, other = (prompt.visual.features.squeeze(2) for prompt in prompts)
-    timed = window.rows + knowing.loaded.model.time_rows(window.tokens)
+    timed = knowing.loaded.model.eyes.rows(window.tokens) + knowing.loaded.model.time_rows(window.tokens)
     torch.testing.assert_close(untold[:, : timed.shape[1]], timed)
     untold, one, other = (each[:, : timed.shape[1]] for each in (untold, one, other))
     assert letters() != before
@@ -286,7 +288,7 @@ def test_a_checkpoint_that_does_not_read_finds_moments_without_a_language_model(
     first, second = unreading.find(clip, ["a dog runs", "a cat"])
     assert first.groundings and first.curves and first.groundings != second.groundings
     assert all(0 <= g.span.start_seconds < g.span.end_seconds <= 10 for g in first.groundings)
-    assert unreading.loaded.causal is None and unreading.tokenizer is None
+    assert unreading.loaded.causal is None and "tokenizer" not in vars(unreading)
     assert unreading.highlights(clip, "a goal").question == "a goal"
 
 
@@ -366,6 +368,203 @@ def test_a_checkpoint_that_is_told_nothing_writes_what_others_judge(model, knowi
         assert knowing.speaks(question)
     assert model.speaks("How many dogs are there?") and not model.speaks(list(LISTED)[-1] + " When?")
     assert not any(each.speaks("When does the dog run?") for each in (model, knowing))
+
+
+# --- a head that needs no language model beside one that writes ---
+
+
+def without(folder: Path, *names: str):
+    """Looks for weights where all but some are there."""
+
+    def located(name: str) -> Path:
+        if name in names:
+            raise WeightsError(f"weights are missing: {name}")
+        return folder
+
+    return located
+
+
+@pytest.fixture
+def deaf(tmp_path: Path, tiny_weights: Path) -> Knowing:
+    """Writes, and finds moments before it reads anything."""
+    return Knowing("lite:tiny", save_tiny(tmp_path / "lite", has_prior=True, listens=False), SETTINGS)
+
+
+@pytest.fixture
+def wordless(deaf: Knowing, tiny_weights: Path, monkeypatch: pytest.MonkeyPatch) -> Knowing:
+    """The same where SmolLM2 was never pulled."""
+    for module in ("tvu.weights.load", "tvu.video_llm.lite.checkpoint"):
+        monkeypatch.setattr(f"{module}.located", without(tiny_weights, "smollm2-135m"))
+    lacking = {"smollm2-135m": ("missing", {})}
+    monkeypatch.setattr("tvu.weights.store.state_of", lambda weights: lacking.get(weights.name, ("ready", {})))
+    return deaf
+
+
+WORDY = "What happens after it jumps?"
+
+
+def test_moments_and_judged_answers_need_no_language_model(wordless, clip):
+    first, second = wordless.find(clip, ["a dog runs", "a cat"])
+    assert first.groundings and first.curves and first.groundings != second.groundings
+    assert wordless.highlights(clip, "a goal").groundings and wordless.loaded.causal is None
+    for question, options in LISTED.items():
+        answer = wordless.answer(clip, question)
+        assert wordless.speaks(question) and answer.is_in_words
+        assert answer.text in options or question.startswith("How many")  # which is counted over several windows
+    choice = wordless.choose(clip, MultipleChoice("Which way?", ("left", "to the right")))
+    assert choice.text in ("(A) left", "(B) to the right")
+    assert not {"worded", "tokenizer"} & vars(wordless).keys()
+
+
+def test_a_question_that_wants_words_is_told_what_they_need(wordless, clip):
+    answer = wordless.answer(clip, WORDY)
+    assert wordless.explains and not wordless.has_words and not wordless.speaks(WORDY)
+    assert answer.groundings and not answer.is_in_words and answer.notes == (NO_WORDS,) and "pull" in NO_WORDS
+    assert wordless.lacks_words(WORDY) and wordless.lacks_words(captions_request())
+    for question in ("When does the dog run?", next(iter(LISTED))):
+        assert NO_WORDS not in wordless.answer(clip, question).notes
+    assert not wordless.lacks_words("When does the dog run?")
+
+
+def test_captions_and_letters_need_a_language_model(wordless, clip, monkeypatch):
+    assert wordless.writes
+    with pytest.raises(WeightsError, match="smollm2"):
+        wordless.caption(clip)
+    assert wordless.looks == 0  # which is told at once
+    monkeypatch.setattr(wordless, "files", replace(wordless.files, card={"judges": False}))
+    with pytest.raises(WeightsError, match="smollm2"):
+        wordless.choose(clip, MultipleChoice("Which way?", ("left", "to the right")))
+
+
+def test_a_checkpoint_without_words_to_read_says_nothing_of_what_they_need(unreading, wordless, clip, monkeypatch):
+    monkeypatch.setattr(wordless, "files", replace(wordless.files, card={"writes": False}))
+    for model in (unreading, wordless):
+        answer = model.answer(clip, WORDY)
+        assert not model.explains and answer.notes == () and answer.groundings and not answer.is_in_words
+
+
+def test_words_are_written_beside_moments_that_stay_the_same(deaf, clip):
+    before = deaf.find(clip, ["a dog runs"])[0].groundings
+    assert deaf.loaded.causal is None and "worded" not in vars(deaf)
+    answer = deaf.answer(clip, WORDY)
+    assert deaf.speaks(WORDY) and not deaf.lacks_words(WORDY) and answer.is_in_words and answer.notes == ()
+    assert deaf.worded.causal is not None and deaf.loaded.causal is None
+    captions = deaf.caption(clip)
+    assert all(0 <= each.span.start_seconds < each.span.end_seconds <= 10 and each.text for each in captions)
+    assert deaf.find(clip, ["a dog runs"])[0].groundings == before
+
+
+def test_what_is_heard_is_loaded_once(knowing, clip):
+    knowing.find(clip, ["a dog"])
+    assert knowing.worded is knowing.loaded and knowing.loaded.causal is not None
+
+
+@pytest.mark.parametrize(
+    ("card", "writes", "explains"),
+    [
+        ({}, True, True),
+        ({"writes": False}, False, False),  # of a card that was made before they were told apart
+        ({"writes": False, "explains": True}, False, True),
+        ({"writes": True, "explains": False}, True, False),
+    ],
+)
+def test_captions_and_answers_are_worth_reading_one_by_one(deaf, monkeypatch, card, writes, explains):
+    monkeypatch.setattr(deaf, "files", replace(deaf.files, card=card))
+    assert (deaf.writes, deaf.explains) == (writes, explains)
+    assert (deaf.speaks(captions_request()), deaf.speaks(WORDY)) == (writes, explains)
+    assert all(deaf.speaks(question) for question in LISTED)
+
+
+# --- a second checkpoint inside, which judges answers ---
+
+
+@pytest.fixture
+def finding(tmp_path: Path, unreading: Unreading) -> Unreading:
+    """Finds moments, and judges nothing."""
+    folder = save_tiny(tmp_path / "finding", reads=False, has_prior=True, judges=False)
+    return Unreading("lite:tiny", folder, WHOLE)
+
+
+@pytest.fixture
+def judging(tmp_path: Path, unreading: Unreading) -> Unreading:
+    """Judges answers, with other eyes and another head."""
+    folder = save_tiny(tmp_path / "judging", seed=1, reads=False, has_prior=True, head_width=320)
+    return Unreading("lite:tiny", folder, WHOLE)
+
+
+@pytest.fixture
+def pair(tmp_path: Path, finding: Unreading, judging: Unreading) -> Unreading:
+    """The first with the second inside."""
+    folder = Path(shutil.copytree(finding.files.folder, tmp_path / "pair"))
+    save_answers(folder)
+    model = Unreading("lite:tiny", folder, WHOLE)
+    of_second = {name: each for name, each in judging.files.state.items() if not name.startswith("motion.")}
+    assert model.files.answers.state.keys() == of_second.keys()
+    assert all(torch.equal(each, of_second[name]) for name, each in model.files.answers.state.items())
+    return model
+
+
+def test_moments_are_found_as_if_no_other_checkpoint_were_inside(pair, finding, clip):
+    queries = ["a dog runs", "a cat"]
+    for settings in (WHOLE, SETTINGS):
+        pair.settings = finding.settings = settings
+        pair._last = finding._last = None
+        for one, other in zip(pair.find(clip, queries), finding.find(clip, queries), strict=True):
+            assert one.groundings and one.groundings == other.groundings and one.text == other.text
+            assert np.array_equal(one.curves[0].scores, other.curves[0].scores)
+    assert pair.highlights(clip, "a goal").groundings == finding.highlights(clip, "a goal").groundings
+
+
+@pytest.mark.parametrize("question", [*LISTED, "Which way? (A) left (B) to the right (C) up"])
+def test_answers_are_judged_as_the_checkpoint_inside_judges_them(pair, finding, judging, clip, question):
+    answer, alone = pair.answer(clip, question), judging.answer(clip, question)
+    assert pair.speaks(question) and answer.is_in_words
+    assert answer.text == alone.text and answer.notes == alone.notes  # how likely it is
+    assert answer.groundings and answer.groundings != alone.groundings  # the moments are those of the first
+    of_first = finding.find(clip, [answer.prompt])[0].groundings
+    assert answer.groundings == of_first
+
+
+def test_options_are_as_likely_as_the_checkpoint_inside_alone_holds_them(pair, judging, unreading, clip):
+    options = Options("Which way?", ("left", "to the right", "up"), is_lettered=True)
+    ours, theirs, others = (
+        model._chances(model.look(clip).windows[0], options.stem, options) for model in (pair, judging, unreading)
+    )
+    assert ours == theirs != others
+
+
+def test_a_checkpoint_that_judges_itself_has_no_other_and_looks_once(pair, unreading, clip):
+    window = unreading.look(clip).windows[0]
+    assert unreading.judging is unreading.loaded and window.for_answers is window.tokens
+    window = pair.look(clip).windows[0]
+    assert pair.judging is not pair.loaded and pair.judging.motion is pair.loaded.motion
+    assert not torch.equal(window.for_answers.features, window.tokens.features)
+    assert torch.equal(window.for_answers.spans, window.tokens.spans)
+
+
+def test_whether_answers_are_judged_is_told_by_the_card_inside(pair, finding, clip, monkeypatch):
+    files, inside, question = pair.files, pair.files.answers, next(iter(LISTED))
+    assert not finding.judges and not finding.speaks(question)
+    for changed, judges in (
+        (replace(files, card={"judges": False}), True),
+        (replace(files, answers=replace(inside, card={"judges": True})), True),
+        (replace(files, answers=replace(inside, card={"judges": False})), False),
+        (replace(files, answers=replace(inside, card={"judges": False}), card={"judges": True}), False),
+        (replace(files, answers=replace(inside, config=replace(inside.config, judges=False))), False),
+        (replace(files, answers=None), False),
+    ):
+        monkeypatch.setattr(pair, "files", changed)
+        assert (pair.judges, pair.speaks(question)) == (judges, judges)
+        assert pair.answer(clip, question).is_in_words == judges
+
+
+def test_weights_inside_that_are_missing_are_told_where_a_clip_is_looked_at(pair, clip, monkeypatch):
+    inside = pair.files.answers
+    lacking = {name: each for name, each in inside.state.items() if not name.startswith("judge.")}
+    monkeypatch.setattr(pair, "files", replace(pair.files, answers=replace(inside, state=lacking)))
+    with pytest.raises(WeightsError, match="another model: judge") as raised:
+        pair.find(clip, ["a dog"])
+    assert str(inside.folder) in raised.value.message
 
 
 # --- captions out of a text ---
@@ -465,3 +664,9 @@ def test_one_window_tells_all_that_it_sees():
 def test_windows_overlap_by_less_than_their_length():
     with pytest.raises(ValueError, match="overlap"):
         LiteSettings(window_seconds=2, overlap_seconds=2)
+
+
+def test_a_checkpoint_that_neither_judges_nor_reads_chooses_nothing(tmp_path, tiny_weights, clip):
+    lite = Lite(folder=save_tiny(tmp_path / "finds", has_prior=True, listens=False, reads=False, judges=False))
+    with pytest.raises(UnknownModel, match="judges no answers"):
+        lite.choose(clip, MultipleChoice("What is it?", ("a cat", "a dog")))

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from tests.video_llm.lite.tiny_lite import save_tiny, tiny_inputs
+from tests.video_llm.lite.tiny_lite import save_answers, save_tiny, tiny_causal, tiny_config, tiny_inputs
 from tvu.temporal.squeezetime.network import SqueezeTime
 from tvu.video_llm.lite import checkpoint as checkpoints
 from tvu.video_llm.lite.adapters import adapters
-from tvu.video_llm.lite.checkpoint import load_lite, read_lite
-from tvu.video_llm.lite.files import folder_digest
+from tvu.video_llm.lite.checkpoint import load_lite, read_lite, without_words
+from tvu.video_llm.lite.files import ANSWERS, folder_digest, shipped_folder
+from tvu.video_llm.lite.model import LiteModel
 from tvu.weights.errors import WeightsError
 
 
@@ -55,8 +57,25 @@ def test_a_model_that_does_not_read_is_loaded_without_any_language_model(tmp_pat
     loaded = load_lite(read_lite(folder))
     assert loaded.causal is None and loaded.model.language is None and not loaded.model.training
     assert not any(name.startswith(("language", "told", "new_rows", "grades")) for name in loaded.model.state_dict())
-    tokens, _ = loaded.model.eyes(tiny_inputs([8]))
+    tokens = loaded.model.eyes.tokens(tiny_inputs([8]))
     assert tokens.features.isfinite().all()
+    assert not {"clock", "out", "as_words"} & dict(loaded.model.eyes.named_children()).keys()
+
+
+def test_what_finds_is_loaded_without_words_where_it_does_not_hear(tmp_path, tiny_weights, monkeypatch):
+    files = read_lite(save_tiny(tmp_path / "lite", has_prior=True, listens=False))
+    whole = load_lite(files)
+    monkeypatch.setattr(checkpoints, "located", None)  # nothing is looked for
+    found = load_lite(files, with_words=False)
+    assert whole.causal is not None and found.causal is None and found.model.language is None
+    alone, beside = found.model.state_dict(), whole.model.state_dict()
+    assert {name.split(".")[0] for name in alone} == {"eyes", "head", "judge"}
+    assert all(torch.equal(each, beside[name]) for name, each in alone.items())
+
+
+def test_what_hears_is_loaded_with_words_in_any_case(checkpoint, tiny_weights):
+    loaded = load_lite(read_lite(checkpoint), with_words=False)
+    assert loaded.causal is not None and loaded.model.head.hidden is not None
 
 
 def test_weights_of_a_model_that_reads_are_those_of_another_where_it_does_not(folder):
@@ -135,3 +154,111 @@ def test_other_weights_have_another_digest(checkpoint, tmp_path):
     assert len(folder_digest(checkpoint)) == 12
     assert folder_digest(checkpoint) != folder_digest(save_tiny(tmp_path / "lite", seed=1))
     assert folder_digest(tmp_path) == ""
+
+
+@pytest.mark.parametrize("listens", [True, False])
+@pytest.mark.parametrize("more", [{}, {"judges": False}, {"temporal": None}])
+def test_without_words_are_left_the_weights_that_a_model_has_that_does_not_read(listens, more):
+    config = tiny_config(has_prior=True, listens=listens, **more)
+    whole = dict(LiteModel(config, tiny_causal().model).named_parameters())
+    alone = {name: each.shape for name, each in LiteModel(replace(config, reads=False), None).named_parameters()}
+    left = without_words(whole)
+    assert {name: each.shape for name, each in left.items()} == alone
+    assert all(each is whole[name] for name, each in left.items()) and len(left) < len(whole)
+    assert without_words(left) == left
+
+
+# --- a second checkpoint inside, which judges answers ---
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Path:
+    folder = save_tiny(tmp_path / "pair", reads=False, has_prior=True, judges=False)
+    save_answers(folder)
+    return folder
+
+
+def test_a_checkpoint_may_hold_another_that_has_no_motion_network_of_its_own(pair, folder):
+    files = read_lite(pair)
+    assert files.answers is not None and files.answers.folder == pair / ANSWERS
+    assert files.answers.answers is None and read_lite(folder).answers is None
+    assert (files.config.judges, files.answers.config.judges) == (False, True)
+    assert not any(name.startswith("motion.") for name in files.answers.state)
+    motion = files.motion()
+    judging = load_lite(files.answers, motion=motion, with_words=False)
+    assert judging.motion is motion and judging.model.judge is not None and judging.folder == pair / ANSWERS
+    assert load_lite(files, motion=motion).model.judge is None
+
+
+def cut(inside: Path) -> None:
+    file = next(inside.glob("*.safetensors"))
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (cut, "cannot be loaded"),
+        (lambda inside: sorted(inside.glob("*.safetensors"))[1].unlink(), "of its shards are there"),
+        (lambda inside: [file.unlink() for file in inside.glob("*.safetensors")], "0 of its shards are there"),
+        (lambda inside: (inside / "config.json").write_text("{}"), "cannot be loaded"),
+        (lambda inside: (inside / "config.json").unlink(), "holds no checkpoint"),
+    ],
+    ids=["cut", "a shard missing", "no shards", "another config", "no config"],
+)
+def test_what_is_wrong_with_a_checkpoint_inside_is_told_by_its_folder(monkeypatch, pair, damage, says):
+    monkeypatch.setattr(checkpoints, "SHARD_BYTES", 100_000)
+    shutil.rmtree(pair / ANSWERS)
+    damage(save_answers(pair))
+    message = refused(pair)
+    assert says in message and str(pair / ANSWERS) in message
+
+
+def test_weights_inside_that_are_those_of_another_model_are_told_by_their_folder(pair):
+    told = json.loads((pair / ANSWERS / "config.json").read_text())
+    told["model"]["head_width"] = 256
+    (pair / ANSWERS / "config.json").write_text(json.dumps(told))
+    files = read_lite(pair)
+    with pytest.raises(WeightsError, match="another model") as raised:
+        load_lite(files.answers, motion=files.motion())
+    assert str(pair / ANSWERS) in raised.value.message and raised.value.hint
+
+
+def test_other_weights_inside_have_another_digest_where_these_are_asked_for(pair, tmp_path):
+    plain, both = folder_digest(pair), folder_digest(pair, with_answers=True)
+    assert len(both) == 12 and both != plain
+    shutil.rmtree(pair / ANSWERS)
+    assert folder_digest(pair, with_answers=True) == plain == folder_digest(pair)
+    save_answers(pair, seed=2)
+    assert folder_digest(pair) == plain and folder_digest(pair, with_answers=True) not in (plain, both)
+    save_answers(tmp_path / "alone")
+    assert folder_digest(tmp_path / "alone", with_answers=True) == ""  # no checkpoint is around it
+
+
+# --- the checkpoint that ships ---
+
+
+def test_the_checkpoint_that_ships_finds_with_one_network_and_judges_with_another():
+    files = read_lite()
+    assert files.answers is not None and not files.config.reads and not files.answers.config.reads
+    assert (files.config.judges, files.answers.config.judges) == (False, True) and files.answers.card["judges"]
+    assert files.answers.config.motion == files.config.motion
+    motion = files.motion()
+    finding, judging = (load_lite(each, motion=motion, with_words=False).model for each in (files, files.answers))
+    assert finding.judge is None and judging.judge is not None
+
+
+def test_the_checkpoint_that_ships_is_small():
+    files = [file for file in shipped_folder().rglob("*") if file.is_file()]
+    shards = [file for file in files if file.suffix == ".safetensors"]
+    assert {file.parent for file in shards} == {shipped_folder(), shipped_folder() / ANSWERS}
+    assert sum(file.stat().st_size for file in files) <= 40e6
+    assert max(file.stat().st_size for file in shards) <= 15e6
+
+
+@pytest.mark.parametrize("changes", [{"motion": {**tiny_config().motion, "widths": [8, 8, 8, 8]}}, {"listens": True}])
+def test_what_judges_has_to_fit_what_finds(tmp_path, changes):
+    save_tiny(tmp_path / "pair", has_prior=True, listens=False, reads=False)
+    save_tiny(tmp_path / "pair" / ANSWERS, **{"has_prior": True, "listens": False, **changes})
+    with pytest.raises(WeightsError, match="judges for another checkpoint"):
+        read_lite(tmp_path / "pair")

@@ -68,6 +68,26 @@ def test_options_of_many_parts_are_one_thing_each():
     assert named(MultipleChoice("In what order?", tuple(orders[:2])).request.user)[:2] == ["dog jumps", "cat jumps"]
 
 
+@pytest.mark.parametrize(
+    "asks",
+    ["Reconstruct the sequence:", "Sort what this person did by time:", "Of these in the kitchen, which is first:"],
+)
+def test_words_before_a_list_name_nothing(asks):
+    question = f"{asks} a dog jumps; a car stops; a man waves."
+    assert named(question) == ["a dog jumps", "a car stops", "a man waves"]
+    assert [question[: clause.end].rsplit(maxsplit=1)[1] for clause in clauses_of(question)] == [
+        "jumps",
+        "stops",
+        "waves",
+    ]
+
+
+def test_without_a_list_words_before_a_colon_are_named():
+    assert named("What did the cook do first: open the door or sit down?")[0] == "What did the cook do first"
+    assert named("a cook waves: a dog jumps, then a car stops")[0] == "a cook waves"
+    assert named("First a cook waves; then at 0:12 a dog jumps; then it stops")[0] == "a cook waves"
+
+
 def test_a_clause_ends_behind_its_last_word():
     question = "Which is first: a dog jumps, or a car stops?"
     assert [question[: clause.end].rsplit(maxsplit=1)[1] for clause in clauses_of(question)] == ["jumps", "stops"]

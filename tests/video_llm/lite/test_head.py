@@ -109,6 +109,17 @@ def test_what_is_absent_has_no_token_inside():
     assert float(losses["inside"]) > 1 and float(losses["present"]) > 1 and float(losses["span"]) == 0
 
 
+def test_a_head_that_does_not_hear_has_nothing_to_hear_with():
+    torch.manual_seed(0)
+    head = GroundingHead(None, 8, width=16, layers=1).eval()
+    assert head.hidden is None and head.asked is None
+    assert not any(name.startswith(("hidden", "asked")) for name in head.state_dict())
+    visual, real = torch.randn(1, 6, 8), torch.ones(1, 6, dtype=torch.bool)
+    told = head(torch.randn(1, 6, 12), visual, torch.randn(1, 12), half_seconds(6), real)
+    unread = head(None, visual, None, half_seconds(6), real)
+    assert torch.equal(told.inside, unread.inside) and torch.equal(told.spans, unread.spans)
+
+
 def test_losses_are_finite_and_have_gradients_at_the_start_of_training():
     torch.manual_seed(0)
     head = listens(GroundingHead(12, 8, width=16, layers=1, has_prior=False))

@@ -42,6 +42,16 @@ def test_a_visual_token_is_half_a_second_and_knows_its_time():
     torch.testing.assert_close(tokens.spans[0, 1], torch.tensor([0.5, 1.0], dtype=torch.float64))
 
 
+def test_what_the_head_sees_and_what_words_are_made_of_may_be_had_one_by_one():
+    eyes, inputs = tiny_model().eyes, tiny_inputs([10, 6])
+    spans = _spans(10, start=60.0).expand(2, -1, -1)
+    tokens, rows = eyes(inputs, spans)
+    alone = eyes.tokens(inputs, spans)
+    assert torch.equal(alone.features, tokens.features) and torch.equal(alone.spans, tokens.spans)
+    assert alone.lengths.tolist() == [5, 3] and float(alone.spans[0, 0, 0]) == 60
+    assert torch.equal(eyes.rows(alone), rows) and torch.equal(eyes.tokens(inputs).features, eyes(inputs)[0].features)
+
+
 def test_the_padding_of_other_videos_changes_nothing(tokenizer):
     model, both = tiny_model(), tiny_inputs([16, 7])
     asked = [(0, QUESTION, "<t3> <t9>"), (1, "How many?", "2"), (1, QUESTION, "")]

@@ -1,10 +1,12 @@
 """Which answers a question allows."""
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 
 from tvu.video_llm.benchmarks.choice import PROTOCOLS, MultipleChoice
-from tvu.video_llm.lite.options import FIXED, Options, fixed_of, offered_by, options_of, words_of
+from tvu.video_llm.lite.options import FIXED, Options, fixed_of, offered_by, options_of, parts_of, words_of
 
 NUMBERS = tuple(map(str, range(10)))
 
@@ -34,6 +36,9 @@ def test_options_as_people_type_them(form):
         ("is a ball seen once, twice, or more", NUMBERS),
         ("Which happens first: a dog jumps or a car stops?", ("a dog jumps", "a car stops")),
         ("Is it true that a dog jumps first, or that a car stops first?", ("a dog jumps first", "a car stops first")),
+        ("What did he do first, open the door or sit down?", ("open the door", "sit down")),
+        ("What did the man do first, open the door or sit down?", ("open the door", "sit down")),
+        ("Who is the man waving to first, a dog or a cat?", ("a dog", "a cat")),
     ],
 )
 def test_answers_that_can_be_listed(question, options):
@@ -57,6 +62,9 @@ def test_three_things_have_six_orders():
         "What happens after the dog jumps?",
         "Can you describe what happens?",
         "Does it happen more than once that a dog jumps? When?",
+        "Which happens first: a dog jumps, a car stops or a man waves?",
+        "What happens last: a dog jumps, a car stops, or a man waves?",
+        "After the dog barks, which comes first: a car stops, or a man waves?",
         "",
     ],
 )
@@ -83,3 +91,66 @@ def test_options_with_words_are_told_alone_and_after_their_question():
 def test_nothing_may_be_offered():
     offered = offered_by([None, None])
     assert len(offered.question) == len(offered.told) == 0 and offered.alone == offered.joined == ()
+    assert len(offered.named_by) == len(offered.part) == len(offered.part_of) == 0 and offered.named == ()
+
+
+# --- what options name in an order ---
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        (("Circle, star, heart.", "Star, circle, heart."), (("Circle", "star", "heart"), ("Star", "circle", "heart"))),
+        (("a dog, and a cat", "a cat, and a dog"), (("a dog", "a cat"), ("a cat", "a dog"))),
+        (("a dog, then a cat", "a cat, and then a dog"), (("a dog", "a cat"), ("a cat", "a dog"))),
+        (
+            ("sits then stands; then runs", "runs; sits; stands"),
+            (("sits", "stands", "runs"), ("runs", "sits", "stands")),
+        ),
+        (("a dog, a cat, then a fox", "a fox; a dog, a cat"), (("a dog, a cat", "a fox"), ("a fox", "a dog, a cat"))),
+        (("from left to right", "From right to left."), (("left", "right"), ("right", "left"))),
+    ],
+)
+def test_some_options_name_things_one_after_the_other(options, parts):
+    assert parts_of(options) == parts
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("a dog", "a cat"),
+        ("a dog, a cat", "a fox"),
+        ("a dog, a cat", "a fox, a dog, a cat"),
+        ("a dog, a cat", "a fox, then a dog, a cat"),
+        ("a dog, then a cat, a fox", "a cat, a dog, a fox", "a fox, a dog, a cat"),
+        ("from left, to right", "from right to left"),
+        ("a dog then a cat", "a fox, a dog"),
+        ("from left to right", "to the left"),
+        ("then a dog", "then a cat"),
+        ("Yes", "No"),
+        ("a dog",),
+        ("", "."),
+        (),
+    ],
+)
+def test_options_that_are_not_taken_apart_in_the_same_way_name_nothing(options):
+    assert parts_of(options) == ((),) * len(options)
+
+
+def test_a_thing_that_several_options_of_a_question_name_is_one_text():
+    one = Options("Which order?", ("A dog, a cat, a fox.", "a cat, a dog, a fox"))
+    other = Options("Which way?", ("from a dog to a cat", "from a cat to a dog"))
+    offered = offered_by([Options("?", ("Yes", "No")), one, None, other, Options("Who?", ("a dog", "a cat"))])
+    assert offered.named == ("a dog", "a cat", "a fox", "a dog", "a cat")
+    np.testing.assert_array_equal(offered.named_by, [1, 1, 1, 3, 3])
+    np.testing.assert_array_equal(offered.part, [0, 1, 2, 1, 0, 2, 3, 4, 4, 3])
+    np.testing.assert_array_equal(offered.part_of, [0, 0, 0, 1, 1, 1, 2, 2, 3, 3])
+    np.testing.assert_array_equal(offered.told, [2, 3, 4, 5, 6, 7])
+    assert len(offered.alone) == len(offered.joined) == 6 and offered.joined[1] == "Which order? a cat, a dog, a fox"
+
+
+def test_of_three_things_in_any_order_each_is_named_once():
+    offered = offered_by([options_of("In what order do these happen: a dog jumps; a car stops; a man waves?")])
+    assert offered.named == ("a dog jumps", "a car stops", "a man waves")
+    assert sorted(map(tuple, offered.part.reshape(6, 3))) == list(permutations(range(3)))
+    np.testing.assert_array_equal(offered.part_of, np.repeat(np.arange(6), 3))

@@ -142,6 +142,9 @@ def test_questions_come_before_what_they_name_and_options_alone_before_joined():
     told = texts_of(["When does it jump?", "Who runs?"], ["is there a fox"], offered)
     assert told[:3] == [content_of("When does it jump?"), content_of("Who runs?"), content_of("is there a fox")]
     assert told[3:] == ["a dog", "a cat", "Who runs? When do we see a dog?", "Who runs? a cat"]
+    orders = offered_by([Options("Which order?", ("a dog, then a cat", "a cat, then a dog"))])
+    told = texts_of(["Which order?"], [], orders)
+    assert told[1:] == [*orders.alone, *orders.joined, "a dog", "a cat"]
 
 
 def test_texts_of_classes_are_embedded_once(tmp_path, monkeypatch):
@@ -393,7 +396,8 @@ def test_gradients_reach_all_that_makes_use_of_what_is_known():
 def offering(*options: Options | None, clauses: tuple[int, ...] = ()) -> Reading:
     """A question for each, about what class 0 shows; what they name, and options in words, are about others."""
     told = offered_by(options)
-    classes = [0] * len(options), [3] * len(clauses), *2 * [range(1, 1 + len(told.told))]
+    of_options = range(1, 1 + len(told.told)), range(1, 1 + len(told.told)), range(1, 1 + len(told.named))
+    classes = [0] * len(options), [3] * len(clauses), *of_options
     meaning = of_classes(*(each for some in classes for each in some))
     reading = asked(*[0] * len(options))
     return replace(
@@ -402,6 +406,7 @@ def offering(*options: Options | None, clauses: tuple[int, ...] = ()) -> Reading
 
 
 CHOICE, YES_NO = Options("Which?", ("a dog", "a cat", "a fox"), is_lettered=True), Options("Is it?", ("Yes", "No"))
+ORDERS = Options("In what order?", ("a dog, then a cat, then a fox", "a cat, then a fox, then a dog"))
 
 
 def test_each_option_is_judged_with_the_moments_of_its_question():
@@ -412,6 +417,19 @@ def test_each_option_is_judged_with_the_moments_of_its_question():
     assert len(look.moments.present) == 3
     alone = model.look(tokens, asked(0, 0, 0), evidence()(SHOWN, tokens)).moments
     torch.testing.assert_close(look.moments.inside, alone.inside)
+
+
+def test_each_thing_that_options_name_in_an_order_is_looked_for_once():
+    model, reading = tiny_model(has_prior=True), offering(YES_NO, ORDERS)
+    tokens, _ = model.eyes(SHOWN)
+    seen = evidence()(SHOWN, tokens)
+    assert len(model.known(tokens, reading, seen).numbers) == 2 + 2 * 2 + 3
+    judged = model.look(tokens, reading, seen).judged
+    assert judged.shape == (4,) and len(set(judged.tolist())) == 4
+    turned = replace(reading.offered, part=reading.offered.part.flip(0))
+    other = model.look(tokens, replace(reading, offered=turned), seen).judged
+    torch.testing.assert_close(other[:2], judged[:2])
+    assert not torch.isclose(other[2:], judged[2:]).any()
 
 
 def test_where_no_options_are_known_none_are_judged():
@@ -425,6 +443,17 @@ def test_where_no_options_are_known_none_are_judged():
     assert model.look(tokens, offering(CHOICE)).judged is None
 
 
+@pytest.mark.parametrize("reads", [True, False])
+def test_a_model_that_judges_nothing_finds_as_one_that_does(reads):
+    judging, model = (tiny_model(reads=reads, has_prior=True, judges=judges) for judges in (True, False))
+    model.load_state_dict({name: e for name, e in judging.state_dict().items() if not name.startswith("judge.")})
+    assert model.judge is None and judging.judge is not None
+    tokens, reading = model.eyes.tokens(SHOWN), offering(CHOICE, YES_NO, ORDERS, clauses=(0,))
+    look, other = (each.look(tokens, reading, evidence()(SHOWN, tokens)) for each in (model, judging))
+    assert look.judged is None and other.judged is not None and len(look.moments.present) == 3
+    torch.testing.assert_close(look.moments.inside, other.moments.inside)
+
+
 def test_a_model_that_reads_judges_by_what_the_head_sees_before_it_reads():
     model, reading = tiny_model(has_prior=True), offering(CHOICE, YES_NO)
     output = model(SHOWN, reading, evidence())
@@ -434,13 +463,14 @@ def test_a_model_that_reads_judges_by_what_the_head_sees_before_it_reads():
     assert not torch.isclose(output.moments().inside, look.moments.inside).any()
 
 
-def test_options_of_two_videos_are_judged_by_their_own():
+@pytest.mark.parametrize("choice", [CHOICE, ORDERS])
+def test_options_of_two_videos_are_judged_by_their_own(choice):
     model, shown = tiny_model(has_prior=True), ((0, 0, 0, 0, 3, 3, 3, 3), (5, 5, 3, 3, 3, 3, 1, 1))
     both = replace(tiny_inputs([8, 8]), slow=torch.cat([showing(*classes).slow for classes in shown]))
-    reading = replace(offering(YES_NO, CHOICE), video=torch.tensor([1, 0]))
+    reading = replace(offering(YES_NO, choice), video=torch.tensor([1, 0]))
     tokens, _ = model.eyes(both)
     judged = model.look(tokens, reading, evidence()(both, tokens)).judged
-    for row, options, places in ((1, YES_NO, slice(2)), (0, CHOICE, slice(2, None))):
+    for row, options, places in ((1, YES_NO, slice(2)), (0, choice, slice(2, None))):
         only = LiteInputs(*(each[row : row + 1] for each in vars(both).values()))
         tokens, _ = model.eyes(only)
         alone = model.look(tokens, offering(options), evidence()(only, tokens)).judged
@@ -455,14 +485,16 @@ def test_a_model_that_does_not_read_finds_and_judges_without_a_language_model():
     assert model.language is None
     nothing = torch.zeros(1, 0)
     empty = replace(reading, ids=nothing.long(), is_visual=nothing.bool(), answers=nothing.bool())
-    tokens, _ = model.eyes(SHOWN)
+    tokens = model.eyes.tokens(SHOWN)
     look = model.look(tokens, empty, evidence()(SHOWN, tokens))
     assert look.moments.inside.isfinite().all() and look.judged.shape == (3,)
 
 
-def test_what_does_not_read_must_be_told_what_is_known():
-    with pytest.raises(ValueError, match="does not read"):
-        tiny_config(reads=False)
+@pytest.mark.parametrize("changes", [{"reads": False}, {"listens": False}, {"reads": False, "listens": False}])
+def test_what_does_not_read_must_be_told_what_is_known(changes):
+    with pytest.raises(ValueError, match="does not hear what was read is told what is known"):
+        tiny_config(**changes)
+    assert not tiny_config(**changes, has_prior=True).hears and tiny_config().hears
 
 
 def test_only_a_model_that_reads_has_a_language_model():
@@ -470,3 +502,27 @@ def test_only_a_model_that_reads_has_a_language_model():
         LiteModel(tiny_config(), None)
     with pytest.raises(ValueError, match="language model"):
         LiteModel(tiny_config(reads=False, has_prior=True), tiny_causal().model)
+
+
+# --- a head that does not hear what was read ---
+
+
+def test_a_head_that_does_not_hear_finds_the_same_whatever_is_read():
+    model, reading = tiny_model(has_prior=True, listens=False), offering(CHOICE, YES_NO, clauses=(1,))
+    assert not any(name.startswith(("hidden", "asked")) for name in model.head.state_dict())
+    tokens, rows = model.eyes(SHOWN)
+    seen = evidence()(SHOWN, tokens)
+    look, output = model.look(tokens, reading, seen), model.read(tokens, rows, reading, seen)
+    other = replace(output, hidden=output.hidden + 1.0)
+    for each in (output, other):
+        assert torch.equal(each.moments().spans, look.moments.spans) and torch.equal(each.judged(), look.judged)
+    assert output.hidden.shape[-1] == 32 and output.hidden.isfinite().all()  # it reads all the same
+
+
+def test_a_head_that_does_not_hear_is_asked_once_for_moments_and_answers(monkeypatch):
+    model, asked_for = tiny_model(has_prior=True, listens=False), []
+    output = model(SHOWN, offering(CHOICE), evidence())
+    forward = model.head.forward
+    monkeypatch.setattr(model.head, "forward", lambda *told: asked_for.append(told[0]) or forward(*told))
+    output.moments(), output.judged(), output.moments()
+    assert asked_for == [None]

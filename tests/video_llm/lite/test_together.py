@@ -17,7 +17,7 @@ from tvu.video_llm.benchmarks.types import AskConfig
 from tvu.video_llm.captions import Captioned, Captioner, Highlighter, caption_clip, find_highlights
 from tvu.video_llm.decode import open_video
 from tvu.video_llm.errors import UnknownModel
-from tvu.video_llm.lite.answer import LiteSettings, choice_in, wants_words
+from tvu.video_llm.lite.answer import NO_WORDS, LiteSettings, choice_in, wants_words
 from tvu.video_llm.lite.together import JoinConfig, ScoutAndLite, Support, join_visual
 from tvu.video_llm.load import best_model, is_lite, is_together, load_model, weights_needed, weights_of
 from tvu.video_llm.questions import highlights_request
@@ -122,11 +122,14 @@ class Seeing:
 
     def __init__(self, *groundings: Grounding) -> None:
         self.groundings = groundings
-        self.writes = True
+        self.writes = self.has_words = True
         self.asked: list[list[str]] = []
 
     def speaks(self, question):
-        return self.writes and (choice_in(question) is not None or wants_words(question))
+        return self.writes and self.has_words and (choice_in(question) is not None or wants_words(question))
+
+    def lacks_words(self, question):
+        return self.writes and not self.has_words and wants_words(question)
 
     def find(self, clip, queries):
         self.asked.append(list(queries))
@@ -250,6 +253,28 @@ def test_a_lite_that_does_not_write_answers_no_question_in_words():
     assert told(list(answer.groundings)) == [(10, 20, 0.7)] and not answer.is_in_words
 
 
+def test_a_question_that_wants_words_is_told_what_they_need():
+    scout, lite = Told(seen(10, 20, 0.8)), Seeing(seen(10, 20, 0.6))
+    lite.has_words = False
+    answer = both(scout, lite).answer(CLIP, "How many dogs are there?")
+    assert told(list(answer.groundings)) == [(10, 20, 0.7)] and not answer.is_in_words
+    assert answer.notes.count(NO_WORDS) == 1 and {"cache full", "speech was not heard"} <= {*answer.notes}
+    assert NO_WORDS not in both(scout, lite).answer(CLIP, "When does the dog run?").notes
+    lite.writes = False
+    assert NO_WORDS not in both(scout, lite).answer(CLIP, "How many dogs are there?").notes
+
+
+def test_a_question_that_is_not_for_lite_is_told_nothing_of_words(monkeypatch):
+    lite, question = Seeing(seen(10, 20, 0.6)), "How many dogs are told of?"
+    lite.has_words = False
+    unseen = Told(Grounding(Span(40, 50), 0.5, "speech"), evidence=("speech",))
+    assert NO_WORDS not in both(unseen, lite).answer(CLIP, question).notes
+    for about_words, is_told in ((0.4, True), (0.6, False)):
+        router = SimpleNamespace(channels=lambda query, speech=about_words: Channels(speech, 0.0))
+        monkeypatch.setattr(Told, "router", router)
+        assert (NO_WORDS in both(lite=lite).answer(CLIP, question).notes) == is_told
+
+
 def test_a_question_that_is_more_about_words_than_pictures_is_answered_by_both(monkeypatch):
     question, lite = "How many dogs are told of?", Seeing(seen(10, 20, 0.6))
     model = both(Told(seen(10, 20, 0.8)), lite)
@@ -306,11 +331,25 @@ def test_only_a_checkpoint_that_reads_needs_a_language_model(checkpoint, tmp_pat
         assert set(weights_needed(f"scout+lite:{folder}")) == needed
 
 
-@pytest.mark.parametrize("config", [None, "", "[]", "{}", '{"model": 1}'])
+def test_a_head_that_does_not_hear_needs_a_language_model_for_words_alone(checkpoint, tmp_path):
+    deaf = save_tiny(tmp_path / "deaf", has_prior=True, listens=False)
+    unread = save_tiny(tmp_path / "unread", reads=False, has_prior=True)
+    assert weights_needed(f"lite:{deaf}") == weights_needed(f"lite:{unread}")
+    for_words = {folder: weights_needed(f"lite:{folder}", for_words=True) for folder in (deaf, unread, checkpoint)}
+    assert for_words[deaf] == (*weights_needed(f"lite:{unread}"), "smollm2-135m") == for_words[checkpoint]
+    assert for_words[unread] == weights_needed(f"lite:{unread}")
+    for folder, needed in for_words.items():
+        both = weights_needed(f"scout+lite:{folder}", for_words=True)
+        assert set(both) == {*weights_needed("scout"), *needed} and len(both) == len(set(both))
+    assert weights_needed("scout", for_words=True) == weights_needed("scout")
+
+
+@pytest.mark.parametrize("config", [None, "", "[]", "{}", '{"model": 1}', '{"model": "reads"}'])
 def test_a_checkpoint_that_cannot_be_read_needs_what_all_need(config, tmp_path):
     if config is not None:
         (tmp_path / "config.json").write_text(config, "utf-8")
     assert weights_needed(f"lite:{tmp_path}") == weights_needed("lite")
+    assert weights_needed(f"lite:{tmp_path}", for_words=True) == weights_needed("lite")
 
 
 @pytest.mark.parametrize("lacking", ["", *weights_needed("scout+lite")])

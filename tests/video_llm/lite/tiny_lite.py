@@ -11,6 +11,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tvu.temporal.squeezetime.network import SqueezeTime
 from tvu.video_llm.lite.checkpoint import Calibration, save_lite
+from tvu.video_llm.lite.files import ANSWERS
 from tvu.video_llm.lite.head import MEANING, GroundingHead
 from tvu.video_llm.lite.inputs import BODY_CHANNELS, LiteInputs
 from tvu.video_llm.lite.model import LiteConfig, LiteModel
@@ -32,6 +33,9 @@ def tiny_config(**changes: Any) -> LiteConfig:
             "code_sides": [28, 14, 7, 3],
         },
         "has_prior": False,
+        "listens": True,
+        "head_width": 256,
+        "head_layers": 3,
         "rank": 2,
         "language_width": 32,
         "known_tokens": KNOWN,
@@ -67,7 +71,8 @@ def tiny_model(seed: int = 0, **changes: Any) -> LiteModel:
 def listens(head: GroundingHead) -> GroundingHead:
     """A head that has learned to make use of what the language model read: before, that says nothing to it."""
     for part in (head.hidden, head.asked):
-        part[-1].reset_parameters()
+        if part is not None:
+            part[-1].reset_parameters()
     return head
 
 
@@ -97,7 +102,7 @@ def save_language(folder: Path) -> Path:
     return folder
 
 
-def save_tiny(folder: Path, seed: int = 0, **changes: Any) -> Path:
+def save_tiny(folder: Path, seed: int = 0, *, has_motion: bool = True, **changes: Any) -> Path:
     """A checkpoint of an untrained model; reads=False: of one without a language model."""
     config, language = tiny_config(**changes), tiny_causal().model
     torch.manual_seed(seed)
@@ -107,8 +112,15 @@ def save_tiny(folder: Path, seed: int = 0, **changes: Any) -> Path:
     for name, each in trained.items():
         if name.endswith(".up"):
             torch.nn.init.normal_(each, std=0.05)
-    save_lite(folder, config, trained, SqueezeTime(config.motion_config).state_dict(), Calibration(), {"steps": 0})
+    motion = SqueezeTime(config.motion_config).state_dict() if has_motion else {}
+    save_lite(folder, config, trained, motion, Calibration(), {"steps": 0})
     return folder
+
+
+def save_answers(folder: Path, seed: int = 1, **changes: Any) -> Path:
+    """Another checkpoint inside that of a folder, which judges answers in its place; returns where it is."""
+    told = {"reads": False, "has_prior": True, "head_width": 320, **changes}
+    return save_tiny(folder / ANSWERS, seed, has_motion=False, **told)
 
 
 def tiny_inputs(lengths: Sequence[int], seed: int = 0, motion_channels: int = 16) -> LiteInputs:

@@ -27,9 +27,11 @@ def test_the_sample_is_a_config():
     assert told.out == "runs/lite" and told.data.weights == {"features": 5, "composed": 3, "skeletons": 2.5}
 
 
-def test_what_the_checkpoint_that_ships_was_trained_by_is_a_config():
-    told, shipped = TrainConfig.read(SAMPLE.with_name("lite.toml")), read_lite()
-    assert told.model.to_json() == shipped.config.to_json()
+@pytest.mark.parametrize(("recipe", "dropped"), [("lite.toml", "judges"), ("lite-answers.toml", "reads")])
+def test_what_the_checkpoint_that_ships_was_trained_by_is_a_config(recipe, dropped):
+    told, files = TrainConfig.read(SAMPLE.with_name(recipe)), read_lite()
+    shipped = files if recipe == "lite.toml" else files.answers
+    assert told.model.to_json() == {**shipped.config.to_json(), dropped: True}  # was there, and does not ship
     assert (told.steps, told.seed) == (shipped.card["steps"], shipped.card["seed"])
 
 
@@ -57,9 +59,19 @@ def test_a_config_is_the_same_after_it_was_written(tmp_path):
         ('out = "a"\n[data.kinds]\npoem = 3', "no kind of task is called poem"),
         ('out = "a"\n[data.weights]\nreal = 3', "both or neither"),
         ('out = "a"\n[data.weights]\nreal = 3\n[[data.real]]\npath = "x"', "a path and videos"),
-        ('out = "a"\nstage = "bronze"', "stage is lite, motion, head or judge"),
+        ('out = "a"\n[data]\ndrawn = 1.5', "data.drawn is a share, not 1.5"),
+        ('out = "a"\n[data]\ndrawn = -0.5', "data.drawn is a share, not -0.5"),
+        ('out = "a"\nstage = "bronze"', "stage is lite, motion, head, judge or words"),
         ('out = "a"\nstage = "judge"', "start names its weights"),
-        ('out = "a"\nstage = "judge"\nstart = "b"\n[model]\nhas_prior = false', "what a trained head tells"),
+        (
+            'out = "a"\nstage = "judge"\nstart = "b"\n[model]\nlistens = true\nhas_prior = false',
+            "what a trained head tells",
+        ),
+        ('out = "a"\nstage = "judge"\nstart = "b"\n[model]\njudges = false', "what a trained head tells"),
+        ('out = "a"\n[model]\nhas_prior = false', "does not hear what was read"),
+        ('out = "a"\nstage = "words"', "start names its weights, listens = false"),
+        ('out = "a"\nstage = "words"\nstart = "b"\n[model]\nlistens = true', "what a trained head tells by itself"),
+        ('out = "a"\nstage = "words"\nstart = "b"\n[model]\nreads = false', "trained by its head alone"),
         ('out = "a"\n[model]\nreads = false', "trained by its head alone"),
         ('out = "a"\nsteps = 0', "at least 1"),
         ('out = "a"\nsteps = "many"', "wrong"),

@@ -12,10 +12,11 @@ import torch
 from tests.video_llm.lite.tiny_lite import tiny_config
 from tvu.temporal.types import Span
 from tvu.video_llm.errors import TrainingError
-from tvu.video_llm.lite.found import found_places
+from tvu.video_llm.lite.content import clauses_of
+from tvu.video_llm.lite.found import CLAUSE_PLACES, found_places
 from tvu.video_llm.lite.options import options_of
 from tvu.video_llm.models.parts import build_codec
-from tvu.video_llm.training.bank import Bank
+from tvu.video_llm.training.bank import Bank, joined
 from tvu.video_llm.training.config import DataConfig
 from tvu.video_llm.training.data import Batch, Looker, Scenes, Video, offered_in, prepared, visual_counts
 from tvu.video_llm.training.feature_videos import FeatureWorld
@@ -92,7 +93,8 @@ def test_there_is_a_place_for_every_visual_token(batches, world):
     for batch in batches[:2]:
         inputs, reading = looker.inputs(batch), looker.reading(batch)
         assert inputs.lengths.tolist() == [video.steps for video in batch.videos]
-        expected = [counts[batch.videos[v].steps] for v, _ in batch.asked]
+        named = [CLAUSE_PLACES * len(clauses_of(sample.question)) for _, sample in batch.asked]
+        expected = [counts[batch.videos[v].steps] + more for (v, _), more in zip(batch.asked, named, strict=True)]
         assert reading.is_visual.sum(1).tolist() == expected
 
 
@@ -109,6 +111,24 @@ def test_each_source_is_seen_by_its_own_path(batches, world):
     for row, video in enumerate(batch.videos):
         path = inputs.has_slow if video.source == "features" else inputs.has_body
         assert path[row, : video.steps].any() and not path[row, video.steps :].any()
+
+
+def test_entries_of_banks_keep_their_places_where_these_are_joined():
+    banks = bank_of(16, 24), bank_of(20), bank_of(4, 8)
+    whole = joined(banks)
+    assert whole.starts == (0, 16, 40, 60, 64, 72) and len(whole.bodies) == 5
+    assert whole.scenes == tuple(scene for bank in banks for scene in bank.scenes)
+    each = [(bank, number) for bank in banks for number in range(len(bank.scenes))]
+    for place, (bank, number) in enumerate(each):
+        there, here = whole.places(place, 30), bank.places(number, 30)  # longer than all of them
+        assert torch.equal(whole.slow[there], bank.slow[here]) and torch.equal(whole.motion[there], bank.motion[here])
+
+
+def test_one_bank_is_joined_to_itself():
+    bank = bank_of(16, 24)
+    alone = joined([bank])
+    assert (alone.starts, alone.scenes, alone.bodies) == (bank.starts, bank.scenes, bank.bodies)
+    assert torch.equal(alone.slow, bank.slow) and torch.equal(alone.motion, bank.motion)
 
 
 def test_composed_videos_are_taken_from_the_bank(tiny_language, tiny_lite0, world):

@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import pytest
 
 from tvu.temporal.time_tokens.lita import LitaTimeTokens
 from tvu.temporal.time_tokens.text_times import TextTimes
 from tvu.temporal.time_tokens.vtg_llm import VtgLlmTimeTokens
 from tvu.temporal.types import Span
-from tvu.video_llm.training.evaluate import read, score, spans_told, table
+from tvu.video_llm.training.evaluate import captions_f1, captions_told, read, score, spans_told, table
 from tvu.video_llm.training.predict import Predicted, keep
 from tvu.video_llm.training.tasks import NOT_THERE, Sample
 
@@ -107,6 +109,97 @@ def test_spans_are_read_as_the_codec_writes_them_among_other_words(codec):
     first, second = spans_told(text, 99.0, codec)
     assert (first, second) == (pytest.approx((11, 22)), pytest.approx((30, 33)))
     assert spans_told("no times", 99.0, codec) == []
+
+
+# --- captions ---
+
+
+@pytest.mark.parametrize("codec", [LitaTimeTokens(), TextTimes(), VtgLlmTimeTokens()])
+@pytest.mark.parametrize("between", ["\n", " "])
+def test_a_caption_is_two_times_and_the_words_up_to_the_next_two(codec, between):
+    first, second = (codec.encode_spans([Span(*span)], 99.0) for span in ((11.0, 22.0), (33.0, 66.0)))
+    told = captions_told(f"Well. {first} A dog barks.{between}{second} It's a cat!", 99.0, codec)
+    assert [words[-3:] for _, words in told] == [["a", "dog", "barks"], ["it's", "a", "cat"]]
+    assert [span for span, _ in told] == [pytest.approx((1 / 9, 2 / 9)), pytest.approx((1 / 3, 2 / 3))]
+
+
+def test_of_a_caption_the_words_are_told_and_no_times():
+    told = captions_told("<t0> <t40> A dog. <t50> <t90>\nA cat sleeps.", 99.0, LitaTimeTokens())
+    assert [words for _, words in told] == [["a", "dog"], ["a", "cat", "sleeps"]]
+
+
+def test_a_text_without_times_tells_no_captions():
+    for text in ("", "A dog barks.", "<t3> A dog barks.", "<t9> <t3> A dog barks backwards."):
+        assert captions_told(text, 99.0, LitaTimeTokens()) == []
+    assert captions_told("<t0> <t99>", 99.0, LitaTimeTokens()) == [((0.0, 1.0), [])]
+
+
+DOG, CAT = ((0.0, 0.4), ["a", "dog", "barks"]), ((0.5, 0.9), ["a", "cat", "sleeps"])
+
+
+@pytest.mark.parametrize(
+    ("told", "f1"),
+    [
+        ([DOG, CAT], 1.0),
+        ([CAT, DOG], 1.0),
+        ([DOG], 2 / 3),
+        ([((0.1, 0.4), ["the", "dog", "barks"])], 2 / 3),  # half of both, and more, is right
+        ([((0.0, 0.4), ["a", "fox", "jumps"])], 0.0),  # when it happens, in other words
+        ([((0.0, 0.4), ["barks", "dog", "a"])], 0.0),  # and in another order
+        ([((0.0, 0.4), [])], 0.0),
+        ([(CAT[0], DOG[1])], 0.0),  # what happens, at another time
+        ([((0.0, 0.9), DOG[1])], 0.0),
+        ([DOG, DOG], 2 / 4),  # each true one once
+        ([DOG, DOG, CAT, CAT], 4 / 6),
+        ([], 0.0),
+    ],
+)
+def test_a_caption_is_right_that_says_what_happens_when_it_does(told, f1):
+    assert captions_f1(told, [DOG, CAT]) == pytest.approx(f1)
+
+
+def test_two_captions_of_the_same_are_each_right_once():
+    twice = [DOG, DOG]
+    assert captions_f1([DOG], twice) == pytest.approx(2 / 3) and captions_f1(twice, twice) == 1
+    assert captions_f1([], []) == 0
+
+
+def test_captions_are_scored_beside_those_of_another_video():
+    dog, cat = "<t0> <t40> A dog barks.", "<t50> <t90> A cat sleeps.\n<t0> <t10> A car stops."
+    right = [answered("caption", text, text) for text in (dog, cat)]
+    scores = score(right)["composed"]
+    assert scores["captions"] == 1 and scores["captions_chance"] == 0
+    same = score([answered("caption", dog, dog), answered("caption", dog, "It barks.")])["all"]  # of no time
+    assert same["captions"] == 0.5 == same["captions_chance"]
+    assert not {"captions", "captions_chance"} & score([answered("counting", "3", "3")])["all"].keys()
+
+
+def of_source(source: str, caption: str, text: str) -> Predicted:
+    return replace(answered("caption", caption, text), source=source)
+
+
+def test_captions_by_chance_are_those_of_another_video_of_the_same_source():
+    dog, cat = "<t0> <t40> A dog barks.", "<t50> <t90> A cat sleeps."
+    # Of `composed` nothing is told of the right video, and of `skeletons` as much of the other as of this one.
+    told = [
+        of_source("composed", dog, cat),
+        of_source("skeletons", dog, f"{dog}\n{cat}"),
+        of_source("composed", cat, dog),
+        of_source("skeletons", cat, f"{dog}\n{cat}"),
+    ]
+    scores = score(told)
+    assert [scores["composed"][name] for name in ("captions", "captions_chance")] == [0, 1]
+    assert scores["skeletons"]["captions"] == scores["skeletons"]["captions_chance"] == pytest.approx(2 / 3)
+    assert scores["all"]["captions_chance"] == pytest.approx((1 + 2 / 3) / 2)
+    assert score([told[0], told[2]])["all"] == score(told)["composed"]
+
+
+def test_another_question_about_the_same_video_is_no_other_video():
+    dog, cat = "<t0> <t40> A dog barks.", "<t50> <t90> A cat sleeps."
+    told = [of_source("composed", each, each) for each in (dog, dog, cat)]
+    assert score(told)["all"]["captions_chance"] == 0
+    alone = [of_source("composed", dog, dog), of_source("skeletons", cat, cat)]  # each the only one of its source
+    assert score(alone)["all"]["captions_chance"] == 1
 
 
 def test_predictions_are_read_as_they_were_kept(tmp_path):

@@ -37,33 +37,38 @@ def test_a_run_becomes_a_checkpoint(config, tiny_weights, tmp_path):
     load_lite(files)
 
 
-@pytest.mark.parametrize("kind", ["choice", "what_next"])
+@pytest.mark.parametrize("kind", ["choice", "what_next", "captions"])
 @pytest.mark.parametrize(("right", "is_better"), [(0.5, True), (0.4, False), (None, True)])
 def test_answers_are_worth_reading_that_were_better_than_chance(right, is_better, kind):
     of_all = {"n": 4} if right is None else {kind: right, f"{kind}_chance": 0.33}
     assert is_better_than_chance({"all": of_all}, kind) is is_better and is_better_than_chance({}, kind)
 
 
-@pytest.mark.parametrize(("choice", "what_next"), [(0.9, 0.1), (0.1, 0.9)])
+@pytest.mark.parametrize(
+    ("choice", "what_next", "captions"), [(0.9, 0.1, 0.1), (0.1, 0.9, 0.1), (0.1, 0.1, 0.9), (0.9, 0.1, 0.9)]
+)
 def test_a_model_judges_whose_choices_and_writes_whose_words_were_better_than_chance(
-    config, tiny_weights, tmp_path, choice, what_next
+    config, tiny_weights, tmp_path, choice, what_next, captions
 ):
     run(replace(config, steps=1), lambda line: None)
-    chance = {"choice_chance": 0.25, "what_next_chance": 0.25}
-    scores = {"all": {"choice": choice, "what_next": what_next, **chance}}
+    chance = {"choice_chance": 0.25, "what_next_chance": 0.25, "captions_chance": 0.25}
+    scores = {"all": {"choice": choice, "what_next": what_next, "captions": captions, **chance}}
     (Path(config.out) / "held_out.json").write_text(json.dumps(scores))
     (Path(config.out) / "held_out.jsonl").write_text("")
     export_lite(config, tmp_path / "out")
     card = read_lite(tmp_path / "out").card
-    assert (card["judges"], card["writes"]) == (choice > 0.5, what_next > 0.5)
+    told = card["judges"], card["explains"], card["writes"]
+    assert told == (choice > 0.5, what_next > 0.5, captions > 0.5)
 
 
-def test_a_head_becomes_a_checkpoint_that_does_not_read(config, tiny_weights, tiny_minilm, tmp_path):
-    config = replace(config, stage="head", model=tiny_config(has_prior=True), steps=1)
+@pytest.mark.parametrize("listens", [True, False])
+def test_a_head_becomes_a_checkpoint_that_does_not_read(config, tiny_weights, tiny_minilm, tmp_path, listens):
+    config = replace(config, stage="head", model=tiny_config(has_prior=True, listens=listens), steps=1)
     run(config, lambda line: None)
     export_lite(config, tmp_path / "out")
     files = read_lite(tmp_path / "out")
     assert not files.config.reads and files.card["writes"] is False and files.card["judges"] is True
+    assert files.card["explains"] is False
     assert {name.split(".")[0] for name in files.state} == {"eyes", "head", "judge", "motion"}
     trained = load_file(Path(config.out) / "model.safetensors")
     assert {name for name in trained if name.startswith(("language.", "new_rows"))}  # left in the run
@@ -71,6 +76,31 @@ def test_a_head_becomes_a_checkpoint_that_does_not_read(config, tiny_weights, ti
     assert loaded.causal is None and loaded.model.language is None
     bias = trained["judge.logit.3.bias"]
     torch.testing.assert_close(loaded.model.state_dict()["judge.logit.3.bias"], bias, atol=1e-3, rtol=1e-3)
+
+
+def test_a_head_that_judges_nothing_becomes_a_checkpoint_without_a_judge(config, tiny_weights, tiny_minilm, tmp_path):
+    run(replace(config, stage="head", model=tiny_config(has_prior=True, judges=False), steps=1), lambda line: None)
+    export_lite(replace(config, stage="head", model=tiny_config(has_prior=True, judges=False)), tmp_path / "out")
+    files = read_lite(tmp_path / "out")
+    assert not files.config.judges and files.card["judges"] is False
+    assert {name.split(".")[0] for name in files.state} == {"eyes", "head", "motion"}
+    assert load_lite(files).model.judge is None
+
+
+def test_words_of_a_head_become_a_checkpoint_that_finds_without_them(config, tiny_weights, tiny_minilm, tmp_path):
+    config = replace(config, model=tiny_config(has_prior=True, listens=False), steps=1)
+    run(replace(config, stage="head", out=str(tmp_path / "head")), lambda line: None)
+    words = replace(config, stage="words", start=str(tmp_path / "head" / "model.safetensors"))
+    run(words, lambda line: None)
+    export_lite(words, tmp_path / "out")
+    files = read_lite(tmp_path / "out")
+    assert files.config.reads and not files.config.listens
+    assert {files.card[name] for name in ("writes", "explains", "judges")} == {True}  # nothing else is known
+    whole, found = load_lite(files), load_lite(files, with_words=False)
+    assert whole.causal is not None and found.causal is None
+    head = load_file(tmp_path / "head" / "model.safetensors")["head.seen.weight"]
+    assert torch.equal(found.model.head.seen.weight, head.half().float())
+    assert torch.equal(whole.model.head.seen.weight, found.model.head.seen.weight)
 
 
 def test_a_head_that_is_not_told_what_questions_mean_is_no_model_to_export(config, tmp_path):

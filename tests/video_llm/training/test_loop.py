@@ -9,16 +9,21 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.video_llm.lite.tiny_lite import tiny_config
+from tests.video_llm.lite.tiny_lite import tiny_config, tiny_inputs
+from tests.video_llm.training.pictures import few_pictures
 from tvu.video_llm.errors import TrainingError
+from tvu.video_llm.lite.model import Reading
 from tvu.video_llm.lite.options import options_of
 from tvu.video_llm.training import loop
+from tvu.video_llm.training.assets import Assets
+from tvu.video_llm.training.bank import Bank
 from tvu.video_llm.training.config import TrainConfig
 from tvu.video_llm.training.data import ASKS_FOR_MOMENTS, JUDGED
 from tvu.video_llm.training.loop import (
     Group,
     Trainer,
     for_head,
+    learned,
     learning_rate,
     motion_network,
     optimizer_of,
@@ -121,6 +126,56 @@ def test_a_judge_can_be_trained_alone_on_what_a_trained_head_tells(config, tiny_
     assert {name.split(".")[0] for name in changed} == {"judge"}
     steps = [entry for entry in log if "answer" in entry]
     assert len(steps) == 2 and not any("inside" in entry for entry in steps)
+
+
+def test_words_can_be_trained_alone_on_what_a_trained_head_tells(
+    config, tiny_weights, tiny_minilm, tmp_path, monkeypatch
+):
+    data, model = (
+        replace(config.data, kinds={"caption": 1.0, "moment": 1.0}),
+        tiny_config(has_prior=True, listens=False),
+    )
+    config = replace(config, data=data, model=model, stage="head", out=str(tmp_path / "head"))
+    head, _ = trained(config)
+    before = {name: each.detach().clone() for name, each in trainable(head.model).items()}
+    start = str(tmp_path / "head" / "model.safetensors")
+    words = replace(config, stage="words", start=start, out=str(tmp_path / "words"), evaluate=2)
+    trainer, log = trained(words)
+    assert not trainer.model.training  # nothing is dropped out of what is told
+    changed = {name for name, each in trainable(trainer.model).items() if not torch.equal(each, before[name])}
+    of_eyes = {name for name in before if name.startswith(("eyes.clock.", "eyes.out.", "eyes.as_words."))}
+    of_found = {name for name in before if name.startswith(("eyes.", "head.", "judge."))}
+    assert changed & of_found == set(learned(trainer.model, "words")) & of_found == of_eyes
+    assert {name.split(".")[0] for name in changed} == {"eyes", "told", "grades", "new_rows", "language"}
+    steps = [entry for entry in log if "grad" in entry]
+    assert len(steps) == 2 and all(entry["text"] > 0 and entry["grad"] > 0 for entry in steps)
+    assert not any({"inside", "answer"} & entry.keys() for entry in steps)
+    monkeypatch.setattr("tvu.video_llm.training.predict.written", lambda model, *told: ["a cat"] * len(told[2].ids))
+    told = list(predictions(trainer))
+    assert {each.sample.kind for each in told} == {"caption", "moment"} and {each.text for each in told} == {"a cat"}
+
+    inputs = tiny_inputs([12, 8])
+    reading = unread_of([0, 1, 1])
+    ours, theirs = (each.model.eval().look(each.model.eyes.tokens(inputs), reading) for each in (trainer, head))
+    for name, each in vars(ours.moments).items():
+        if isinstance(each, torch.Tensor):
+            assert torch.equal(each, getattr(theirs.moments, name))  # to the bit
+
+
+def unread_of(videos: list[int]) -> Reading:
+    """Questions about some videos, of which nothing is known."""
+    nothing, zeros = torch.zeros(len(videos), 0), torch.zeros(len(videos), dtype=torch.long)
+    return Reading(nothing.long(), nothing.bool(), torch.tensor(videos), nothing.bool(), zeros, zeros[:0])
+
+
+def test_a_head_that_does_not_hear_is_trained_beside_words(config, tiny_weights, tiny_minilm):
+    config = replace(config, model=tiny_config(has_prior=True, listens=False))
+    before = {name: each.detach().clone() for name, each in trainable(Trainer(config, ALONE, print).model).items()}
+    trainer, log = trained(config)
+    changed = {name for name, each in trainable(trainer.model).items() if not torch.equal(each, before[name])}
+    assert {"eyes", "head", "language", "new_rows", "told", "grades"} <= {name.split(".")[0] for name in changed}
+    steps = [entry for entry in log if "inside" in entry]
+    assert len(steps) == 2 and set(steps[0]) >= {"inside", "span", "quality", "present", "text", "grad"}
 
 
 def test_without_what_questions_mean_no_answer_is_judged(config, tiny_weights):
@@ -230,13 +285,43 @@ def test_only_the_first_process_writes_what_comes_of_it(config, tiny_weights, mo
     assert not list(Path(config.out + "-second").iterdir())
 
 
-def test_no_more_held_out_videos_are_made_than_are_looked_at(config, tiny_weights, monkeypatch):
-    made = []
+@pytest.fixture
+def made(monkeypatch) -> list[tuple[Any, int, tuple[int, ...]]]:
+    """Worlds that banks are made of, with how many entries and by which seeds; their features are empty."""
+    found: list[tuple[Any, int, tuple[int, ...]]] = []
+
+    def build_bank(world: Any, entries: int, *rest: Any, seed: tuple[int, ...], **more: Any) -> Bank:
+        found.append((world, entries, seed))
+        names = tuple(f"{len(found)}/{number}" for number in range(entries))
+        return Bank(names, names, torch.zeros(entries, 0), torch.zeros(entries, 0), tuple(range(entries + 1)))  # type: ignore[arg-type]
+
     monkeypatch.setattr(loop, "SlowTower", lambda *told: None)
-    monkeypatch.setattr(loop, "build_bank", lambda world, entries, *rest, **more: made.append((world.split, entries)))
+    monkeypatch.setattr(loop, "build_bank", build_bank)
+    return found
+
+
+def test_no_more_held_out_videos_are_made_than_are_looked_at(config, tiny_weights, made):
     trainer = Trainer(replace(config, evaluate=3), ALONE, lambda entry: None)
-    trainer.bank("train"), trainer.bank("held-out")
-    assert made == [("train", config.data.bank), ("held-out", 6)]
+    banks = trainer.bank("train"), trainer.bank("held-out")
+    assert [(world.split, entries) for world, entries, _ in made] == [("train", config.data.bank), ("held-out", 6)]
+    assert [len(bank.scenes) for bank in banks] == [config.data.bank, 6]
+
+
+@pytest.mark.parametrize(("drawn", "of_each"), [(0.0, (8, 0)), (0.25, (6, 2)), (1.0, (0, 8))])
+def test_a_share_of_composed_videos_may_be_of_drawn_shapes_alone(
+    config, tiny_weights, monkeypatch, made, drawn, of_each
+):
+    monkeypatch.setattr(Assets, "load", {Path("pictures"): few_pictures()}.__getitem__)
+    data = replace(config.data, assets="pictures", bank=8, drawn=drawn)
+    bank = Trainer(replace(config, data=data), ALONE, lambda entry: None).bank("train")
+    shapes = len(Assets.drawn().sprites)
+    expected = [entries for entries in of_each if entries]
+    assert [entries for _, entries, _ in made] == expected
+    assert [len(world.assets.sprites) > shapes for world, *_ in made] == [
+        is_picture for is_picture, entries in zip((True, False), of_each, strict=True) if entries
+    ]
+    assert len({seed for *_, seed in made}) == len(expected) and bank.starts == tuple(range(9))
+    assert bank.scenes == tuple(f"{part}/{number}" for part, n in enumerate(expected, 1) for number in range(n))
 
 
 def test_a_motion_network_of_another_config_is_refused(config, tmp_path):

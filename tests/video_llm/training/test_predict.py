@@ -1,6 +1,9 @@
 """What a model that is told what is known answers about a batch."""
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +17,7 @@ from tvu.video_llm.models.parts import build_codec
 from tvu.video_llm.training.data import Batch, Looker, Video, offered_in
 from tvu.video_llm.training.feature_rendering import FeaturePlan, Layer, Shot
 from tvu.video_llm.training.feature_videos import FeatureWorld
-from tvu.video_llm.training.predict import Predicted, predict
+from tvu.video_llm.training.predict import Predicted, predict, written
 from tvu.video_llm.training.scenes import Scene
 from tvu.video_llm.training.tasks import Sample
 
@@ -41,8 +44,10 @@ def test_spans_presence_and_words_come_of_what_is_known(tiny_lite0: Path, tokeni
     looker = Looker(CONFIG, torch.device("cpu"), FeatureWorld(tiny_lite0, "train"))
     batch = asked_of(tokenizer, looker, Sample("moment", "When do we see 7?", "", (Span(1.0, 2.0),), True))
     model = tiny_model(has_prior=True)
-    read, evidence = model.read, []
-    monkeypatch.setattr(model, "read", lambda *told: evidence.append(told[-1]) or read(*told))
+    evidence = []
+    for name, of_model in (("known", model.known), ("rows_for", model.rows_for)):
+        noted = partial(lambda of_model, *told: evidence.append(told[-1]) or of_model(*told), of_model)
+        monkeypatch.setattr(model, name, noted)
 
     def predicted(index: int):
         meaning = tiny_meaning(torch.eye(384)[:1], torch.eye(1000)[[index]])
@@ -52,7 +57,62 @@ def test_spans_presence_and_words_come_of_what_is_known(tiny_lite0: Path, tokeni
     seen, other = predicted(7), predicted(9)
     assert seen == predicted(7)
     assert seen.spans != other.spans and seen.present != other.present
-    assert len(evidence) > 3 and all(isinstance(each, Evidence) for each in evidence)  # for every token that is written
+    # For moments and for words, what is known of the question and what stands in its prompt, each of three times.
+    assert len(evidence) == 3 * 2 * 2 and all(isinstance(each, Evidence) for each in evidence)
+
+
+def asked_in_any_length(tiny_lite0: Path, tokenizer: LiteTokenizer) -> tuple[Any, ...]:
+    """A model that heeds what is known and what it wrote, and three prompts: what `written` takes before `most_new`."""
+    looker = Looker(CONFIG, torch.device("cpu"), FeatureWorld(tiny_lite0, "train"))
+    questions = (
+        "Why?",
+        "What happens after 7 is there, and what then?",
+        "Which is first: a dog jumps or a cat sleeps?",
+    )
+    batch = asked_of(tokenizer, looker, *(Sample("what_next", each, "", (), None) for each in questions))
+    model, inputs = tiny_model(has_prior=True, listens=False), looker.inputs(batch)
+    noise = torch.Generator().manual_seed(0)
+    for each in (model.told.weight, *(each for each in model.language.layers.parameters() if each.ndim == 2)):
+        torch.nn.init.normal_(each, std=0.3, generator=noise)
+    inputs = replace(inputs, **{name: getattr(inputs, name).float() for name in ("slow", "motion", "body")})
+    tokens, rows = model.eyes(inputs)
+    return model, tokens, rows, looker.reading(batch), looker.evidence(inputs, tokens), tokenizer
+
+
+def one_by_one(model, tokens, rows, asked, evidence, tokenizer, most_new) -> list[list[int]]:
+    """Ids of greedy answers: all is read again for every token, with what was written before."""
+    every, more = torch.arange(len(asked.ids)), torch.zeros(len(asked.ids), most_new)
+    ids, is_visual = torch.cat([asked.ids, more.long()], 1), torch.cat([asked.is_visual, more.bool()], 1)
+    for step in range(most_new):
+        reading, last = replace(asked, ids=ids, is_visual=is_visual), asked.last_asked + step
+        hidden = model.read(tokens, rows, reading, evidence).hidden[every, last]
+        ids[every, last + 1] = torch.nn.functional.linear(hidden, model.table).argmax(-1)
+    return [row[last + 1 : last + 1 + most_new].tolist() for row, last in zip(ids, asked.last_asked, strict=True)]
+
+
+@torch.inference_mode()
+def test_answers_are_written_as_if_all_was_read_again_for_every_token(tiny_lite0, tokenizer, tiny_minilm):
+    told = asked_in_any_length(tiny_lite0, tokenizer)
+    lengths = told[3].last_asked.tolist()
+    assert len(set(lengths)) == 3 and len(told[3].clause_of) >= 2
+    expected = one_by_one(*told, 12)
+    assert written(*told, 12) == [tokenizer.decode(ids).strip() for ids in expected]
+    assert len(set(map(tuple, expected))) == 3 and expected != one_by_one(*told[:4], None, tokenizer, 12)
+
+
+@torch.inference_mode()
+def test_an_answer_ends_where_it_is_ended_while_others_go_on(tiny_lite0, tokenizer, tiny_minilm, monkeypatch):
+    told = asked_in_any_length(tiny_lite0, tokenizer)
+    expected = one_by_one(*told, 12)
+    ends = [ids.index(expected[0][4]) if expected[0][4] in ids else 12 for ids in expected]
+    monkeypatch.setattr(tokenizer, "end", expected[0][4])
+    monkeypatch.setattr(tokenizer, "decode", str)
+    model, sizes = told[0].language, []
+    forward = model.forward
+    monkeypatch.setattr(model, "forward", lambda **more: sizes.append(len(more["inputs_embeds"])) or forward(**more))
+    assert written(*told, 12) == [str(ids[:end]) for ids, end in zip(expected, ends, strict=True)]
+    assert sizes == [sum(end >= step for end in ends) for step in range(min(12, max(ends) + 1))]
+    assert min(ends) < max(ends)
 
 
 CHOICE = "What happens?\nOptions:\n(A) a dog\n(B) a cat\n(C) a cup\nAnswer with the letter."
@@ -74,7 +134,7 @@ def test_the_likeliest_answer_is_chosen_where_answers_can_be_listed(
     monkeypatch.setattr(
         model.judge,
         "forward",
-        lambda summary, numbers, clause_of, offered: torch.tensor(
+        lambda heard, clause_of, offered: torch.tensor(
             [
                 3.0 if likeliest[row] == number else -float(number)
                 for row, number in zip(offered.question.tolist(), offered.number.tolist(), strict=True)
