@@ -34,7 +34,7 @@ from tvu.video_llm.lite.inputs import STEPS_PER_SECOND
 from tvu.video_llm.lite.judge import offered_on
 from tvu.video_llm.lite.model import Reading
 from tvu.video_llm.lite.options import Offered as Offers
-from tvu.video_llm.lite.options import Options, offered_by, options_of, words_of
+from tvu.video_llm.lite.options import Options, fixed_of, offered_by, options_of, parts_of, words_of
 from tvu.video_llm.lite.prior import ClassEvidence, Evidence, Meaning, Meanings, texts_of, texts_of_classes
 from tvu.video_llm.lite.prompt import LiteTokenizer, sequences
 from tvu.video_llm.lite.see import LiteSeen, see, seen_key
@@ -271,7 +271,8 @@ class Lite:
         )
 
     def _judged(self, clip: VideoClip, question: str, options: Options) -> Answer:
-        """The likeliest of some answers, and how likely it is beside the others."""
+        """The likeliest of some answers, and how likely it is beside the others; with the spans of the question, or of
+        what the answer names where the question offers things by name."""
         ((found,), (told,)) = self._found(clip, [question])
         started = time.perf_counter()
         windows = self.look(clip).windows
@@ -283,7 +284,18 @@ class Lite:
             text = words_of(options, options.nearest_to(count)) if options.is_lettered else str(count)
             note = f"counted are moments that are likelier than not: {count}"
         answer = replace(found, text=text, notes=(*found.notes, note), is_in_words=True)
+        if not options.is_lettered and fixed_of(options.options[best]) < 0:
+            answer = replace(answer, groundings=self._of_named(clip, options, best))
         return _later(answer, time.perf_counter() - started)
+
+    def _of_named(self, clip: VideoClip, options: Options, number: int) -> tuple[Grounding, ...]:
+        """The spans of what an option names; of several things the best of each."""
+        parts = parts_of(options.options)[number]
+        of_each, _ = self._found(clip, parts or [options.options[number]])
+        if not parts:
+            return of_each[0].groundings
+        best = [answer.groundings[0] for answer in of_each if answer.groundings]
+        return tuple(sorted(best, key=lambda each: -each.score))
 
     def highlights(self, clip: VideoClip, topic: str) -> Answer:
         """The moments that show `topic` best, best first, with the curve that they were read off."""

@@ -301,6 +301,21 @@ def test_of_answers_that_can_be_listed_the_likeliest_is_told_and_how_likely_it_i
     assert re.fullmatch(rf"of {len(LISTED[question])} answers this is right with \d+%", note)
 
 
+def test_beside_the_one_or_the_other_of_two_things_stand_its_own_spans(unreading, clip):
+    answer = unreading.answer(clip, "Which happens first: a dog jumps or a car stops?")
+    assert answer.groundings == unreading.find(clip, [answer.text])[0].groundings
+    assert (
+        unreading.answer(clip, "Is there a dog?").groundings == unreading.find(clip, ["Is there a dog?"])[0].groundings
+    )
+
+
+def test_beside_an_order_stands_the_best_span_of_each_thing_in_it(unreading, clip):
+    answer = unreading.answer(clip, "In what order do these happen: a dog jumps; a car stops; a man waves?")
+    each = unreading.find(clip, ["a dog jumps", "a car stops", "a man waves"])
+    best = sorted((one.groundings[0] for one in each), key=lambda grounding: -grounding.score)
+    assert len(answer.text.split(", then ")) == 3 and sorted(answer.groundings, key=lambda g: -g.score) == best
+
+
 @pytest.mark.parametrize("reads", [False, True])
 def test_a_choice_is_judged_where_it_is_known_what_options_mean(request, clip, monkeypatch, reads):
     model = request.getfixturevalue("knowing" if reads else "unreading")
@@ -521,7 +536,8 @@ def test_answers_are_judged_as_the_checkpoint_inside_judges_them(pair, finding, 
     assert pair.speaks(question) and answer.is_in_words
     assert answer.text == alone.text and answer.notes == alone.notes  # how likely it is
     assert answer.groundings and answer.groundings != alone.groundings  # the moments are those of the first
-    of_first = finding.find(clip, [answer.prompt])[0].groundings
+    names_things = question.startswith("Which happens first")
+    of_first = finding.find(clip, [answer.text if names_things else answer.prompt])[0].groundings
     assert answer.groundings == of_first
 
 
