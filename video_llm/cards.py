@@ -48,16 +48,16 @@ CARDS = (
     ),
     ModelCard(
         "lite:FOLDER",
-        "our small video model: EfficientNet-Lite0, SqueezeTime, body landmarks, STORM, a head and a judge; to write, "
-        "SmolLM2-135M with adapters",
+        "our small video model: EfficientNet-Lite0, SqueezeTime, body landmarks, STORM, a head, and another with a "
+        "judge of answers; to write, SmolLM2-135M with adapters",
         "videos, landmarks and features that tvu generates, by `video_llm/training/`; or your own, by `tvu train`",
         "Apache-2.0 for the parts that are fetched; the licence of tvu for what was trained",
         "1.1 GB on a CPU; 1.5 with scout",
-        "6.1 s for the first question about 60 s of 720p, 2.8 s for a second, on 2 CPU cores",
+        "5.8 s for the first question about 60 s of 720p, 2.8 s for a second, on 2 CPU cores",
         "the checkpoint that ships, development videos: R@1 at IoU 0.5 72.1 % of six clips, 63.8 % of eight; "
-        "AUROC of `not there` 75, 67; 31 % of multiple choices of the drawn MVBench, chance 27; it writes nothing",
+        "AUROC of `not there` 75, 67; 37 % of multiple choices of the drawn MVBench, chance 27; it writes nothing",
         "a token each half second of at most a minute; spans off what tokens make of the question, calibrated",
-        "the checkpoint that ships (`lite` alone means it; weights/lite/README.md), on two cores; on a GPU in training",
+        "the checkpoint that ships (`lite` alone means it; weights/lite/README.md), on two cores and on an H200",
     ),
     ModelCard(
         "scout+lite:FOLDER",
@@ -66,7 +66,7 @@ CARDS = (
         "what each of them was",
         "that of each",
         "that of both",
-        "10.4 s for the first question about 60 s of 720p, 3.0 s for a second, on 2 CPU cores",
+        "10.1 s for the first question about 60 s of 720p, 3.2 s for a second, on 2 CPU cores",
         "with the lite that ships, development videos: R@1 at IoU 0.5 78.3 % of six clips, 71.2 % of eight; "
         "AUROC of `not there` 81, 81",
         "spans of both, by the file's clock; a score is a mean of two calibrated probabilities, calibrated by nobody",
