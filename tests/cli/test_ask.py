@@ -165,18 +165,25 @@ def test_missing_weights_offer_the_command_that_gets_them(tvu, tmp_path):
     assert "tvu models pull" in run.stderr
 
 
+@pytest.fixture(scope="module")
+def cache_of_scout(weights_cache, tmp_path_factory):
+    """A cache that has the weights of `scout` alone."""
+    cache = tmp_path_factory.mktemp("cache")
+    for name in names_of("scout"):
+        home = home_of(entry(name))
+        (cache / home.relative_to(weights_cache)).parent.mkdir(parents=True, exist_ok=True)
+        (cache / home.relative_to(weights_cache)).symlink_to(home)
+    return cache
+
+
 @pytest.mark.weights
 @pytest.mark.parametrize("command", [("ask",), ("ground", "-q"), ("highlights",)])
 def test_where_the_weights_of_scout_alone_are_it_answers_and_lite_is_asked_with_leave_to_pull(
-    tvu, weights_cache, tmp_path, command
+    tvu, cache_of_scout, command
 ):
-    for name in names_of("scout"):
-        home = home_of(entry(name))
-        (tmp_path / home.relative_to(weights_cache)).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / home.relative_to(weights_cache)).symlink_to(home)
     name, *flag = command
     asked = (name, SAMPLES / "parade.mp4", *flag, "the tiger", "--evidence", "visual", "--json")
-    cache = {"TVU_CACHE": str(tmp_path), "TVU_OFFLINE": "1"}
+    cache = {"TVU_CACHE": str(cache_of_scout), "TVU_OFFLINE": "1"}
     run = tvu(*asked, **cache)
     assert run.returncode == 0 and '"scout"' in run.stdout and "lite" not in run.stdout, run.stderr
     run = tvu(*asked, "--pull", **cache)

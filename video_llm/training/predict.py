@@ -56,11 +56,12 @@ def predict(
     tokenizer: LiteTokenizer,
     *,
     write: bool = True,
-    most_new: int = 200,
+    most_new: int | None = None,
     reads: bool = True,
 ) -> list[Predicted]:
     """The head's moments and, if asked for, greedy text for every question of a batch.
 
+    most_new: tokens of a text; None: twice those of the longest answer that is true.
     reads: whether the language model reads anything; else what the head alone sees, and no text.
     """
     model.eval()
@@ -81,7 +82,9 @@ def predict(
             moments, judged = look.moments, look.judged
         texts = [""] * len(batch.asked)
         if write and reads:
-            texts = written(model, tokens, model.eyes.rows(tokens), asked, evidence, tokenizer, most_new)
+            longest = max(map(len, tokenizer.encode_all([sample.answer for _, sample in batch.asked])))
+            most = 2 * longest if most_new is None else most_new
+            texts = written(model, tokens, model.eyes.rows(tokens), asked, evidence, tokenizer, most)
     moments = moments.on_cpu()
     present = moments.present.sigmoid().tolist()
     chosen = [""] * len(batch.asked) if judged is None else _chosen(judged, batch)

@@ -44,21 +44,16 @@ def test_answers_are_worth_reading_that_were_better_than_chance(right, is_better
     assert is_better_than_chance({"all": of_all}, kind) is is_better and is_better_than_chance({}, kind)
 
 
-@pytest.mark.parametrize(
-    ("choice", "what_next", "captions"), [(0.9, 0.1, 0.1), (0.1, 0.9, 0.1), (0.1, 0.1, 0.9), (0.9, 0.1, 0.9)]
-)
-def test_a_model_judges_whose_choices_and_writes_whose_words_were_better_than_chance(
-    config, tiny_weights, tmp_path, choice, what_next, captions
-):
+def test_a_model_judges_whose_choices_and_writes_whose_words_were_better_than_chance(config, tiny_weights, tmp_path):
     run(replace(config, steps=1), lambda line: None)
-    chance = {"choice_chance": 0.25, "what_next_chance": 0.25, "captions_chance": 0.25}
-    scores = {"all": {"choice": choice, "what_next": what_next, "captions": captions, **chance}}
-    (Path(config.out) / "held_out.json").write_text(json.dumps(scores))
     (Path(config.out) / "held_out.jsonl").write_text("")
-    export_lite(config, tmp_path / "out")
-    card = read_lite(tmp_path / "out").card
-    told = card["judges"], card["explains"], card["writes"]
-    assert told == (choice > 0.5, what_next > 0.5, captions > 0.5)
+    chance = {"choice_chance": 0.25, "what_next_chance": 0.25, "captions_chance": 0.25}
+    for number, better in enumerate([(0.9, 0.1, 0.1), (0.1, 0.9, 0.1), (0.1, 0.1, 0.9), (0.9, 0.1, 0.9)]):
+        scores = {"all": {**dict(zip(("choice", "what_next", "captions"), better, strict=True)), **chance}}
+        (Path(config.out) / "held_out.json").write_text(json.dumps(scores))
+        export_lite(config, tmp_path / str(number))
+        card = read_lite(tmp_path / str(number)).card
+        assert (card["judges"], card["explains"], card["writes"]) == tuple(share > 0.5 for share in better)
 
 
 @pytest.mark.parametrize("listens", [True, False])
