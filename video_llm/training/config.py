@@ -162,7 +162,10 @@ class TrainConfig:
 
 
 def _check_parts(model: LiteConfig) -> None:
-    """Parts that are told by name are made once, without memory. Raises TrainingError for one that cannot be."""
+    """Parts that are told by name are made once. Raises TrainingError for one that cannot be.
+
+    Not on torch's device without memory: its first use imports all decompositions, which takes a second.
+    """
     import torch
 
     from tvu.video_llm.lite.model import Eyes
@@ -170,9 +173,9 @@ def _check_parts(model: LiteConfig) -> None:
 
     try:
         build_codec(model.codec)
-        with torch.device("meta"):
+        with torch.random.fork_rng(devices=[]):
             Eyes(model)
-    except (TvuError, TypeError, ValueError, KeyError) as error:
+    except (TvuError, TypeError, ValueError, KeyError, RuntimeError) as error:  # the last: no memory for it
         raise TrainingError(f"model cannot be made: {error}") from error
 
 
