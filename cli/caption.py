@@ -31,7 +31,7 @@ def caption(
     """
     options.check_outputs([out], force)
     reader = options.parse_decoder(decoder)
-    choice = options.ModelChoice(model, options.parse_evidence(""), None, pull, offline, not no_cache, for_words=True)
+    choice = options.ModelChoice(model, options.parse_evidence(""), None, pull, offline, not no_cache)
 
     from tvu.cli.render import caption_line
     from tvu.video_llm.captions import Captioned, caption_clip, captions_as, captions_json, check_suffix

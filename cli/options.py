@@ -143,8 +143,7 @@ def model_or_best(name: str | None, pull: bool) -> str:
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """Which model answers, through which channels, and how it comes by its weights; for_words: those of all that it can
-    write."""
+    """Which model answers, through which channels, and how it comes by its weights."""
 
     name: str
     evidence: "tuple[Evidence, ...]"
@@ -152,7 +151,6 @@ class ModelChoice:
     pull: bool = False
     offline: bool = False
     use_cache: bool = True
-    for_words: bool = False
 
     def fetch(self) -> None:
         """Fetch missing weights where `--pull` says so.
@@ -165,7 +163,7 @@ class ModelChoice:
         if self.offline and is_remote(self.name) and not parse_remote(self.name).is_loopback:
             host = parse_remote(self.name).host
             raise UsageError(f"{host} is another machine, and --offline uses no network", hint="leave --offline away")
-        needed = weights_needed(self.name, self.evidence, for_words=self.for_words)
+        needed = weights_needed(self.name, self.evidence, for_words=True)
         if self.pull:
             from tvu.weights.fetch import pull
 

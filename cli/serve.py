@@ -73,7 +73,7 @@ def serve(
     for name in dict.fromkeys(models or ["scout"]):
         choice = options.ModelChoice(name, channels, min_score, pull, offline, not no_cache)
         choice.fetch()
-        require(weights_needed(name, channels))  # now, not with the first request
+        require(weights_needed(name, channels, for_words=True))  # now, not with the first request
         loaded.append(choice.load(be_silent))
     video_bytes = max_video * MIB
     config = ServeConfig(

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from tvu.temporal.spans import clamp, iou, overlap_seconds
 from tvu.temporal.squeezetime.network import SqueezeTime
 from tvu.temporal.time_tokens.codec import TimeCodec
+from tvu.temporal.timecode import format_timecode
 from tvu.temporal.types import Span, VisualTokens
 from tvu.video_llm.benchmarks.choice import BEST_OPTION, MultipleChoice
 from tvu.video_llm.benchmarks.matching import letter_of
@@ -134,7 +135,10 @@ class Lite:
 
     @cached_property
     def loaded(self) -> LoadedLite:
-        """The networks that find moments and judge answers. Raises WeightsError where a part of them is missing."""
+        """The networks that find moments, and judge answers where no others do.
+
+        Raises WeightsError where a part of them is missing.
+        """
         return load_lite(self.files, self._device, self._motion, with_words=False)
 
     @cached_property
@@ -198,7 +202,7 @@ class Lite:
     def _would_write(self, question: str) -> bool:
         if question.strip() == captions_request():
             return self.writes
-        return self.explains and wants_words(question)
+        return self.explains and (wants_words(question) or choice_in(question) is not None)
 
     @property
     def codec(self) -> TimeCodec:
@@ -258,9 +262,10 @@ class Lite:
                 f"the checkpoint of {self.name} finds moments and judges no answers",
                 hint=f"one that does belongs into its folder `{ANSWERS}`",
             )
-        if self.judges or not self.files.config.reads:
+        if self.judges or not self.files.config.reads:  # else by letters, for which the weights may be missing
             options = Options(question.question, question.options, is_lettered=True)
             return replace(self._judged(clip, put, options), question=question.question)
+        _ = self.worded
         ((found,), (told,)) = self._found(clip, [put])
         started = time.perf_counter()
         window = self.look(clip).windows[int(np.argmax([each.present for each in told]))]
@@ -276,7 +281,8 @@ class Lite:
         ((found,), (told,)) = self._found(clip, [question])
         started = time.perf_counter()
         windows = self.look(clip).windows
-        chances = self._chances(windows[int(np.argmax([each.present for each in told]))], question, options)
+        window = windows[int(np.argmax([each.present for each in told]))]
+        chances = self._chances(window, question, options)
         best = int(np.argmax(chances))
         text, note = words_of(options, best), f"of {len(chances)} answers this is right with {chances[best]:.0%}"
         if len(windows) > 1 and options.are_numbers:  # a window knows nothing of what others count
@@ -285,17 +291,26 @@ class Lite:
             note = f"counted are moments that are likelier than not: {count}"
         answer = replace(found, text=text, notes=(*found.notes, note), is_in_words=True)
         if not options.is_lettered and fixed_of(options.options[best]) < 0:
-            answer = replace(answer, groundings=self._of_named(clip, options, best))
+            answer = self._with_named(
+                answer, clip, parts_of(options.options)[best] or [options.options[best]], window.span
+            )
+            if len(windows) > 1:
+                times = [format_timecode(at) for at in (window.span.start_seconds, window.span.end_seconds)]
+                answer = replace(answer, notes=(*answer.notes, f"judged by what is seen from {' to '.join(times)}"))
         return _later(answer, time.perf_counter() - started)
 
-    def _of_named(self, clip: VideoClip, options: Options, number: int) -> tuple[Grounding, ...]:
-        """The spans of what an option names; of several things the best of each."""
-        parts = parts_of(options.options)[number]
-        of_each, _ = self._found(clip, parts or [options.options[number]])
-        if not parts:
-            return of_each[0].groundings
-        best = [answer.groundings[0] for answer in of_each if answer.groundings]
-        return tuple(sorted(best, key=lambda each: -each.score))
+    def _with_named(self, answer: Answer, clip: VideoClip, named: Sequence[str], seen: Span) -> Answer:
+        """An answer with the spans of what it names in the place of the question's, those in a part of the clip; of
+        several things the best of each."""
+        of_each, _ = self._found(clip, named)
+        spans = [[each for each in found.groundings if overlap_seconds(each.span, seen) > 0] for found in of_each]
+        told = spans[0] if len(named) == 1 else [each[0] for each in spans if each]
+        kept: list[Grounding] = []
+        for each in sorted(told, key=lambda each: -each.score):
+            if all(iou(each.span, known.span) <= self.settings.max_iou for known in kept):
+                kept.append(each)
+        curves = of_each[0].curves if len(named) == 1 else answer.curves
+        return replace(answer, groundings=tuple(kept), curves=curves) if kept else answer
 
     def highlights(self, clip: VideoClip, topic: str) -> Answer:
         """The moments that show `topic` best, best first, with the curve that they were read off."""
@@ -763,8 +778,6 @@ def _middles(window: Window) -> NDArray[np.float64]:
 
 
 def _line(told: Captioned) -> str:
-    from tvu.temporal.timecode import format_timecode
-
     return f"{format_timecode(told.span.start_seconds)} - {format_timecode(told.span.end_seconds)} {told.text}"
 
 

@@ -136,11 +136,8 @@ def read_lite(folder: Path | None = None) -> LiteFiles:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise WeightsError(f"{folder} cannot be loaded: {reason}", hint=AGAIN) from error
     answers = read_lite(folder / ANSWERS) if (folder / ANSWERS).is_dir() else None
-    if answers is not None and not _judges_beside(answers.config, config):
-        raise WeightsError(
-            f"{answers.folder} judges for another checkpoint than that of {folder}",
-            hint="both are trained with one motion network, and what judges hears no language model",
-        )
+    if answers is not None and (why := _unlike(answers, config, state)):
+        raise WeightsError(f"{answers.folder} cannot judge for {folder}: {why}", hint=AGAIN)
     return LiteFiles(folder, config, calibration, told.get("card", {}), state, answers)
 
 
@@ -155,9 +152,18 @@ def without_words(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: each for name, each in state.items() if not name.startswith((*WORDED_BY, *HEARD_BY))}
 
 
-def _judges_beside(answers: LiteConfig, config: LiteConfig) -> bool:
-    alike = answers.motion_config == config.motion_config and answers.has_prior == config.has_prior
-    return alike and not answers.hears
+def _unlike(answers: LiteFiles, config: LiteConfig, state: Mapping[str, Tensor]) -> str:
+    """Why what is inside a folder cannot judge in the place of what is in it; empty where it can."""
+    inner = answers.config
+    moves = {name: each for name, each in answers.state.items() if name.startswith("motion.")}
+    same = all(name in state and torch.equal(each, state[name]) for name, each in moves.items())
+    if inner.motion_config != config.motion_config or not same:
+        return "it was trained with another motion network"
+    if inner.hears or not (inner.judges and inner.has_prior):
+        return "it is no model that judges answers by itself"
+    if not config.has_prior or list(inner.reductions) != list(config.reductions):
+        return "it is told other things of a video"
+    return ""
 
 
 def load_lite(

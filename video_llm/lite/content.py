@@ -70,7 +70,13 @@ _IN_ORDER = re.compile(
     r"|starts? with)\b",
     re.IGNORECASE,
 )
-_LIST = re.compile(r"[^;:\n]*:(?=\s[^;\n]*;)")  # words before a list, which names what follows them
+# Words that only ask for an order, before the list of what is to be ordered.
+_LIST = re.compile(
+    r"(?!.*\b(?:before|after)\b[^;\n]*:)[^;\n]*"
+    r"\b(?:order|sequence|succession|sort|arrange|rank|reconstruct|chronolog\w*|which\b[^;:\n]*\b(?:first|last))\b"
+    r"[^;:\n]*:(?=\s[^;\n]*;)",
+    re.IGNORECASE,
+)
 _ASKED = "Question:"
 LETTERED = re.compile(r"^\s*\(?[A-Z][).:]\s+(?=\S)")
 _OPENS = re.compile(

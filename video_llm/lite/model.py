@@ -1,9 +1,10 @@
 """`lite`: appearance, motion and bodies through STORM's temporal encoder into SmolLM2-135M, which is asked *when*.
 
-The question comes before the video: a causal model's hidden states at the visual tokens then know what is looked for,
-and a small head (`head.py`) reads spans and their scores off them in one pass. Text with time tokens comes after. A
-model may do without the language model: the head then goes by the visual tokens and the words of the question alone.
-Answers that can be listed are judged by it in either case (`judge.py`).
+A small head (`head.py`) reads spans and their scores off the visual tokens and the words of the question in one pass;
+answers that can be listed are judged by what it finds (`judge.py`). For answers in words the language model reads the
+question, the tokens and what the head found, and writes text with time tokens; a model may do without it. A head may
+also listen to it (`listens`): a causal model's hidden states at the visual tokens know what the question before them
+looks for.
 
     slow  [B, T, 4, 1280] -> 4 tokens a step \\
     motion [B, T, M]      -> 1 token a step   > [B, T, 6, width] -> temporal encoder -> one token a step -> reduction
@@ -42,7 +43,7 @@ class LiteConfig:
     """The shape of a model; parts are told as in the config of the Video-LLM (`models/parts.py`).
 
     width:      of the tokens that the temporal encoder mixes.
-    merged:     of the one token a step that comes out of it, and of the head.
+    merged:     of the one token a step that comes out of it.
     temporal:   the temporal encoder; None: none.
     reductions: of the tokens in time, one after the other.
     codec:      how times are written in text.
@@ -88,6 +89,8 @@ class LiteConfig:
     known_tokens: int = 49152
 
     def __post_init__(self) -> None:
+        if self.head_layers < 1 or self.head_width < 8 or self.head_width % 8:
+            raise ValueError("a head has at least one layer, and eight parts of its width attend by themselves")
         if not (self.hears or self.has_prior):
             raise ValueError("a head that does not hear what was read is told what is known of questions")
         if not set(self.paths) <= {"slow", "motion", "body"} or not self.paths:

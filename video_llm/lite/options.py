@@ -37,7 +37,7 @@ _HOW_MANY = re.compile(
 )
 _WHICH_ONE = re.compile(r"\b(?:first|last|earlier|later|sooner|second|precedes?|follows?)\b", re.IGNORECASE)
 _OF_TWO = re.compile(r"\bor\b|;|\btwo\b|\bout of\b", re.IGNORECASE)
-_ASKS = re.compile(r"^\W*(?:what|which|who|does|do|did|is|are|was|were|has|have)\b", re.IGNORECASE)
+_ASKS = re.compile(r"^\W*(?:what|which|who)\b", re.IGNORECASE)
 _SORT = re.compile(r"\b(?:order|sequence|sort|chronological\w*|arrange)\b", re.IGNORECASE)
 _WHEN = re.compile(r"\bwhen\s*(?:\?|$|is\b|are\b|does\b|do\b|did\b)", re.IGNORECASE)
 
@@ -83,10 +83,10 @@ def options_of(question: str) -> Options | None:
 def _two_of(question: str, named: Sequence[str]) -> Sequence[str]:
     """The two things that a question offers: all that it names, or those around `or` where the first thing that it
     names is what it asks: `What did he do first, sit down or open the door?`"""
-    if len(named) != 3 or not _ASKS.match(named[0]):
+    if len(named) != 3 or [bool(_ASKS.match(each)) for each in named] != [True, False, False]:
         return named
-    a, b = map(re.escape, named[1:])
-    return named[1:] if re.search(rf"{a}\W*\bor\b\W*{b}", question) else named
+    asks, a, b = map(re.escape, named)
+    return named[1:] if re.search(rf"{asks}\W*{a}\W*\bor\b\W*{b}", question) else named
 
 
 def words_of(options: Options, number: int) -> str:
@@ -116,7 +116,7 @@ def fixed_of(option: str) -> int:
 
 
 _NEXT = re.compile(r"\s*(?:[;,]\s*(?:and\s+)?then\b|\b(?:and\s+)?then\b|;)\s*,?\s*", re.IGNORECASE)
-_COMMA = re.compile(r"\s*,\s*(?:and\s+)?")
+_COMMA = re.compile(r"\s*,\s+(?:and\s+)?")
 _FROM_TO = re.compile(r"^\s*from\s+(.+?)\s+to\s+(.+)$", re.IGNORECASE)
 
 

@@ -44,6 +44,8 @@ class Bank:
 
 def joined(banks: Sequence[Bank]) -> Bank:
     """Entries of some banks, one bank after the other."""
+    if len(banks) == 1:
+        return banks[0]
     firsts = np.cumsum([0, *(bank.starts[-1] for bank in banks)]).tolist()
     starts = [first + start for first, bank in zip(firsts, banks, strict=False) for start in bank.starts[:-1]]
     return Bank(

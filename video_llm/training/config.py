@@ -47,6 +47,8 @@ class DataConfig:
             raise TrainingError("data.real lists instruction sets, and data.weights says how often: both or neither")
         if any(set(each) != {"path", "videos"} for each in self.real):
             raise TrainingError("a set of data.real has a path and videos, the folder that they are in")
+        if self.bank < 1:
+            raise TrainingError("data.bank is at least 1")
         if not 0 <= self.drawn <= 1:
             raise TrainingError(f"data.drawn is a share, not {self.drawn}")
         unknown = sorted(set(self.kinds or ()) - set(KINDS))

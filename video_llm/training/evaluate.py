@@ -130,11 +130,12 @@ Caption = tuple[tuple[float, float], list[str]]
 
 
 def captions_told(text: str, seconds: float, codec: TimeCodec) -> list[Caption]:
-    """The captions that a text tells: two times, and the words up to the next two."""
+    """The captions that a text tells: two times, and the words up to the next."""
     found = _spans_in(text, seconds, codec)
     ends = [*(start for _, start, _ in found[1:]), len(text)][: len(found)]
+    time = "|".join(map(re.escape, codec.added_tokens)) or r"\Z"
     return [
-        ((span[0] / seconds, span[1] / seconds), _words(text[first:last]))
+        ((span[0] / seconds, span[1] / seconds), _words(re.split(time, text[first:last], maxsplit=1)[0]))
         for (span, _, first), last in zip(found, ends, strict=True)
     ]
 

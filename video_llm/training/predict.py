@@ -130,13 +130,13 @@ def written(
     size, longest = asked.ids.shape
     read = torch.nn.functional.pad(prompt, (0, 0, 0, most_new))
     ids = torch.full((size, most_new), tokenizer.end, dtype=asked.ids.dtype, device=asked.ids.device)
-    going = torch.arange(size, device=ids.device)
+    going, table = torch.arange(size, device=ids.device), model.table
     for step in range(most_new):
         last = asked.last_asked[going] + step
         hidden = model.language(inputs_embeds=read[going, : longest + step], use_cache=False).last_hidden_state
-        following = torch.nn.functional.linear(hidden[torch.arange(len(going)), last], model.table).argmax(-1)
+        following = torch.nn.functional.linear(hidden[torch.arange(len(going)), last], table).argmax(-1)
         ids[going, step] = following
-        read[going, last + 1] = model.table[following].to(read.dtype)
+        read[going, last + 1] = table[following].to(read.dtype)
         going = going[following != tokenizer.end]
         if not len(going):
             break

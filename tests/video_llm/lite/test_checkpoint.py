@@ -256,9 +256,18 @@ def test_the_checkpoint_that_ships_is_small():
     assert max(file.stat().st_size for file in shards) <= 15e6
 
 
-@pytest.mark.parametrize("changes", [{"motion": {**tiny_config().motion, "widths": [8, 8, 8, 8]}}, {"listens": True}])
-def test_what_judges_has_to_fit_what_finds(tmp_path, changes):
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"motion": {**tiny_config().motion, "widths": [8, 8, 8, 8]}}, "another motion network"),
+        ({"seed": 1}, "another motion network"),
+        ({"listens": True, "has_motion": False}, "no model that judges"),
+        ({"judges": False, "has_motion": False}, "no model that judges"),
+        ({"reductions": [{"name": "pool", "frames": 4}], "has_motion": False}, "other things of a video"),
+    ],
+)
+def test_what_judges_has_to_fit_what_finds(tmp_path, changes, says):
     save_tiny(tmp_path / "pair", has_prior=True, listens=False, reads=False)
     save_tiny(tmp_path / "pair" / ANSWERS, **{"has_prior": True, "listens": False, **changes})
-    with pytest.raises(WeightsError, match="judges for another checkpoint"):
+    with pytest.raises(WeightsError, match=f"cannot judge for .*{says}"):
         read_lite(tmp_path / "pair")

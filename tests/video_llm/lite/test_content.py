@@ -82,6 +82,13 @@ def test_words_before_a_list_name_nothing(asks):
     ]
 
 
+def test_what_is_named_before_a_list_that_is_no_instruction_stays():
+    assert named("What happens after the dog barks: a car stops; a man waves?")[0] == "the dog barks"
+    assert named("A man opens the door: then he sits; then he leaves.")[0] == "A man opens the door"
+    assert named("After the bell, in what order do these happen: a dog jumps; a cat sits?")[0] == "the bell"
+    assert named("Question: Sort these by time: a dog jumps; a cat sits")[0] == "a dog jumps"
+
+
 def test_without_a_list_words_before_a_colon_are_named():
     assert named("What did the cook do first: open the door or sit down?")[0] == "What did the cook do first"
     assert named("a cook waves: a dog jumps, then a car stops")[0] == "a cook waves"

@@ -31,6 +31,7 @@ def test_options_as_people_type_them(form):
         ("Is there a dog?", ("Yes", "No")),
         ("can you see a dog in this clip", ("Yes", "No")),
         ("A dog jumps before a cat sleeps. Yes or no?", ("Yes", "No")),
+        ("Did he jump up first, sit down, or stand up?", ("Yes", "No")),
         ("How many times does the dog jump?", NUMBERS),
         ("Count how often a ball falls", NUMBERS),
         ("is a ball seen once, twice, or more", NUMBERS),
@@ -65,6 +66,9 @@ def test_three_things_have_six_orders():
         "Which happens first: a dog jumps, a car stops or a man waves?",
         "What happens last: a dog jumps, a car stops, or a man waves?",
         "After the dog barks, which comes first: a car stops, or a man waves?",
+        "After the dog barks, which comes first: a car stops; a man waves?",
+        "What did the dog do first, or what did the cat do first, or what did the bird do?",
+        "A dog jumps: a man runs; a cat sits. Which is the correct order?",
         "",
     ],
 )

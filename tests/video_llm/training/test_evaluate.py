@@ -126,6 +126,8 @@ def test_a_caption_is_two_times_and_the_words_up_to_the_next_two(codec, between)
 def test_of_a_caption_the_words_are_told_and_no_times():
     told = captions_told("<t0> <t40> A dog. <t50> <t90>\nA cat sleeps.", 99.0, LitaTimeTokens())
     assert [words for _, words in told] == [["a", "dog"], ["a", "cat", "sleeps"]]
+    told = captions_told("<t0> <t40> A dog barks. <t9> <t3> A cat sleeps. <t5>", 99.0, LitaTimeTokens())
+    assert [words for _, words in told] == [["a", "dog", "barks"]]  # times that are no span end it too
 
 
 def test_a_text_without_times_tells_no_captions():
