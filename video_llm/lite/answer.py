@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tvu.temporal.spans import clamp, iou, overlap_seconds
+from tvu.temporal.spans import clamp, iou, non_maximum_suppression, overlap_seconds
 from tvu.temporal.squeezetime.network import SqueezeTime
 from tvu.temporal.time_tokens.codec import TimeCodec
 from tvu.temporal.timecode import format_timecode
@@ -291,9 +291,8 @@ class Lite:
             note = f"counted are moments that are likelier than not: {count}"
         answer = replace(found, text=text, notes=(*found.notes, note), is_in_words=True)
         if not options.is_lettered and fixed_of(options.options[best]) < 0:
-            answer = self._with_named(
-                answer, clip, parts_of(options.options)[best] or [options.options[best]], window.span
-            )
+            named = parts_of(options.options)[best] or (options.options[best],)
+            answer = self._with_named(answer, clip, named, window.span)
             if len(windows) > 1:
                 times = [format_timecode(at) for at in (window.span.start_seconds, window.span.end_seconds)]
                 answer = replace(answer, notes=(*answer.notes, f"judged by what is seen from {' to '.join(times)}"))
@@ -305,12 +304,11 @@ class Lite:
         of_each, _ = self._found(clip, named)
         spans = [[each for each in found.groundings if overlap_seconds(each.span, seen) > 0] for found in of_each]
         told = spans[0] if len(named) == 1 else [each[0] for each in spans if each]
-        kept: list[Grounding] = []
-        for each in sorted(told, key=lambda each: -each.score):
-            if all(iou(each.span, known.span) <= self.settings.max_iou for known in kept):
-                kept.append(each)
+        if not told:
+            return answer
+        kept = non_maximum_suppression([g.span for g in told], [g.score for g in told], self.settings.max_iou)
         curves = of_each[0].curves if len(named) == 1 else answer.curves
-        return replace(answer, groundings=tuple(kept), curves=curves) if kept else answer
+        return replace(answer, groundings=tuple(told[i] for i in kept), curves=curves)
 
     def highlights(self, clip: VideoClip, topic: str) -> Answer:
         """The moments that show `topic` best, best first, with the curve that they were read off."""

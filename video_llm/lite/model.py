@@ -540,10 +540,6 @@ class LiteOutput:
         each = functional.cross_entropy(logits.float(), self.reading.ids[:, 1:][is_target], reduction="none")
         return (each * weight).sum() / weight.sum()
 
-    def token_seconds(self) -> Tensor:
-        """float32 `[S, V, 2]`, seconds of the visual tokens of each sequence."""
-        return self.tokens.spans.float()[self.reading.video]
-
     def moments(self) -> Moments:
         """What the head makes of it."""
         if not self.model.config.hears:
@@ -557,7 +553,7 @@ class LiteOutput:
         places = places[:, first : first + most] * is_real[..., None]
         asked = self.hidden[torch.arange(len(video), device=video.device), self.reading.last_asked]
         visual = self.tokens.features.squeeze(2)[video]
-        seconds = self.token_seconds()
+        seconds = self.tokens.spans.float()[video]
         known = None if self.known is None else self.known.first(len(video))
         return self.model.head(places, visual.to(places.dtype), asked, seconds, is_real, known)
 
