@@ -20,7 +20,6 @@ from torch import Tensor
 from tvu.kernels.dispatch import needs_gradient, runs_on_triton
 
 WIDEST = 128  # channels of a head, and states, that the kernels hold at once
-NARROW = 32  # of these, in half precision, `_outputs` computes wrong numbers or reads beyond its memory on an H200
 
 
 @dataclass(frozen=True)
@@ -108,12 +107,9 @@ def ssd_bidirectional(
 
 
 def ssd_runs_on_triton(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, *more: Tensor | None) -> bool:
-    """Whether the kernels can take this scan: on a CUDA device, of one dtype up to float32; in half precision of more
-    than `NARROW` channels, and of more states where gradients are wanted, whose scans have states for channels."""
+    """Whether the kernels can take this scan: on a CUDA device, of one dtype up to float32, no wider than they hold."""
+    fits = max(x.shape[-1], B.shape[-1]) <= WIDEST
     operands = (x, dt, A, B, C, *(tensor for tensor in more if tensor is not None))
-    width, states = x.shape[-1], B.shape[-1]
-    thin = min(width, states) if needs_gradient(*operands) else width
-    fits = max(width, states) <= WIDEST and (x.dtype == torch.float32 or thin > NARROW)
     return runs_on_triton(*operands) and x.dtype == B.dtype == C.dtype and fits
 
 

@@ -1,8 +1,9 @@
-"""The kernels behind `ssd_scan` and `ssd_bidirectional`: four launches for one direction or both, eight for gradients.
+"""The kernels behind `ssd_scan` and `ssd_bidirectional`: three or four launches for one direction or both, seven to
+nine for gradients.
 
 Chunk by chunk, as in section 6 of the paper: (1) step sizes and the prefix sums S of the log decays of each chunk;
-(2) what a chunk alone leaves at its borders; (3) the states that enter each chunk, one chunk after the other;
-(4) the outputs, from the tokens of a chunk and from the states that enter it.
+(2) what a chunk alone leaves at its borders; (3) the states that enter each chunk, one chunk after the other, with many
+heads at once with (2); (4) the outputs, from the tokens of a chunk and from the states that enter it.
 
 Nothing is flipped: with E the exclusive prefix sum, token i sees j >= i through exp(E_j - E_i) in the backward
 direction where it sees j <= i through exp(S_i - S_j) in the forward one. Of the two exponents the one that is not
@@ -35,6 +36,7 @@ from tvu.kernels.ssd_scan import PLAIN_STEPS, StepSizes
 HEADS_OF_STEPS = 16  # of one program
 PASSED_AT_ONCE = 512  # elements of a state
 ENOUGH_PROGRAMS = 1024  # to fill any GPU
+ENOUGH_CARRIERS = 64  # heads, of all videos: fewer leave a GPU idle while their states are carried
 CHUNKS_AHEAD = 4  # loads under way
 ANY_LENGTH = ["L", "chunks"]  # else every other length would be compiled anew
 
@@ -47,6 +49,8 @@ class Tiling:
     heads: how many heads one program takes in turn, for which it computes C B^T once.
     registers: the most that a thread may use; more of them and fewer programs at a time if None.
     state_block: tokens that a program of the second kernel takes at a time; state_heads: how many heads in turn.
+    carries: one program takes the state of a head through all chunks, and what chunks leave behind is never stored;
+    else it is, by as many programs as there are chunks, and passed on after that.
     gradient_block, which divides the chunk: tokens of a program of `_gradients`.
     state_dtype: of the states between chunks, where x is no wider; they are added up in float32 in any case.
     """
@@ -61,6 +65,7 @@ class Tiling:
     state_heads: int = 8
     state_warps: int = 4
     state_stages: int = 3
+    carries: bool = False
     gradient_block: int = 64
     gradient_warps: int = 4
     state_dtype: torch.dtype = torch.bfloat16
@@ -247,6 +252,42 @@ def _pass(
 
 
 @triton.jit(do_not_specialize=ANY_LENGTH)
+def _carry(
+    x, B, lengths, steps, sums, initial, states, final, batch, L, H, P, N, chunks, heads_per_group,
+    direction_stride, stride_xb, stride_xl, stride_xh, stride_bb, stride_bl, stride_bg,
+    HAS_INITIAL: tl.constexpr, FORWARD: tl.constexpr, HAS_LENGTHS: tl.constexpr, TRANSPOSED: tl.constexpr,
+    PRECISION: tl.constexpr, CHUNK: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_N: tl.constexpr, STAGES: tl.constexpr,
+):  # fmt: skip
+    """`_states` and `_pass` in one. One program: the state of one head one way, chunk after chunk."""
+    head, direction = tl.program_id(0).to(tl.int64), tl.program_id(1).to(tl.int64)  # of all videos
+    backward = (direction == 1) | (not FORWARD)
+    video, own = head // H, head % H
+    channel, state = tl.arange(0, BLOCK_P), tl.arange(0, BLOCK_N)
+    inside = (channel < P)[:, None] & (state < N)[None, :]
+    token = tl.arange(0, CHUNK)
+    real = _real_tokens(lengths, video, L, HAS_LENGTHS)
+    x += video * stride_xb + own * stride_xh
+    B += video * stride_bb + own // heads_per_group * stride_bg
+    address = channel[:, None] * N + state[None, :]
+    states += direction * direction_stride + (video * chunks * H + own) * P * N
+    carried = tl.zeros([BLOCK_P, BLOCK_N], dtype=tl.float32)
+    if HAS_INITIAL:
+        carried += tl.load(initial + head * P * N + address, mask=inside, other=0.0).to(tl.float32)
+    for turn in tl.range(0, chunks, num_stages=STAGES):
+        chunk = tl.where(backward, chunks - 1 - turn, turn).to(tl.int64)
+        tl.store(states + chunk * H * P * N + address, carried, mask=inside)
+        there = token < real - chunk * CHUNK
+        key = _tile(B + chunk * CHUNK * stride_bl, token, stride_bl, state, there, N)
+        value = _tile(x + chunk * CHUNK * stride_xl, token, stride_xl, channel, there, P)
+        first = (head * chunks + chunk) * CHUNK
+        whole = tl.load(sums + first + CHUNK - 1)
+        S, E = _sums_of(sums + first, token, TRANSPOSED)
+        left = tl.where(backward, E, whole - S) + _inserted(steps + first, token, TRANSPOSED)
+        carried = carried * exp2(whole) + _left_behind(value, key, exp2(left), PRECISION)
+    tl.store(final + (direction * batch * H + head) * P * N + address, carried, mask=inside)
+
+
+@triton.jit(do_not_specialize=ANY_LENGTH)
 def _outputs(
     x, B, C, D, z, lengths, steps, sums, states, out, L, H, P, N, chunks, heads_per_group, runs, direction_stride,
     stride_xb, stride_xl, stride_xh, stride_bb, stride_bl, stride_bg, stride_cb, stride_cl, stride_cg,
@@ -387,27 +428,36 @@ def _scan(
     tiling = tiling or fitting_tiling(x, B)
     chunk, directions = tiling.chunk, forward + backward
     chunks = triton.cdiv(length, chunk)
-    blocks = {"BLOCK_P": _power_of_2(width), "BLOCK_N": _power_of_2(size)}
+    blocks = {"BLOCK_P": columns_held(width, x.dtype), "BLOCK_N": columns_held(size, x.dtype)}
     which = {"FORWARD": forward, "BACKWARD": backward, "HAS_LENGTHS": lengths is not None, "PRECISION": _precision(x)}
     which["TRANSPOSED"] = transposed
 
     steps, sums = prefix or _prefix_sums(dt, A, chunk, step_sizes, lengths)
     wide = torch.float32 if x.dtype == torch.float32 else tiling.state_dtype
     states = x.new_empty(directions, batch, chunks, heads, width, size, dtype=wide)
-    state_runs = groups * triton.cdiv(heads // groups, tiling.state_heads)
-    _states[(chunks * state_runs, batch)](
-        x, B, lengths, steps, sums, states, length, heads, width, size, chunks, heads // groups, state_runs,
-        states.stride(0), *x.stride()[:3], *B.stride()[:3],
-        **which, HEADS=tiling.state_heads, CHUNK=chunk, BLOCK=tiling.state_block, **blocks,
-        num_warps=tiling.state_warps, num_stages=tiling.state_stages,
-    )  # fmt: skip
-
     final = x.new_empty(directions, batch, heads, width, size, dtype=torch.float32)
-    parts = triton.cdiv(width * size, PASSED_AT_ONCE)
-    _pass[(parts * batch * heads, directions)](
-        states, sums, initial_state, final, batch, heads, width * size, parts, chunks, states.stride(0),
-        HAS_INITIAL=initial_state is not None, FORWARD=forward, CHUNK=chunk, AHEAD=CHUNKS_AHEAD, BLOCK=PASSED_AT_ONCE,
-    )  # fmt: skip
+    if tiling.carries:
+        _carry[(batch * heads, directions)](
+            x, B, lengths, steps, sums, initial_state, states, final, batch, length, heads, width, size, chunks,
+            heads // groups, states.stride(0), *x.stride()[:3], *B.stride()[:3],
+            HAS_INITIAL=initial_state is not None, FORWARD=forward, HAS_LENGTHS=lengths is not None,
+            TRANSPOSED=transposed, PRECISION=_precision(x), CHUNK=chunk, STAGES=tiling.state_stages, **blocks,
+            num_warps=tiling.state_warps,
+        )  # fmt: skip
+    else:
+        state_runs = groups * triton.cdiv(heads // groups, tiling.state_heads)
+        _states[(chunks * state_runs, batch)](
+            x, B, lengths, steps, sums, states, length, heads, width, size, chunks, heads // groups, state_runs,
+            states.stride(0), *x.stride()[:3], *B.stride()[:3],
+            **which, HEADS=tiling.state_heads, CHUNK=chunk, BLOCK=tiling.state_block, **blocks,
+            num_warps=tiling.state_warps, num_stages=tiling.state_stages,
+        )  # fmt: skip
+        parts = triton.cdiv(width * size, PASSED_AT_ONCE)
+        _pass[(parts * batch * heads, directions)](
+            states, sums, initial_state, final, batch, heads, width * size, parts, chunks, states.stride(0),
+            HAS_INITIAL=initial_state is not None, FORWARD=forward, CHUNK=chunk, AHEAD=CHUNKS_AHEAD,
+            BLOCK=PASSED_AT_ONCE,
+        )  # fmt: skip
 
     out = x.new_empty(x.shape)
     runs = groups * triton.cdiv(heads // groups, tiling.heads)
@@ -448,6 +498,7 @@ def _precision(x: Tensor) -> str:
 def fitting_tiling(x: Tensor, B: Tensor) -> Tiling:
     """What fits the shared memory of an H100 or H200."""
     (batch, length, heads, width), (groups, size) = x.shape, B.shape[2:]
+    width, size = columns_held(width, x.dtype), columns_held(size, x.dtype)
     most = max(1, batch * length * heads // 128 // ENOUGH_PROGRAMS)
     run = min(16, heads // groups, triton.next_power_of_2(most))
     warps = 8 if width * size > 64 * 64 else 4
@@ -465,7 +516,8 @@ def fitting_tiling(x: Tensor, B: Tensor) -> Tiling:
     whole = x.dtype == torch.bfloat16 and width <= 64 and warps == 8  # float16's pairs are float32, and would spill
     return Tiling(
         heads=run, stages=3 if width <= 64 else 2,
-        state_heads=min(8, run), state_stages=stages, gradient_block=128 if whole else 64, gradient_warps=warps,
+        state_heads=min(8, run), state_stages=stages, carries=batch * heads >= ENOUGH_CARRIERS,
+        gradient_block=128 if whole else 64, gradient_warps=warps,
     )  # fmt: skip
 
 
@@ -474,8 +526,13 @@ def _rows(tensor: Tensor) -> Tensor:
     return tensor if tensor.stride(-1) == 1 else tensor.contiguous()
 
 
-def _power_of_2(width: int) -> int:
-    return max(16, triton.next_power_of_2(width))  # the least that a tensor core takes
+def columns_held(width: int, dtype: torch.dtype) -> int:
+    """Columns of the blocks that hold so many channels, or states; what they have beyond is zero.
+
+    A tensor core takes no fewer than 16. In half precision blocks of 16 or 32 channels beside more states gave wrong
+    numbers on an H200 (Triton 3.6), or read beyond their memory, where blocks of 64 are right.
+    """
+    return max(16 if dtype == torch.float32 else 64, triton.next_power_of_2(width))
 
 
 @triton.jit
@@ -682,7 +739,8 @@ class SsdScan(torch.autograd.Function):
             *x.stride()[:3], *grad.stride()[:3], *B.stride()[:3], *C.stride()[:3],
             *((0, 0) if skip is None else skip.stride()),
             FORWARD=forward, BACKWARD=backward, ITSELF=itself, HAS_D=D is not None, PRECISION=_precision(x),
-            CHUNK=fitting.chunk, BLOCK=block, BLOCK_P=_power_of_2(width), BLOCK_N=_power_of_2(size),
+            CHUNK=fitting.chunk, BLOCK=block,
+            BLOCK_P=columns_held(width, x.dtype), BLOCK_N=columns_held(size, x.dtype),
             num_warps=fitting.gradient_warps, num_stages=1,
         )  # fmt: skip
 

@@ -179,9 +179,9 @@ def test_the_end_of_262144_tokens_is_the_recurrence():
     assert_near(y[:, -512:], right, 1e-2)
 
 
-@pytest.mark.parametrize("states", [64, 128])
-def test_gradients_of_the_mamba_2_scan_are_those_of_the_recurrence(states):
-    given = of_a_layer(600, states, heads=8)
+@pytest.mark.parametrize(("states", "heads"), [(64, 8), (128, 8), (64, 64), (128, 64)])
+def test_gradients_of_the_mamba_2_scan_are_those_of_the_recurrence(states, heads):
+    given = of_a_layer(600, states, heads)
     names = ("x", "dt", "A", "B", "C")
     leaves = [given[name].detach().clone().requires_grad_() for name in names]
     wide = [leaf.detach().double().requires_grad_() for leaf in leaves]

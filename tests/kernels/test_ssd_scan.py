@@ -8,9 +8,15 @@ from tvu.kernels.ssd_scan import StepSizes, ssd_bidirectional, ssd_bidirectional
 pytest.importorskip("triton", reason="Triton has wheels for Linux only")
 pytestmark = pytest.mark.filterwarnings("ignore:divide by zero")  # the interpreter takes the logarithm in numpy
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-TILINGS = [(16, 16), (32, 16), (64, 16)]  # tokens of a chunk and of a block
+TILINGS = [
+    (16, 16),
+    (32, 16),
+    (64, 16),
+    (16, 16, True),
+]  # tokens of a chunk and of a block, and whether states are carried
 # of the largest output; operands of the products and, in both half precisions, states between chunks are rounded
 BOUNDS = {torch.float32: 1e-5, torch.float16: 2**-8, torch.bfloat16: 2**-6}
+WIDTHS = [(64, 64), (64, 128), (128, 64), (128, 128), (32, 16), (16, 48), (64, 32)]  # channels of a head, and states
 
 
 def operands(batch=2, length=37, heads=4, width=19, groups=2, states=21, dtype=torch.float32, device=DEVICE):
@@ -42,17 +48,18 @@ def exact(given):
 def kernels(given, tiling=(16, 16), *, forward=True, backward=False, lengths=None, **options):
     from tvu.kernels.ssd_scan_triton import Tiling, scan
 
-    chunk, block = tiling
-    tiling = Tiling(chunk=chunk, block=block, heads=3, state_block=16, warps=4, stages=1)
+    chunk, block, *carries = tiling
+    tiling = Tiling(chunk, block, heads=3, state_block=16, warps=4, stages=1, carries=bool(carries))
     names = {"steps": "step_sizes"}
     tensors = {names.get(name, name): value for name, value in given.items()}
     return scan(**tensors, lengths=lengths, forward=forward, backward=backward, **options, tiling=tiling)
 
 
-def of_gradients(chunk, block):
+def of_gradients(chunk, block, carries=False):
     from tvu.kernels.ssd_scan_triton import Tiling
 
-    return Tiling(chunk=chunk, block=16, heads=3, state_block=16, warps=4, stages=1, gradient_block=block)
+    few = {"heads": 3, "state_block": 16, "warps": 4, "stages": 1}
+    return Tiling(chunk, block=16, **few, carries=carries, gradient_block=block)
 
 
 def assert_near(ours, right, bound=1e-5):
@@ -192,31 +199,29 @@ def test_gradients_of_decays_do_not_drown_where_most_stays(tiling, seed):
 
 
 @pytest.mark.parametrize(
-    ("width", "states", "needs_gradient", "runs"),
-    [
-        (33, 16, False, True),
-        (32, 16, True, False),
-        (16, 32, False, False),
-        (32, 64, False, False),
-        (64, 32, False, True),
-        (64, 32, True, False),
-        (33, 33, True, True),
-        (64, 129, True, False),
-    ],
+    ("columns", "of_half", "of_float32"), [(1, 64, 16), (16, 64, 16), (33, 64, 64), (64, 64, 64), (65, 128, 128)]
 )
-def test_narrow_scans_in_half_precision_are_left_to_the_plain_twin(width, states, needs_gradient, runs, monkeypatch):
+def test_blocks_of_half_precision_hold_64_columns_at_least(columns, of_half, of_float32):
+    from tvu.kernels.ssd_scan_triton import columns_held
+
+    assert columns_held(columns, torch.float16) == columns_held(columns, torch.bfloat16) == of_half
+    assert columns_held(columns, torch.float32) == of_float32
+
+
+@pytest.mark.parametrize(
+    ("width", "states", "runs"), [(1, 1, True), (128, 128, True), (129, 64, False), (64, 129, False)]
+)
+def test_scans_that_are_wider_than_a_block_are_left_to_the_plain_twin(width, states, runs, monkeypatch):
     from tvu.kernels.ssd_scan import ssd_runs_on_triton
 
     monkeypatch.setattr("tvu.kernels.ssd_scan.runs_on_triton", lambda *tensors: True)
-    for dtype in (torch.float16, torch.bfloat16, torch.float32):
-        given = operands(width=width, states=states, dtype=dtype, device="cpu")
-        x, dt, A, B, C = (given[name] for name in ("x", "dt", "A", "B", "C"))
-        told = ssd_runs_on_triton(x, dt, A, B.requires_grad_(needs_gradient), C)
-        assert told is (runs or (dtype == torch.float32 and states <= 128))
+    given = operands(width=width, states=states, dtype=torch.float16, device="cpu")
+    x, dt, A, B, C = (given[name] for name in ("x", "dt", "A", "B", "C"))
+    assert ssd_runs_on_triton(x, dt, A, B, C) is ssd_runs_on_triton(x, dt, A, B.requires_grad_(), C) is runs
 
 
 @pytest.mark.parametrize("dtype", list(BOUNDS))
-@pytest.mark.parametrize(("width", "states"), [(64, 64), (64, 128), (128, 64), (128, 128), (32, 16)])
+@pytest.mark.parametrize(("width", "states"), WIDTHS)
 def test_blocks_fill_their_chunk_at_every_width(dtype, width, states):
     from tvu.kernels.ssd_scan_triton import fitting_tiling
 
@@ -230,7 +235,7 @@ def test_blocks_fill_their_chunk_at_every_width(dtype, width, states):
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("dtype", list(BOUNDS))
-@pytest.mark.parametrize(("width", "states"), [(64, 64), (64, 128), (128, 64), (128, 128), (32, 16)])
+@pytest.mark.parametrize(("width", "states"), WIDTHS)
 def test_every_width_fits_the_device(dtype, width, states):
     given = operands(length=700, heads=4, width=width, groups=2, states=states, dtype=dtype)
     lengths = torch.tensor([700, 333], device=DEVICE)
@@ -259,7 +264,7 @@ def test_a_scan_can_be_captured():
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("dtype", list(BOUNDS))
-@pytest.mark.parametrize(("width", "states"), [(64, 64), (64, 128), (128, 64), (128, 128), (32, 16)])
+@pytest.mark.parametrize(("width", "states"), WIDTHS)
 def test_gradients_of_every_width_fit_the_device(dtype, width, states):
     given = operands(length=300, heads=4, width=width, groups=2, states=states, dtype=dtype)
     leaves = {name: x.detach().clone().requires_grad_() for name, x in given.items() if name != "steps"}
