@@ -34,13 +34,14 @@ from tvu.video_llm.training.words import (
 
 SAME_LOOK = 0.35  # correlation of classifier rows above which two classes may be one thing by two names
 NEAR_LOOK = 0.12  # and above which they are easily confused
+SHORT, LONG = (22.0, 0.55), (42.0, 0.3)  # videos: seconds, and the spread of their logarithm
 ABSENT = 10  # things told to be absent, at most
 SMALL_KIND = 3  # classes from which on a kind is shown by several of them
 THING_LOGIT, SCENE_LOGIT, OTHER_LOGIT = 7.5, 5.0, 4.0  # by how much a logit is raised, over the whole frame
 SPREAD = 0.4  # of the logarithm of that
 MOST_DOUBT = 0.7  # how much of a thing may go to classes that it is taken for
 LIKENESS = 0.1  # correlation of classifier rows by which a class is e times as likely to be taken for another
-UNTOLD = 0.2  # of the shots of a scene but the first show nothing that tells it
+UNTOLD = 0.35  # of the shots of a scene but the first show nothing that tells it
 MOST_WAVER = 1.0  # of how clearly something is seen between two cuts, as in `Layer`
 CROWDING = 0.8  # how much of a small thing is made up for by its being clear: 1 is all
 
@@ -168,7 +169,7 @@ class FeatureWorld:
     def draw(self, rng: np.random.Generator) -> FeaturePlan:
         """The plan of one video."""
         seconds = self._seconds(rng)
-        contents = self._contents(rng, int(rng.integers(1, 8)))
+        contents = self._contents(rng, int(rng.integers(1, 5 + int(seconds / 6))))
         stretches = self._stretches(rng, seconds, contents)
         shots = self._shots(rng, stretches, seconds)
         layers = [layer for stretch in stretches for layer in self._layers(rng, stretch, shots)]
@@ -184,7 +185,8 @@ class FeatureWorld:
     # --- what and when ---
 
     def _seconds(self, rng: np.random.Generator) -> float:
-        seconds = float(np.clip(rng.lognormal(np.log(22.0), 0.55), 4.0, 60.0))
+        usual, spread = LONG if rng.random() < 0.4 else SHORT
+        seconds = float(np.clip(rng.lognormal(np.log(usual), spread), 4.0, 60.0))
         return round(seconds * STEPS_PER_SECOND) / STEPS_PER_SECOND
 
     def _contents(self, rng: np.random.Generator, count: int) -> list[Content]:
@@ -215,7 +217,7 @@ class FeatureWorld:
         edges = [0.0]
         while seconds - edges[-1] > 1.5 * pace or len(edges) == 1:
             edges.append(min(edges[-1] + max(0.75, float(rng.gamma(3.0, pace / 3.0))), seconds))
-            if edges[-1] >= seconds or len(edges) > 16:
+            if edges[-1] >= seconds or len(edges) > 20:
                 break
         if edges[-1] < seconds:
             edges.append(seconds)
@@ -273,11 +275,13 @@ class FeatureWorld:
             if stretch.is_visit:
                 continue
             start, end = stretch.span.start_seconds, stretch.span.end_seconds
-            cuts = int(rng.choice((0, 0, 0, 0, 1, 1, 2, 3))) if end - start > 2 and not stretch.is_black else 0
+            is_scene = stretch.content is not None and stretch.content.at_once > 1
+            often = (0, 0, 1, 1, 2, 3) if is_scene else (0, 0, 0, 0, 1, 1, 2, 3)
+            cuts = int(rng.choice(often)) if end - start > 2 and not stretch.is_black else 0
             inner = np.sort(rng.uniform(start, end, cuts))
             inner = inner[(inner - start >= 0.1) & (np.diff(inner, append=end) >= 0.1)]  # no shot is cut away
             edges = [start, *inner.tolist(), end]
-            is_one_place = rng.random() < 0.7  # what is cut together looks alike, more or less
+            is_one_place = rng.random() < 0.6  # what is cut together looks alike, more or less
             for first, last in itertools.pairwise(edges):
                 if last - first < 0.1:
                     continue
@@ -290,7 +294,7 @@ class FeatureWorld:
                         shake=shaky * float(rng.uniform(0.6, 1.4)),
                         contrast=dull * float(rng.uniform(0.8, 1.15)),
                         light=0.0 if stretch.is_black else 1.0 if rng.random() < 0.9 else float(rng.uniform(0.3, 1.0)),
-                        likeness=float(rng.uniform(0.2, 0.9)),
+                        likeness=float(rng.uniform(0.1, 0.85)),
                     )
                 )
                 look += not is_one_place

@@ -15,7 +15,16 @@ from tvu.video_llm.training.feature_statistics import (
     load_feature_statistics,
     statistics_of,
 )
-from tvu.video_llm.training.feature_videos import Content, FeatureWorld, _Stretch, contents_of, text_of
+from tvu.video_llm.training.feature_videos import (
+    LONG,
+    SHORT,
+    UNTOLD,
+    Content,
+    FeatureWorld,
+    _Stretch,
+    contents_of,
+    text_of,
+)
 from tvu.video_llm.training.scenes import Scene
 from tvu.video_llm.training.words import (
     PEOPLE,
@@ -129,10 +138,33 @@ def test_plans_are_of_all_lengths_and_kinds(plans):
     seconds = [p.scene.seconds for p in plans]
     assert min(seconds) >= 4
     assert max(seconds) <= 60
-    assert 8 <= np.median(seconds) <= 24
+    assert 24 <= np.median(seconds) <= 38
     assert {len(p.shots) for p in plans} >= {1, 2, 3}
     assert any(len({e.key for e in p.scene.events}) < len(p.scene.events) for p in plans)  # something is repeated
     assert any(e.facts.get("place") for p in plans for e in p.scene.events)
+
+
+def test_half_of_all_videos_last_longer_than_half_a_minute(world):
+    rng = np.random.default_rng(0)
+    seconds = np.array([world._seconds(rng) for _ in range(2000)])
+    assert seconds.min() >= 4 and seconds.max() <= 60 and SHORT[0] < np.median(seconds) < LONG[0]
+    assert np.mean(seconds > 30) == pytest.approx(0.52, abs=0.034)  # three standard deviations
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(4.0, 4), (24.0, 8), (60.0, 14)])
+def test_the_longer_a_video_the_more_things_may_be_in_it(world, monkeypatch, seconds, most):
+    counts, contents = [], world._contents
+
+    def noted(rng, count):
+        counts.append(count)
+        return contents(rng, 1)
+
+    monkeypatch.setattr(world, "_seconds", lambda rng: seconds)
+    monkeypatch.setattr(world, "_contents", noted)
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        world.draw(rng)
+    assert (min(counts), max(counts)) == (1, most)
 
 
 def test_an_event_lasts_exactly_as_long_as_what_it_names_is_shown(plans):
@@ -184,12 +216,25 @@ def test_a_thing_is_seen_anew_in_each_shot_of_its_stretch(world):
 
 def test_of_a_scene_the_first_shot_shows_something_and_each_other_may(world):
     rng, shown = np.random.default_rng(0), []
-    for _ in range(50):
+    for _ in range(200):
         layers = world._layers(rng, _Stretch(Span(0.0, 6.0), SCENE), CUT)
         assert {layer.span for layer in layers} <= {shot.span for shot in CUT[:3]}
         shown.append([any(layer.span == shot.span for layer in layers) for shot in CUT[:3]])
     first, *others = np.mean(shown, axis=0)
-    assert first == 1 and all(0.6 < share < 1 for share in others)
+    assert first == 1 and others == pytest.approx([1 - UNTOLD] * 2, abs=0.1)  # three standard deviations
+
+
+def test_a_scene_is_cut_more_often_than_a_thing(world):
+    rng = np.random.default_rng(0)
+
+    def cut(content, seconds=20.0, **more):
+        """Share of stretches that have more than one shot."""
+        stretch = _Stretch(Span(0.0, seconds), content, **more)
+        return np.mean([len(world._shots(rng, [stretch], seconds)) > 1 for _ in range(500)])
+
+    assert cut(SCENE) == pytest.approx(2 / 3, abs=0.063) and cut(THING) == pytest.approx(1 / 2, abs=0.067)
+    assert cut(None) == pytest.approx(1 / 2, abs=0.067)  # three standard deviations
+    assert cut(SCENE, seconds=2.0) == cut(None, is_black=True) == 0
 
 
 def test_what_comes_and_goes_heeds_no_cut_and_is_told_by_itself(world):

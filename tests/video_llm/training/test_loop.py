@@ -139,7 +139,7 @@ def test_words_can_be_trained_alone_on_what_a_trained_head_tells(
     head, _ = trained(config)
     before = {name: each.detach().clone() for name, each in trainable(head.model).items()}
     start = str(tmp_path / "head" / "model.safetensors")
-    words = replace(config, stage="words", start=start, out=str(tmp_path / "words"), evaluate=2)
+    words = replace(config, stage="words", start=start, out=str(tmp_path / "words"), evaluate=4)
     trainer, log = trained(words)
     assert not trainer.model.training  # nothing is dropped out of what is told
     changed = {name for name, each in trainable(trainer.model).items() if not torch.equal(each, before[name])}
