@@ -91,7 +91,7 @@ def weights_of(model: str) -> dict[str, str]:
     if is_lite(model) or is_together(model):
         from tvu.video_llm.lite.files import folder_digest, shipped_folder
 
-        hashes["lite"] = folder_digest(lite_folder(model) or shipped_folder(), with_answers=True) or "not here"
+        hashes["lite"] = folder_digest(lite_folder(model) or shipped_folder()) or "not here"
     for name in weights_needed(model, for_words=True):
         inventory = read_inventory(folder_of(entry(name)))
         files = "\n".join(f"{file.path} {file.sha256}" for file in inventory.files) if inventory else ""

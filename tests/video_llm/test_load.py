@@ -211,14 +211,10 @@ def test_a_checkpoint_of_lite_is_known_by_its_weights(tmp_path: Path) -> None:
     assert len(one) == 12 and weights_of(f"lite:{tmp_path}")["lite"] != one
 
 
-def test_a_checkpoint_of_lite_is_known_by_the_weights_that_judge_answers_too(tmp_path: Path) -> None:
-    (tmp_path / "answers").mkdir()
+def test_lite_is_known_by_the_same_weights_alone_and_beside_scout(tmp_path: Path) -> None:
     (tmp_path / "lite-00001-of-00001.safetensors").write_bytes(b"one")
-    known = {weights_of(f"lite:{tmp_path}")["lite"]}
-    for content in (b"one", b"two"):
-        (tmp_path / "answers" / "lite-00001-of-00001.safetensors").write_bytes(content)
-        known |= {weights_of(f"{model}:{tmp_path}")["lite"] for model in ("lite", "scout+lite")}
-    assert len(known) == 3
+    alone, beside = (weights_of(f"{model}:{tmp_path}")["lite"] for model in ("lite", "scout+lite"))
+    assert len(alone) == 12 and alone == beside
 
 
 def test_a_lite_that_writes_is_known_by_the_language_model_that_it_writes_with(

@@ -29,7 +29,7 @@ from tvu.video_llm.generate import GenerateConfig, generate
 from tvu.video_llm.generation.constraint import TimedCaptions
 from tvu.video_llm.lite.checkpoint import LiteFiles, LoadedLite, load_lite, read_lite
 from tvu.video_llm.lite.content import clauses_of
-from tvu.video_llm.lite.files import ANSWERS, folder_digest
+from tvu.video_llm.lite.files import folder_digest
 from tvu.video_llm.lite.head import scored_spans
 from tvu.video_llm.lite.inputs import STEPS_PER_SECOND
 from tvu.video_llm.lite.judge import offered_on
@@ -76,11 +76,10 @@ class LiteSettings:
 
 @dataclass(frozen=True)
 class Window:
-    """One stretch: tokens `[1, V, 1, D]` of what finds moments, and of what judges answers, often the same."""
+    """One stretch, tokens `[1, V, 1, D]`."""
 
     span: Span
     tokens: VisualTokens
-    for_answers: VisualTokens
     evidence: Evidence | None = None
 
 
@@ -135,10 +134,7 @@ class Lite:
 
     @cached_property
     def loaded(self) -> LoadedLite:
-        """The networks that find moments, and judge answers where no others do.
-
-        Raises WeightsError where a part of them is missing.
-        """
+        """The networks that find moments and judge answers. Raises WeightsError where a part of them is missing."""
         return load_lite(self.files, self._device, self._motion, with_words=False)
 
     @cached_property
@@ -147,13 +143,6 @@ class Lite:
         if self.files.config.hears:
             return self.loaded
         return load_lite(self.files, self._device, self._motion)
-
-    @cached_property
-    def judging(self) -> LoadedLite:
-        """The networks that judge answers. Raises WeightsError where a part of them is missing."""
-        if self.files.answers is None:
-            return self.loaded
-        return load_lite(self.files.answers, self._device, self._motion, with_words=False)
 
     @cached_property
     def _motion(self) -> SqueezeTime:
@@ -172,11 +161,11 @@ class Lite:
     @property
     def judges(self) -> bool:
         """Whether it tells a right answer from wrong ones, by its card, as `writes`."""
-        return self._has_judge and bool((self.files.answers or self.files).card.get("judges", True))
+        return self._has_judge and bool(self.files.card.get("judges", True))
 
     @property
     def _has_judge(self) -> bool:
-        config = (self.files.answers or self.files).config
+        config = self.files.config
         return config.has_prior and config.judges
 
     @property
@@ -240,13 +229,17 @@ class Lite:
         if not self.speaks(question):
             return replace(found, notes=(*found.notes, NO_WORDS)) if self.lacks_words(question) else found
         started = time.perf_counter()
+        notes, right = found.notes, self.files.card.get("right_in_words")
         if question.strip() == captions_request():
             text = "\n".join(map(_line, self.caption(clip)))
         else:
             looked = self.look(clip)
             window = looked.windows[int(np.argmax([each.present for each in told]))]
             text = readable(self._written(window, question, on_text, 128), window.span, self.codec)
-        return _later(replace(found, text=text, is_in_words=True), time.perf_counter() - started)
+            if right is not None:
+                notes = (*notes, f"of such answers in words about generated videos {right:.0%} were right")
+        answer = replace(found, text=text, is_in_words=True, notes=notes)
+        return _later(answer, time.perf_counter() - started)
 
     # --- what else it can do ---
 
@@ -260,7 +253,7 @@ class Lite:
         if not (self._has_judge or self.files.config.reads):
             raise UnknownModel(
                 f"the checkpoint of {self.name} finds moments and judges no answers",
-                hint=f"one that does belongs into its folder `{ANSWERS}`",
+                hint="tvu train CONFIG --export DIR makes one that does, -m lite:DIR asks it",
             )
         if self.judges or not self.files.config.reads:  # else by letters, for which the weights may be missing
             options = Options(question.question, question.options, is_lettered=True)
@@ -374,7 +367,7 @@ class Lite:
     def _load(self) -> None:
         """What a question is read with. It runs beside `_recalled`, which must need nothing of it: cached properties
         do not wait for each other's threads."""
-        _ = self.loaded, self.judging, self._evidence, self._meanings
+        _ = self.loaded, self._evidence, self._meanings
         if self.files.config.hears:
             _ = self.tokenizer
 
@@ -459,11 +452,9 @@ class Lite:
         inputs, spans = part.inputs(self._device)
         with _autocast(self._device):
             spans = spans - spans[:, :1, :1]
-            tokens = for_answers = self.loaded.model.eyes.tokens(inputs, spans)
-            if self.judging is not self.loaded:
-                for_answers = self.judging.model.eyes.tokens(inputs, spans)
+            tokens = self.loaded.model.eyes.tokens(inputs, spans)
         span = Span(float(part.spans[0, 0]), float(part.spans[-1, 1]))
-        return Window(span, tokens, for_answers, None if self._evidence is None else self._evidence(inputs, tokens))
+        return Window(span, tokens, None if self._evidence is None else self._evidence(inputs, tokens))
 
     @cached_property
     def _evidence(self) -> ClassEvidence | None:
@@ -551,7 +542,7 @@ class Lite:
         clauses = [clause.text for clause in clauses_of(question)]
         with _autocast(self._device):
             reading = self._unread([question], clauses, offered_by([options]))
-            judged = self.judging.model.look(window.for_answers, reading, window.evidence).judged
+            judged = self.loaded.model.look(window.tokens, reading, window.evidence).judged
         if judged is None:
             raise ValueError("options are judged by models that know what questions mean")
         chances: list[float] = judged.softmax(0).tolist()

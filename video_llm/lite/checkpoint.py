@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tvu.temporal.squeezetime.fused import fused
 from tvu.temporal.squeezetime.network import SqueezeTime
 from tvu.video_llm.lite.adapters import merge
-from tvu.video_llm.lite.files import ANSWERS, shipped_folder
+from tvu.video_llm.lite.files import shipped_folder
 from tvu.video_llm.lite.language import CausalLlama, load_language
 from tvu.video_llm.lite.model import LiteConfig, LiteModel
 from tvu.video_llm.lite.prompt import class_name_ids
@@ -84,18 +84,13 @@ def save_lite(
 
 @dataclass(frozen=True)
 class LiteFiles:
-    """What the files of a checkpoint hold, before anything is made of it; state: tensors by name, in float16.
-
-    answers: of another checkpoint in the folder `answers` inside, which judges answers in the place of this one, with
-    its motion network; None where there is none.
-    """
+    """What the files of a checkpoint hold, before anything is made of it; state: tensors by name, in float16."""
 
     folder: Path
     config: LiteConfig
     calibration: Calibration
     card: Mapping[str, Any]
     state: Mapping[str, Tensor]
-    answers: "LiteFiles | None" = None
 
     def motion(self, device: torch.device | str = "cpu") -> SqueezeTime:
         """The motion network, for answering only. Raises WeightsError where the files hold none of their config."""
@@ -135,10 +130,7 @@ def read_lite(folder: Path | None = None) -> LiteFiles:
     except Exception as error:  # json and safetensors raise their own
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise WeightsError(f"{folder} cannot be loaded: {reason}", hint=AGAIN) from error
-    answers = read_lite(folder / ANSWERS) if (folder / ANSWERS).is_dir() else None
-    if answers is not None and (why := _unlike(answers, config, state)):
-        raise WeightsError(f"{answers.folder} cannot judge for {folder}: {why}", hint=AGAIN)
-    return LiteFiles(folder, config, calibration, told.get("card", {}), state, answers)
+    return LiteFiles(folder, config, calibration, told.get("card", {}), state)
 
 
 WORDED_BY = ("eyes.clock.", "eyes.out.", "eyes.as_words.", "told.", "grades", "new_rows", "language.")
@@ -150,20 +142,6 @@ HEARD_BY = ("head.hidden.", "head.asked.")
 def without_words(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Of the weights of a model those of the same that does not read."""
     return {name: each for name, each in state.items() if not name.startswith((*WORDED_BY, *HEARD_BY))}
-
-
-def _unlike(answers: LiteFiles, config: LiteConfig, state: Mapping[str, Tensor]) -> str:
-    """Why what is inside a folder cannot judge in the place of what is in it; empty where it can."""
-    inner = answers.config
-    moves = {name: each for name, each in answers.state.items() if name.startswith("motion.")}
-    same = all(name in state and torch.equal(each, state[name]) for name, each in moves.items())
-    if inner.motion_config != config.motion_config or not same:
-        return "it was trained with another motion network"
-    if inner.hears or not (inner.judges and inner.has_prior):
-        return "it is no model that judges answers by itself"
-    if not config.has_prior or list(inner.reductions) != list(config.reductions):
-        return "it is told other things of a video"
-    return ""
 
 
 def load_lite(

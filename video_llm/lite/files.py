@@ -11,15 +11,10 @@ def shipped_folder() -> Path:
     return Path(beside.__file__).parent / "lite"
 
 
-ANSWERS = "answers"  # the folder inside that of a checkpoint that holds another, which judges answers
-
-
-def folder_digest(folder: Path, *, with_answers: bool = False) -> str:
-    """Twelve hex digits of the weights of a folder; empty where it holds none. with_answers: also of what judges."""
+def folder_digest(folder: Path) -> str:
+    """Twelve hex digits of the weights of a folder; empty where it holds none."""
     digest = hashlib.sha256()
     files = sorted(folder.glob("*.safetensors"))
-    if files and with_answers:
-        files += sorted((folder / ANSWERS).glob("*.safetensors"))
     for file in files:
         with file.open("rb") as content:
             digest.update(hashlib.file_digest(content, "sha256").digest())

@@ -22,6 +22,7 @@ from tvu.video_llm.lite.proposals import (
     OfShots,
     Proposals,
     SpanJudge,
+    expected_iou,
     iou_of,
     proposal_loss,
     runs_of_shots,
@@ -62,24 +63,12 @@ class Moments:
     def part(self, some: slice) -> "Moments":
         """Of some of the questions."""
         told = {name: each[some] for name, each in vars(self).items() if name != "proposals"}
-        return Moments(**told, proposals=Proposals(*(each[some] for each in vars(self.proposals).values())))
+        return Moments(**told, proposals=self.proposals.part(some))
 
     def on_cpu(self) -> "Moments":
         """The same in float32, where Python reads numbers one by one."""
-        inside, quality, spans, present, summary, proposed, logits = (
-            each.float().cpu()
-            for each in (
-                self.inside,
-                self.quality,
-                self.spans,
-                self.present,
-                self.summary,
-                self.proposals.spans,
-                self.proposals.logits,
-            )
-        )
-        proposals = Proposals(proposed, logits, self.proposals.is_real.cpu())
-        return Moments(inside, quality, spans, present, self.is_real.cpu(), proposals, summary)
+        told = {name: _on_cpu(each) for name, each in vars(self).items() if name != "proposals"}
+        return Moments(**told, proposals=Proposals(*map(_on_cpu, vars(self.proposals).values())))
 
 
 @dataclass(frozen=True)
@@ -218,7 +207,7 @@ class GroundingHead(nn.Module):
         known_logits, seen = self.judge(local, question, z, shots, proposed, spans.float(), is_real)
         if self.training and known is not None:
             seen = seen * (torch.rand(len(seen), 1, device=seen.device) >= UNSEEN)
-        proposals = Proposals(proposed, known_logits + seen, there)
+        proposals = Proposals(proposed, known_logits, seen, there, shots.counts)
 
         counts = is_real.sum(1, keepdim=True).clamp(min=1)
         attention = inside.masked_fill(~is_real, -torch.inf).softmax(1).to(local.dtype)
@@ -241,6 +230,10 @@ class GroundingHead(nn.Module):
             memory = torch.cat([memory, words], dim=1)
             is_word = torch.cat([is_word, known.meaning.is_word], dim=1)
         return memory, is_word
+
+
+def _on_cpu(tensor: Tensor) -> Tensor:
+    return tensor.float().cpu() if tensor.is_floating_point() else tensor.cpu()
 
 
 def _heard(inputs: int, outputs: int) -> nn.Sequential:
@@ -328,8 +321,9 @@ def moment_loss(moments: Moments, tokens: Tensor, targets: Targets) -> dict[str,
 
 
 def best_spans(moments: Moments, count: int, max_iou: float = 0.5) -> tuple[Tensor, Tensor]:
-    """Of S questions the `count` best spans, float32 `[S, count, 2]` seconds, and their scores `[S, count]`: as
-    `scored_spans` tells them, all questions at once; where there are no more, the best again with a score of 0."""
+    """Of S questions the `count` best spans, float32 `[S, count, 2]` seconds, and the IoU `[S, count]` that each is
+    thought to have by itself, as a language model was told them in training; where there are no more, the best again
+    with a score of 0."""
     proposals = moments.proposals
     spans, row = proposals.spans, torch.arange(len(proposals.spans), device=proposals.spans.device)
     scores = proposals.logits.sigmoid() * proposals.is_real
@@ -347,13 +341,13 @@ def best_spans(moments: Moments, count: int, max_iou: float = 0.5) -> tuple[Tens
 def scored_spans(
     moments: Moments, row: int, *, max_iou: float = 0.5, most: int = 20
 ) -> list[tuple[float, float, float]]:
-    """(start, end, score) of one question, best first, seconds; score: the IoU that the span is thought to have.
+    """(start, end, score) of one question, best first, seconds; score: the IoU that the span can be expected to have.
 
     Temporal non-maximum suppression: a span that overlaps a better one by more than `max_iou` is not told.
     """
     proposals = moments.proposals
     real = proposals.is_real[row]
-    score = proposals.logits[row][real].sigmoid().tolist()
+    score = expected_iou(proposals.part(slice(row, row + 1)))[0][real].tolist()
     spans = proposals.spans[row][real].tolist()
     kept: list[tuple[float, float, float]] = []
     for i in sorted(range(len(score)), key=lambda i: -score[i]):

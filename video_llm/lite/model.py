@@ -169,7 +169,11 @@ class Eyes(nn.Module):
     def step_tokens(self, inputs: LiteInputs, spans: Tensor | None = None) -> VisualTokens:
         """Six tokens a step, before anything is mixed: `[B, T, 6, width]` on a (1, 6) grid."""
         paths = self.config.paths
-        slow = self._path(self.slow(inputs.slow), inputs.has_slow[..., None], 0, "slow" in paths)
+        pictures = inputs.slow
+        if self.training:  # no two cameras see alike, and none as the features that are drawn
+            gains = torch.randn(len(pictures), 1, 1, pictures.shape[-1], device=pictures.device)
+            pictures = pictures * (1 + GAINS * gains).to(pictures.dtype)
+        slow = self._path(self.slow(pictures), inputs.has_slow[..., None], 0, "slow" in paths)
         motion = self._path(self.motion(inputs.motion), inputs.has_motion, 1, "motion" in paths)
         body = self._path(self.body(inputs.body), inputs.has_body, 2, "body" in paths)
         features = torch.cat([slow, motion[:, :, None], body[:, :, None]], dim=2) + self.places
@@ -184,6 +188,7 @@ class Eyes(nn.Module):
         return torch.where(has[..., None], tokens, nothing) if is_used else nothing
 
 
+GAINS = 0.15  # by which channels of pictures differ between videos in training
 CLOCK = 64
 GRADES = 11  # of a probability in words: tenths
 FINDINGS = 6  # numbers of the head that each visual token is told before the language model reads it

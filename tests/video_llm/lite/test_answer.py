@@ -1,7 +1,6 @@
 """`lite` as a model of tvu, with a language model of random weights."""
 
 import re
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.video_llm.lite.tiny_lite import save_answers, save_tiny, tiny_meaning
+from tests.video_llm.lite.tiny_lite import save_tiny, tiny_meaning
 from tests.video_llm.media.drawing import draw_video
 from tvu.temporal.spans import iou
 from tvu.temporal.timecode import parse_timecode
@@ -482,9 +481,17 @@ def test_words_are_written_beside_moments_that_stay_the_same(deaf, clip):
     answer = deaf.answer(clip, WORDY)
     assert deaf.speaks(WORDY) and not deaf.lacks_words(WORDY) and answer.is_in_words and answer.notes == ()
     assert deaf.worded.causal is not None and deaf.loaded.causal is None
+    assert deaf.worded.motion is deaf.loaded.motion
     captions = deaf.caption(clip)
     assert all(0 <= each.span.start_seconds < each.span.end_seconds <= 10 and each.text for each in captions)
     assert deaf.find(clip, ["a dog runs"])[0].groundings == before
+
+
+def test_beside_words_stands_how_often_such_words_were_right(deaf, clip, monkeypatch):
+    monkeypatch.setattr(deaf, "files", replace(deaf.files, card={"right_in_words": 0.4}))
+    (note,) = deaf.answer(clip, WORDY).notes
+    assert "40% were right" in note
+    assert note not in deaf.answer(clip, next(iter(LISTED))).notes + deaf.answer(clip, "When does the dog run?").notes
 
 
 def test_what_is_heard_is_loaded_once(knowing, clip):
@@ -508,7 +515,7 @@ def test_captions_and_answers_are_worth_reading_one_by_one(deaf, monkeypatch, ca
     assert all(deaf.speaks(question) for question in LISTED)
 
 
-# --- a second checkpoint inside, which judges answers ---
+# --- which checkpoint judges answers ---
 
 
 @pytest.fixture
@@ -518,87 +525,30 @@ def finding(tmp_path: Path, unreading: Unreading) -> Unreading:
     return Unreading("lite:tiny", folder, WHOLE)
 
 
-@pytest.fixture
-def judging(tmp_path: Path, unreading: Unreading) -> Unreading:
-    """Judges answers, with other eyes and another head."""
-    folder = save_tiny(tmp_path / "judging", seed=1, reads=False, has_prior=True, head_width=320)
-    return Unreading("lite:tiny", folder, WHOLE)
+@pytest.mark.parametrize("card", [{}, {"judges": True}])
+def test_a_checkpoint_without_a_judge_answers_by_moments_whatever_its_card_says(finding, clip, monkeypatch, card):
+    monkeypatch.setattr(finding, "files", replace(finding.files, card=card))
+    assert not finding.judges and finding.loaded.model.judge is None
+    for question in (*LISTED, "Which way? (A) left (B) right"):
+        answer = finding.answer(clip, question)
+        assert not finding.speaks(question) and answer.groundings and not answer.is_in_words
 
 
-@pytest.fixture
-def pair(tmp_path: Path, finding: Unreading, judging: Unreading) -> Unreading:
-    """The first with the second inside."""
-    folder = Path(shutil.copytree(finding.files.folder, tmp_path / "pair"))
-    save_answers(folder)
-    model = Unreading("lite:tiny", folder, WHOLE)
-    of_second = {name: each for name, each in judging.files.state.items() if not name.startswith("motion.")}
-    assert model.files.answers.state.keys() == of_second.keys()
-    assert all(torch.equal(each, of_second[name]) for name, each in model.files.answers.state.items())
-    return model
+def test_whether_answers_are_judged_is_told_by_the_card(unreading, clip, monkeypatch):
+    files, question = unreading.files, next(iter(LISTED))
+    for card, judges in (({}, True), ({"judges": True}, True), ({"judges": False}, False)):
+        monkeypatch.setattr(unreading, "files", replace(files, card=card))
+        assert (unreading.judges, unreading.speaks(question)) == (judges, judges)
+        assert unreading.answer(clip, question).is_in_words == judges
 
 
-def test_moments_are_found_as_if_no_other_checkpoint_were_inside(pair, finding, clip):
-    queries = ["a dog runs", "a cat"]
-    for settings in (WHOLE, SETTINGS):
-        pair.settings = finding.settings = settings
-        pair._last = finding._last = None
-        for one, other in zip(pair.find(clip, queries), finding.find(clip, queries), strict=True):
-            assert one.groundings and one.groundings == other.groundings and one.text == other.text
-            assert np.array_equal(one.curves[0].scores, other.curves[0].scores)
-    assert pair.highlights(clip, "a goal").groundings == finding.highlights(clip, "a goal").groundings
-
-
-@pytest.mark.parametrize("question", [*LISTED, "Which way? (A) left (B) to the right (C) up"])
-def test_answers_are_judged_as_the_checkpoint_inside_judges_them(pair, finding, judging, clip, question):
-    answer, alone = pair.answer(clip, question), judging.answer(clip, question)
-    assert pair.speaks(question) and answer.is_in_words
-    assert answer.text == alone.text and answer.notes == alone.notes  # how likely it is
-    assert answer.groundings and answer.groundings != alone.groundings  # the moments are those of the first
-    names_things = question.startswith("Which happens first")
-    of_first = finding.find(clip, [answer.text if names_things else answer.prompt])[0].groundings
-    assert answer.groundings == of_first
-
-
-def test_options_are_as_likely_as_the_checkpoint_inside_alone_holds_them(pair, judging, unreading, clip):
-    options = Options("Which way?", ("left", "to the right", "up"), is_lettered=True)
-    ours, theirs, others = (
-        model._chances(model.look(clip).windows[0], options.stem, options) for model in (pair, judging, unreading)
-    )
-    assert ours == theirs != others
-
-
-def test_a_checkpoint_that_judges_itself_has_no_other_and_looks_once(pair, unreading, clip):
-    window = unreading.look(clip).windows[0]
-    assert unreading.judging is unreading.loaded and window.for_answers is window.tokens
-    window = pair.look(clip).windows[0]
-    assert pair.judging is not pair.loaded and pair.judging.motion is pair.loaded.motion
-    assert not torch.equal(window.for_answers.features, window.tokens.features)
-    assert torch.equal(window.for_answers.spans, window.tokens.spans)
-
-
-def test_whether_answers_are_judged_is_told_by_the_card_inside(pair, finding, clip, monkeypatch):
-    files, inside, question = pair.files, pair.files.answers, next(iter(LISTED))
-    assert not finding.judges and not finding.speaks(question)
-    for changed, judges in (
-        (replace(files, card={"judges": False}), True),
-        (replace(files, answers=replace(inside, card={"judges": True})), True),
-        (replace(files, answers=replace(inside, card={"judges": False})), False),
-        (replace(files, answers=replace(inside, card={"judges": False}), card={"judges": True}), False),
-        (replace(files, answers=replace(inside, config=replace(inside.config, judges=False))), False),
-        (replace(files, answers=None), False),
-    ):
-        monkeypatch.setattr(pair, "files", changed)
-        assert (pair.judges, pair.speaks(question)) == (judges, judges)
-        assert pair.answer(clip, question).is_in_words == judges
-
-
-def test_weights_inside_that_are_missing_are_told_where_a_clip_is_looked_at(pair, clip, monkeypatch):
-    inside = pair.files.answers
-    lacking = {name: each for name, each in inside.state.items() if not name.startswith("judge.")}
-    monkeypatch.setattr(pair, "files", replace(pair.files, answers=replace(inside, state=lacking)))
+def test_weights_that_are_missing_are_told_where_a_clip_is_looked_at(unreading, clip, monkeypatch):
+    files = unreading.files
+    lacking = {name: each for name, each in files.state.items() if not name.startswith("judge.")}
+    monkeypatch.setattr(unreading, "files", replace(files, state=lacking))
     with pytest.raises(WeightsError, match="another model: judge") as raised:
-        pair.find(clip, ["a dog"])
-    assert str(inside.folder) in raised.value.message
+        unreading.find(clip, ["a dog"])
+    assert str(files.folder) in raised.value.message
 
 
 # --- captions out of a text ---

@@ -10,12 +10,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from tests.video_llm.lite.tiny_lite import save_answers, save_tiny, tiny_causal, tiny_config, tiny_inputs
+from tests.video_llm.lite.tiny_lite import save_tiny, tiny_causal, tiny_config, tiny_inputs
 from tvu.temporal.squeezetime.network import SqueezeTime
 from tvu.video_llm.lite import checkpoint as checkpoints
 from tvu.video_llm.lite.adapters import adapters
 from tvu.video_llm.lite.checkpoint import load_lite, read_lite, without_words
-from tvu.video_llm.lite.files import ANSWERS, folder_digest, shipped_folder
+from tvu.video_llm.lite.files import folder_digest, shipped_folder
 from tvu.video_llm.lite.model import LiteModel
 from tvu.weights.errors import WeightsError
 
@@ -147,7 +147,8 @@ def test_weights_of_another_shape_are_refused(folder, tiny_weights):
     told = json.loads((folder / "config.json").read_text())
     told["model"]["merged"] = 48
     (folder / "config.json").write_text(json.dumps(told))
-    assert "another model" in refused(folder)
+    message = refused(folder)
+    assert "another model" in message and str(folder) in message
 
 
 def test_other_weights_have_another_digest(checkpoint, tmp_path):
@@ -168,30 +169,21 @@ def test_without_words_are_left_the_weights_that_a_model_has_that_does_not_read(
     assert without_words(left) == left
 
 
-# --- a second checkpoint inside, which judges answers ---
+def test_a_checkpoint_that_judges_nothing_is_loaded_without_a_judge(tmp_path):
+    folder = save_tiny(tmp_path / "lite", reads=False, has_prior=True, judges=False)
+    assert load_lite(read_lite(folder)).model.judge is None
+    assert load_lite(read_lite(save_tiny(tmp_path / "judges", reads=False, has_prior=True))).model.judge is not None
 
 
-@pytest.fixture
-def pair(tmp_path: Path) -> Path:
-    folder = save_tiny(tmp_path / "pair", reads=False, has_prior=True, judges=False)
-    save_answers(folder)
-    return folder
-
-
-def test_a_checkpoint_may_hold_another_that_has_no_motion_network_of_its_own(pair, folder):
-    files = read_lite(pair)
-    assert files.answers is not None and files.answers.folder == pair / ANSWERS
-    assert files.answers.answers is None and read_lite(folder).answers is None
-    assert (files.config.judges, files.answers.config.judges) == (False, True)
-    assert not any(name.startswith("motion.") for name in files.answers.state)
+def test_a_motion_network_that_was_made_before_is_taken_as_it_is(tmp_path):
+    files = read_lite(save_tiny(tmp_path / "lite", reads=False, has_prior=True))
     motion = files.motion()
-    judging = load_lite(files.answers, motion=motion, with_words=False)
-    assert judging.motion is motion and judging.model.judge is not None and judging.folder == pair / ANSWERS
-    assert load_lite(files, motion=motion).model.judge is None
+    without = {name: each for name, each in files.state.items() if not name.startswith("motion.")}
+    assert load_lite(replace(files, state=without), motion=motion).motion is motion
 
 
-def cut(inside: Path) -> None:
-    file = next(inside.glob("*.safetensors"))
+def cut(folder: Path) -> None:
+    file = next(folder.glob("*.safetensors"))
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
 
 
@@ -199,75 +191,36 @@ def cut(inside: Path) -> None:
     ("damage", "says"),
     [
         (cut, "cannot be loaded"),
-        (lambda inside: sorted(inside.glob("*.safetensors"))[1].unlink(), "of its shards are there"),
-        (lambda inside: [file.unlink() for file in inside.glob("*.safetensors")], "0 of its shards are there"),
-        (lambda inside: (inside / "config.json").write_text("{}"), "cannot be loaded"),
-        (lambda inside: (inside / "config.json").unlink(), "holds no checkpoint"),
+        (lambda folder: sorted(folder.glob("*.safetensors"))[1].unlink(), "of its shards are there"),
+        (lambda folder: [file.unlink() for file in folder.glob("*.safetensors")], "0 of its shards are there"),
+        (lambda folder: (folder / "config.json").write_text("{}"), "cannot be loaded"),
+        (lambda folder: (folder / "config.json").unlink(), "holds no checkpoint"),
     ],
     ids=["cut", "a shard missing", "no shards", "another config", "no config"],
 )
-def test_what_is_wrong_with_a_checkpoint_inside_is_told_by_its_folder(monkeypatch, pair, damage, says):
+def test_what_is_wrong_with_a_checkpoint_is_told_by_its_folder(monkeypatch, tmp_path, damage, says):
     monkeypatch.setattr(checkpoints, "SHARD_BYTES", 100_000)
-    shutil.rmtree(pair / ANSWERS)
-    damage(save_answers(pair))
-    message = refused(pair)
-    assert says in message and str(pair / ANSWERS) in message
-
-
-def test_weights_inside_that_are_those_of_another_model_are_told_by_their_folder(pair):
-    told = json.loads((pair / ANSWERS / "config.json").read_text())
-    told["model"]["head_width"] = 256
-    (pair / ANSWERS / "config.json").write_text(json.dumps(told))
-    files = read_lite(pair)
-    with pytest.raises(WeightsError, match="another model") as raised:
-        load_lite(files.answers, motion=files.motion())
-    assert str(pair / ANSWERS) in raised.value.message and raised.value.hint
-
-
-def test_other_weights_inside_have_another_digest_where_these_are_asked_for(pair, tmp_path):
-    plain, both = folder_digest(pair), folder_digest(pair, with_answers=True)
-    assert len(both) == 12 and both != plain
-    shutil.rmtree(pair / ANSWERS)
-    assert folder_digest(pair, with_answers=True) == plain == folder_digest(pair)
-    save_answers(pair, seed=2)
-    assert folder_digest(pair) == plain and folder_digest(pair, with_answers=True) not in (plain, both)
-    save_answers(tmp_path / "alone")
-    assert folder_digest(tmp_path / "alone", with_answers=True) == ""  # no checkpoint is around it
+    folder = save_tiny(tmp_path / "lite", reads=False, has_prior=True)
+    damage(folder)
+    message = refused(folder)
+    assert says in message and str(folder) in message
 
 
 # --- the checkpoint that ships ---
 
 
-def test_the_checkpoint_that_ships_finds_with_one_network_and_judges_with_another():
+def test_the_checkpoint_that_ships_finds_and_judges_and_does_not_read(monkeypatch):
     files = read_lite()
-    assert files.answers is not None and not files.config.reads and not files.answers.config.reads
-    assert (files.config.judges, files.answers.config.judges) == (False, True) and files.answers.card["judges"]
-    assert files.answers.config.motion == files.config.motion
-    motion = files.motion()
-    finding, judging = (load_lite(each, motion=motion, with_words=False).model for each in (files, files.answers))
-    assert finding.judge is None and judging.judge is not None
+    assert (files.config.reads, files.config.listens, files.config.judges) == (False, False, True)
+    assert files.card["judges"]
+    monkeypatch.setattr(checkpoints, "located", None)  # nothing is looked for
+    loaded = load_lite(files)
+    assert loaded.causal is None and loaded.model.language is None and loaded.model.judge is not None
 
 
 def test_the_checkpoint_that_ships_is_small():
     files = [file for file in shipped_folder().rglob("*") if file.is_file()]
     shards = [file for file in files if file.suffix == ".safetensors"]
-    assert {file.parent for file in shards} == {shipped_folder(), shipped_folder() / ANSWERS}
+    assert {file.parent for file in shards} == {shipped_folder()}
     assert sum(file.stat().st_size for file in files) <= 40e6
     assert max(file.stat().st_size for file in shards) <= 15e6
-
-
-@pytest.mark.parametrize(
-    ("changes", "says"),
-    [
-        ({"motion": {**tiny_config().motion, "widths": [8, 8, 8, 8]}}, "another motion network"),
-        ({"seed": 1}, "another motion network"),
-        ({"listens": True, "has_motion": False}, "no model that judges"),
-        ({"judges": False, "has_motion": False}, "no model that judges"),
-        ({"reductions": [{"name": "pool", "frames": 4}], "has_motion": False}, "other things of a video"),
-    ],
-)
-def test_what_judges_has_to_fit_what_finds(tmp_path, changes, says):
-    save_tiny(tmp_path / "pair", has_prior=True, listens=False, reads=False)
-    save_tiny(tmp_path / "pair" / ANSWERS, **{"has_prior": True, "listens": False, **changes})
-    with pytest.raises(WeightsError, match=f"cannot judge for .*{says}"):
-        read_lite(tmp_path / "pair")

@@ -14,12 +14,13 @@ from tvu.video_llm.lite.head import (
     Known,
     Moments,
     Targets,
+    best_spans,
     known_of,
     moment_loss,
     scored_spans,
 )
 from tvu.video_llm.lite.prior import Meaning
-from tvu.video_llm.lite.proposals import MOST_TOLD, UNSEEN, Proposals
+from tvu.video_llm.lite.proposals import MOST_TOLD, UNSEEN, Proposals, expected_iou
 from tvu.video_llm.lite.shots import NEAR, Shots
 
 SURE = 30.0  # a logit
@@ -41,15 +42,17 @@ def moments(inside: Tensor, spans: Tensor, present: float = SURE) -> Moments:
     """A head that is sure of what it says, and proposes what its tokens tell; inside: bool `[V]`, spans `[V, 2]`."""
     sure = torch.where(inside, SURE, -SURE)[None]
     real = torch.ones(1, len(inside), dtype=torch.bool)
-    proposals = Proposals(spans[None], sure, (spans[:, 1] > spans[:, 0])[None])
+    has_length = (spans[:, 1] > spans[:, 0])[None]
+    proposals = Proposals(spans[None], sure, torch.zeros_like(sure), has_length, torch.tensor([1]))
     there, nothing = torch.tensor([present]), torch.zeros(1, 0)
     return Moments(sure, torch.full_like(sure, SURE), spans[None], there, real, proposals, nothing)
 
 
 def proposed(*told: tuple[float, float, float]) -> Proposals:
-    """Of one question: start, end and logit of each."""
+    """Of one question about a video of one shot: start, end and logit of each, by what is known alone."""
     table = torch.tensor([told])
-    return Proposals(table[..., :2], table[..., 2], torch.ones(1, len(told), dtype=torch.bool))
+    known, real = table[..., 2], torch.ones(1, len(told), dtype=torch.bool)
+    return Proposals(table[..., :2], known, torch.zeros_like(known), real, torch.tensor([1]))
 
 
 def right(tokens: int, *spans: tuple[float, float]) -> Moments:
@@ -151,7 +154,8 @@ def test_padding_changes_nothing_of_what_the_head_says():
 
 def assert_same_proposals(one: Moments, other: Moments) -> None:
     ours, theirs = one.proposals, other.proposals
-    for name in ("spans", "logits"):
+    assert torch.equal(ours.shots, theirs.shots)
+    for name in ("spans", "known", "seen"):
         found = [getattr(each, name)[each.is_real] for each in (ours, theirs)]
         torch.testing.assert_close(*found, atol=1e-5, rtol=0)  # float32, another order
 
@@ -303,8 +307,20 @@ def test_what_was_made_of_a_question_is_told_with_its_moments():
         found = says(head, told, 2)
         assert found.summary.shape == (2, head.summary_width)
         torch.testing.assert_close(head.present(found.summary).squeeze(-1), found.present)
-        (part,) = found.part(slice(1, 2)).on_cpu().summary
-        assert torch.equal(part, found.summary[1])
+        part = found.part(slice(1, 2)).on_cpu()
+        assert torch.equal(part.summary, found.summary[1:])
+        assert all(torch.equal(each, vars(found.proposals)[name][1:]) for name, each in vars(part.proposals).items())
+
+
+def test_where_python_reads_numbers_they_are_in_full_precision():
+    told = right(6, (0.5, 1.5))
+    half = replace(
+        told, present=told.present.bfloat16(), proposals=replace(told.proposals, seen=torch.ones(1, 6).half())
+    )
+    found = half.on_cpu()
+    assert {found.present.dtype, found.proposals.seen.dtype} == {torch.float32}
+    assert {found.is_real.dtype, found.proposals.is_real.dtype} == {torch.bool}
+    assert torch.equal(found.proposals.shots, told.proposals.shots) and not found.proposals.shots.is_floating_point()
 
 
 def test_of_what_is_known_the_first_questions_may_be_taken():
@@ -342,12 +358,14 @@ def test_what_tokens_tell_is_proposed_beside_all_runs_of_shots():
     found = says(points_at(head_of(), 2, 3), known()).proposals
     runs = [[0.0, 1.0], [1.0, 2.5], [2.5, 3.0], [0.0, 2.5], [1.0, 3.0], [0.0, 3.0]]
     assert sorted(found.spans[0].tolist()) == sorted([[0.0, 3.0]] * 5 + [[1.0, 3.0]] + runs)
-    assert found.is_real.all() and found.logits.shape == (1, TOKENS + len(runs))
+    assert found.is_real.all() and found.known.shape == found.seen.shape == (1, TOKENS + len(runs))
+    assert found.shots.tolist() == [3]
 
 
 def test_where_no_shots_are_known_only_what_tokens_tell_is_proposed():
     found = says(head_of(), None)
     assert sorted(found.proposals.spans[0].tolist()) == sorted(found.spans.clamp(min=0)[0].tolist())
+    assert found.proposals.shots.tolist() == [1]
 
 
 def test_of_many_tokens_the_likeliest_propose():
@@ -365,9 +383,7 @@ def test_proposals_do_not_teach_tokens_what_to_tell():
 
 def unseen(head: GroundingHead, questions: int = 256) -> int:
     """Of how many questions spans are judged by what is known alone."""
-    for each in (head.judge.known[-1].weight, head.judge.known[-1].bias):
-        each.data.zero_()  # so that only what is seen is left
-    return int((says(head, known(questions), questions).proposals.logits == 0).all(1).sum())
+    return int((says(head, known(questions), questions).proposals.seen == 0).all(1).sum())
 
 
 def test_spans_of_some_questions_in_training_are_judged_by_what_is_known_alone():
@@ -394,9 +410,38 @@ def test_spans_come_best_first_and_each_once():
     ]
 
 
-def test_the_score_of_a_span_is_the_iou_that_it_is_thought_to_have():
-    found = scored_spans(replace(right(6), proposals=proposed((1.0, 2.0, 0.0), (4.0, 5.0, SURE))), 0)
-    assert [score for *_, score in found] == pytest.approx([1.0, 0.5])
+def test_the_score_of_a_span_is_the_iou_that_it_can_be_expected_to_have():
+    proposals = proposed((0.0, 1.0, 0.0), (1.0, 4.0, 1.0), (1.0, 2.0, -1.0))
+    found = scored_spans(replace(right(8), proposals=proposals), 0)
+    alone, agreed, part = expected_iou(proposals)[0].tolist()
+    assert found == [(1.0, 4.0, agreed), (1.0, 2.0, part), (0.0, 1.0, alone)]
+    likely = scored_spans(
+        replace(right(8), proposals=proposed((1.0, 3.0, -SURE), (4.0, 5.0, SURE), (4.0, 6.0, -SURE))), 0
+    )
+    assert [score for *_, score in likely] == pytest.approx([1.0, 0.5, 0.0])
+
+
+ALONE, AGREED = (0.0, 1.0), (4.0, 8.0)
+WITH_SUPPORT = ((*ALONE, 1.5), (*AGREED, 1.0), (4.0, 7.0, 1.0), (5.0, 8.0, 1.0))
+
+
+def test_a_span_that_others_agree_with_is_told_first_and_once_for_all_of_them():
+    assert told(*WITH_SUPPORT) == [AGREED, ALONE]
+
+
+def test_spans_of_another_question_do_not_count():
+    of_each = [proposed(*WITH_SUPPORT), proposed(*((start + 1, end + 1, -logit) for start, end, logit in WITH_SUPPORT))]
+    both = Proposals(*map(torch.cat, zip(*(vars(each).values() for each in of_each), strict=True)))
+    for row, alone in enumerate(of_each):
+        found = scored_spans(replace(right(6), proposals=both), row)
+        assert found == scored_spans(replace(right(6), proposals=alone), 0)
+
+
+def test_by_themselves_the_best_spans_are_those_of_the_highest_logits():
+    found = replace(right(6), proposals=proposed(*WITH_SUPPORT))
+    spans, scores = best_spans(found, 3)
+    assert spans[0].tolist() == [list(ALONE), list(AGREED), list(ALONE)]  # there are no more
+    torch.testing.assert_close(scores[0], torch.tensor([1.5, 1.0, -torch.inf]).sigmoid())
 
 
 def test_how_much_spans_share_and_how_many_there_are_can_be_chosen():

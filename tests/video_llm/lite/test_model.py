@@ -7,7 +7,7 @@ import torch
 
 from tests.video_llm.lite.tiny_lite import KNOWN, byte_tokenizer, tiny_config, tiny_inputs, tiny_model
 from tvu.video_llm.lite.inputs import LiteInputs
-from tvu.video_llm.lite.model import LiteModel, Reading, relative_time
+from tvu.video_llm.lite.model import CELLS, GAINS, LiteModel, Reading, relative_time
 from tvu.video_llm.lite.prompt import LiteTokenizer, sequences
 from tvu.video_llm.models.parts import build_codec
 
@@ -89,6 +89,27 @@ def test_paths_that_a_model_does_not_look_at_do_not_count():
         inputs.lengths,
     )  # fmt: skip
     assert torch.equal(model.eyes(inputs)[1], model.eyes(other)[1])
+
+
+def test_in_training_pictures_look_otherwise_each_time_and_else_the_same():
+    torch.manual_seed(0)
+    eyes, inputs = tiny_model().eyes, tiny_inputs([8, 8])
+    one, other = (eyes.train().step_tokens(inputs).features for _ in range(2))
+    assert not torch.isclose(one[:, :, :CELLS], other[:, :, :CELLS]).all(-1).any()
+    assert torch.equal(one[:, :, CELLS:], other[:, :, CELLS:])  # motion and bodies
+    one, other = (eyes.eval().tokens(inputs).features for _ in range(2))
+    assert torch.equal(one, other)
+
+
+def test_in_training_each_channel_of_a_video_is_seen_with_a_gain_of_its_own():
+    torch.manual_seed(0)
+    eyes, inputs, seen = tiny_model().eyes.train(), tiny_inputs([8, 8]), []
+    eyes.slow.register_forward_pre_hook(lambda _, told: seen.append(told[0]))
+    eyes.step_tokens(inputs)
+    gains = seen[0] / inputs.slow
+    torch.testing.assert_close(gains, gains[:, :1, :1].expand_as(gains))  # at all times and in all cells
+    assert not torch.isclose(gains[0], gains[1]).all()
+    assert float(gains.mean()) == pytest.approx(1, abs=0.01) and float(gains.std()) == pytest.approx(GAINS, abs=0.01)
 
 
 def test_visual_tokens_know_the_question(tokenizer):

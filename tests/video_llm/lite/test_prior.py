@@ -365,7 +365,8 @@ def test_each_thing_that_a_question_names_is_looked_for_by_itself():
 
 def test_each_token_is_told_what_the_head_finds_of_it():
     one = torch.tensor([[[0.5, 1.5], [0.0, 2.0]]])
-    proposals = Proposals(one, torch.tensor([[1.0, -1.0]]), torch.tensor([[True, True]]))
+    known = torch.tensor([[1.0, -1.0]])
+    proposals = Proposals(one, known, torch.zeros(1, 2), torch.tensor([[True, True]]), torch.tensor([1]))
     real = torch.tensor([[True, True, True, True]])
     untold = torch.zeros(1, 4), torch.zeros(1, 4), torch.zeros(1, 4, 2), torch.zeros(1)
     moments = Moments(*untold, real, proposals, torch.zeros(1, 0))

@@ -1,4 +1,4 @@
-"""Which spans may be the answer, what is told of each, and what is lost where the wrong one comes first."""
+"""Which spans may be the answer, what is told of each, what is lost by a wrong order, and of which to expect most."""
 
 from dataclasses import replace
 from itertools import permutations
@@ -10,11 +10,14 @@ from torch import Tensor
 
 from tvu.video_llm.lite.proposals import (
     AROUND,
+    FEW_SHOTS,
     LONGEST_RUN,
     NUMBERS,
+    SOFTENED,
     OfShots,
     Proposals,
     SpanJudge,
+    expected_iou,
     proposal_loss,
     runs_of_shots,
 )
@@ -69,8 +72,9 @@ TRUTH = (0.0, 4.0)
 
 
 def proposed(*spans: tuple[float, float], logits: list[float]) -> Proposals:
-    told = torch.tensor(logits, requires_grad=True)
-    return Proposals(torch.tensor([spans]), told[None], torch.ones(1, len(spans), dtype=torch.bool))
+    """Of one question about a video of one shot; logits: by what is known alone."""
+    told, real = torch.tensor([logits], requires_grad=True), torch.ones(1, len(spans), dtype=torch.bool)
+    return Proposals(torch.tensor([spans]), told, torch.zeros_like(told), real, torch.tensor([1]))
 
 
 def lost(proposals: Proposals, *truth: tuple[float, float], is_asked: bool = True) -> Tensor:
@@ -82,7 +86,7 @@ def lost(proposals: Proposals, *truth: tuple[float, float], is_asked: bool = Tru
 
 def taught(proposals: Proposals, *truth: tuple[float, float], is_asked: bool = True) -> list[float]:
     """The gradient of each logit."""
-    (gradient,) = torch.autograd.grad(lost(proposals, *truth, is_asked=is_asked), proposals.logits)
+    (gradient,) = torch.autograd.grad(lost(proposals, *truth, is_asked=is_asked), proposals.known)
     return gradient[0].tolist()
 
 
@@ -131,10 +135,91 @@ def test_neither_it_nor_what_is_no_proposal_changes_what_others_lose():
     alone = proposed((0.0, 4.0), (1.0, 8.0), logits=[-1.0, 1.0])
     spans = torch.tensor([[(0.0, 4.0), (1.0, 8.0), (0.0, 4.0)], [(0.0, 1.0), (4.0, 8.0), (0.0, 4.0)]])
     is_real = torch.tensor([[True, True, False], [True, True, True]])
-    both = Proposals(spans, torch.tensor([[-1.0, 1.0, 5.0], [3.0, 4.0, 5.0]]), is_real)
+    told = torch.tensor([[-1.0, 1.0, 5.0], [3.0, 4.0, 5.0]])
+    both = Proposals(spans, told, torch.zeros_like(told), is_real, torch.tensor([1, 1]))
     events, is_event = torch.tensor([[TRUTH], [TRUTH]]), torch.ones(2, 1, dtype=torch.bool)
     found = proposal_loss(both, events, is_event, torch.tensor([True, False]))
     torch.testing.assert_close(found, lost(alone, TRUTH))
+
+
+def test_a_logit_is_of_what_is_known_and_of_what_is_seen():
+    told = proposed((0.0, 4.0), (1.0, 8.0), logits=[-1.0, 1.0])
+    turned = replace(told, known=told.seen, seen=told.known)
+    mixed = replace(told, known=told.known - 3, seen=told.seen + 3)
+    for other in (turned, mixed):
+        torch.testing.assert_close(other.logits, told.logits)
+        torch.testing.assert_close(lost(other, TRUTH), lost(told, TRUTH))
+
+
+# --- the IoU that is expected ---
+
+
+def expected(proposals: Proposals) -> list[float]:
+    """Of the proposals of one question."""
+    return expected_iou(proposals)[0].tolist()
+
+
+def test_with_one_likely_span_that_is_expected_which_each_shares_with_it():
+    told = proposed((0.0, 4.0), (0.0, 3.0), (2.0, 4.0), (5.0, 8.0), logits=[SURE, -SURE, -SURE, -SURE])
+    assert expected(told) == pytest.approx([1, 3 / 4, 1 / 2, 0], abs=1e-4)  # softened, 20 is still sure to 2e-5
+
+
+def test_a_span_that_many_likely_ones_agree_with_comes_before_one_that_is_likeliest_by_itself():
+    told = proposed((0.0, 1.0), (4.0, 7.0), (4.0, 8.0), (5.0, 8.0), logits=[1.5, 1.0, 1.0, 1.0])
+    assert told.logits[0].argmax() == 0
+    alone, *agreed = expected(told)
+    assert agreed[1] > agreed[0] == agreed[2] > alone
+
+
+def test_where_spans_share_nothing_each_is_as_likely_as_its_softened_logit_says():
+    told = proposed((0.0, 1.0), (4.0, 7.0), logits=[2.0, -1.0])
+    one, other = expected(told)
+    assert one + other == pytest.approx(1) and log(one / other) == pytest.approx(3 * SOFTENED, rel=1e-5)
+
+
+def test_no_span_can_be_expected_to_share_more_than_all():
+    assert max(expected(proposed(*[(0.0, 4.0)] * 5, logits=[3.0, 1.0, -1.0, 0.0, 2.0]))) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("shots", "counts"), [(1, 1), (FEW_SHOTS, 1), (2 * FEW_SHOTS, 1 / 2), (10 * FEW_SHOTS, 1 / 10)]
+)
+def test_what_is_seen_counts_in_full_in_few_shots_and_less_the_more_there_are(shots, counts):
+    told = proposed((0.0, 1.0), (4.0, 7.0), logits=[1.0, 0.0])
+    told = replace(told, seen=torch.tensor([[0.0, 2.0]]), shots=torch.tensor([shots]))
+    known, seen = expected(told)
+    assert log(seen / known) == pytest.approx(SOFTENED * (2 * counts - 1), rel=1e-5)
+
+
+def test_what_is_seen_decides_in_few_shots_and_what_is_known_in_many():
+    told = proposed((0.0, 1.0), (4.0, 7.0), logits=[1.0, 0.0])
+    few, many = (replace(told, seen=torch.tensor([[0.0, 2.0]]), shots=torch.tensor([shots])) for shots in (3, 30))
+    assert expected_iou(few).argmax() == 1 and expected_iou(many).argmax() == 0
+
+
+def test_what_is_no_proposal_has_no_chance():
+    alone = proposed((0.0, 4.0), (1.0, 8.0), logits=[-1.0, 1.0])
+    more = proposed((0.0, 4.0), (1.0, 8.0), (0.0, 4.0), logits=[-1.0, 1.0, SURE])
+    more = replace(more, is_real=torch.tensor([[True, True, False]]))
+    assert expected(more)[:2] == pytest.approx(expected(alone))
+
+
+def test_where_nothing_is_proposed_nothing_is_expected():
+    told = proposed((0.0, 4.0), (1.0, 8.0), logits=[-1.0, 1.0])
+    none = replace(told, is_real=torch.zeros_like(told.is_real))
+    both = Proposals(*(torch.cat(each) for each in zip(vars(none).values(), vars(told).values(), strict=True)))
+    nothing, something = expected_iou(both)
+    assert nothing.tolist() == [0, 0] and something.tolist() == pytest.approx(expected(told))
+
+
+def test_of_some_of_the_questions_proposals_are_as_of_all():
+    torch.manual_seed(0)
+    spans = torch.tensor([SPANS]).repeat(3, 1, 1) + torch.tensor([0.0, 1.0, 2.0])[:, None, None]
+    real = torch.ones(3, len(SPANS), dtype=torch.bool)
+    told = Proposals(spans, torch.randn(3, len(SPANS)), torch.randn(3, len(SPANS)), real, torch.tensor([2, 8, 32]))
+    some = told.part(slice(1, 3))
+    assert all(torch.equal(few, vars(told)[name][1:]) for name, few in vars(some).items())
+    torch.testing.assert_close(expected_iou(some), expected_iou(told)[1:])
 
 
 # --- what is told of shots ---

@@ -11,7 +11,6 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tvu.temporal.squeezetime.network import SqueezeTime
 from tvu.video_llm.lite.checkpoint import Calibration, save_lite
-from tvu.video_llm.lite.files import ANSWERS
 from tvu.video_llm.lite.head import MEANING, GroundingHead
 from tvu.video_llm.lite.inputs import BODY_CHANNELS, LiteInputs
 from tvu.video_llm.lite.model import LiteConfig, LiteModel
@@ -102,7 +101,7 @@ def save_language(folder: Path) -> Path:
     return folder
 
 
-def save_tiny(folder: Path, seed: int = 0, *, has_motion: bool = True, **changes: Any) -> Path:
+def save_tiny(folder: Path, seed: int = 0, **changes: Any) -> Path:
     """A checkpoint of an untrained model; reads=False: of one without a language model."""
     config, language = tiny_config(**changes), tiny_causal().model
     torch.manual_seed(seed)
@@ -112,15 +111,9 @@ def save_tiny(folder: Path, seed: int = 0, *, has_motion: bool = True, **changes
     for name, each in trained.items():
         if name.endswith(".up"):
             torch.nn.init.normal_(each, std=0.05)
-    motion = SqueezeTime(config.motion_config).state_dict() if has_motion else {}
+    motion = SqueezeTime(config.motion_config).state_dict()
     save_lite(folder, config, trained, motion, Calibration(), {"steps": 0})
     return folder
-
-
-def save_answers(folder: Path, seed: int = 1, **changes: Any) -> Path:
-    """Another checkpoint inside that of a folder, which judges answers in its place; returns where it is."""
-    told = {"reads": False, "has_prior": True, "head_width": 320, **changes}
-    return save_tiny(folder / ANSWERS, seed, has_motion=False, **told)
 
 
 def tiny_inputs(lengths: Sequence[int], seed: int = 0, motion_channels: int = 16) -> LiteInputs:
