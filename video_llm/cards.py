@@ -53,7 +53,7 @@ CARDS = (
         "videos, landmarks and features that tvu generates, by `video_llm/training/`; or your own, by `tvu train`",
         "Apache-2.0 for the parts that are fetched; the licence of tvu for what was trained",
         "1.1 GB on a CPU; 1.5 with scout",
-        "5.8 s for the first question about 60 s of 720p, 2.8 s for a second, on 2 CPU cores",
+        "6.1 s for the first question about 60 s of 720p, 2.8 s for a second, on 2 CPU cores",
         "the checkpoint that ships, development videos: R@1 at IoU 0.5 73.8 % of six clips, 65.0 % of eight; "
         "AUROC of `not there` 85, 78; 40 % of multiple choices of the drawn MVBench, chance 27; it writes nothing",
         "a token each half second of at most a minute; spans off what tokens make of the question, calibrated",
@@ -66,7 +66,7 @@ CARDS = (
         "what each of them was",
         "that of each",
         "that of both",
-        "10.1 s for the first question about 60 s of 720p, 3.2 s for a second, on 2 CPU cores",
+        "10.4 s for the first question about 60 s of 720p, 3.0 s for a second, on 2 CPU cores",
         "with the lite that ships, development videos: R@1 at IoU 0.5 78.3 % of six clips, 73.8 % of eight; "
         "AUROC of `not there` 85, 84",
         "spans of both, by the file's clock; a score is a mean of two calibrated probabilities, calibrated by nobody",
