@@ -1,5 +1,5 @@
-"""The kernels behind `ssd_scan` and `ssd_bidirectional`: three or four launches for one direction or both, seven to
-nine for gradients.
+"""The kernels behind `ssd_scan` and `ssd_bidirectional`: three or four launches for one direction or both, six or
+eight for gradients.
 
 Chunk by chunk, as in section 6 of the paper: (1) step sizes and the prefix sums S of the log decays of each chunk;
 (2) what a chunk alone leaves at its borders; (3) the states that enter each chunk, one chunk after the other, with many
@@ -36,7 +36,7 @@ from tvu.kernels.ssd_scan import PLAIN_STEPS, StepSizes
 HEADS_OF_STEPS = 16  # of one program
 PASSED_AT_ONCE = 512  # elements of a state
 ENOUGH_PROGRAMS = 1024  # to fill any GPU
-ENOUGH_CARRIERS = 64  # heads, of all videos: fewer leave a GPU idle while their states are carried
+ENOUGH_CARRIERS = 128  # about as many as a GPU has multiprocessors: fewer leave it idle while states are carried
 CHUNKS_AHEAD = 4  # loads under way
 ANY_LENGTH = ["L", "chunks"]  # else every other length would be compiled anew
 
@@ -49,8 +49,9 @@ class Tiling:
     heads: how many heads one program takes in turn, for which it computes C B^T once.
     registers: the most that a thread may use; more of them and fewer programs at a time if None.
     state_block: tokens that a program of the second kernel takes at a time; state_heads: how many heads in turn.
-    carries: one program takes the state of a head through all chunks, and what chunks leave behind is never stored;
-    else it is, by as many programs as there are chunks, and passed on after that.
+    carriers: where there are so many heads, both directions counted, one program takes the state of each through all
+    chunks, and what chunks leave behind is never stored; else, and for None, it is, by as many programs as there are
+    chunks, and passed on after that.
     gradient_block, which divides the chunk: tokens of a program of `_gradients`.
     state_dtype: of the states between chunks, where x is no wider; they are added up in float32 in any case.
     """
@@ -65,7 +66,7 @@ class Tiling:
     state_heads: int = 8
     state_warps: int = 4
     state_stages: int = 3
-    carries: bool = False
+    carriers: int | None = None
     gradient_block: int = 64
     gradient_warps: int = 4
     state_dtype: torch.dtype = torch.bfloat16
@@ -436,7 +437,7 @@ def _scan(
     wide = torch.float32 if x.dtype == torch.float32 else tiling.state_dtype
     states = x.new_empty(directions, batch, chunks, heads, width, size, dtype=wide)
     final = x.new_empty(directions, batch, heads, width, size, dtype=torch.float32)
-    if tiling.carries:
+    if tiling.carriers is not None and directions * batch * heads >= tiling.carriers:
         _carry[(batch * heads, directions)](
             x, B, lengths, steps, sums, initial_state, states, final, batch, length, heads, width, size, chunks,
             heads // groups, states.stride(0), *x.stride()[:3], *B.stride()[:3],
@@ -516,7 +517,7 @@ def fitting_tiling(x: Tensor, B: Tensor) -> Tiling:
     whole = x.dtype == torch.bfloat16 and width <= 64 and warps == 8  # float16's pairs are float32, and would spill
     return Tiling(
         heads=run, stages=3 if width <= 64 else 2,
-        state_heads=min(8, run), state_stages=stages, carries=batch * heads >= ENOUGH_CARRIERS,
+        state_heads=min(8, run), state_stages=stages, carriers=ENOUGH_CARRIERS,
         gradient_block=128 if whole else 64, gradient_warps=warps,
     )  # fmt: skip
 

@@ -8,12 +8,8 @@ from tvu.kernels.ssd_scan import StepSizes, ssd_bidirectional, ssd_bidirectional
 pytest.importorskip("triton", reason="Triton has wheels for Linux only")
 pytestmark = pytest.mark.filterwarnings("ignore:divide by zero")  # the interpreter takes the logarithm in numpy
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-TILINGS = [
-    (16, 16),
-    (32, 16),
-    (64, 16),
-    (16, 16, True),
-]  # tokens of a chunk and of a block, and whether states are carried
+# Tokens of a chunk and of a block, and whether states are carried.
+TILINGS = [(16, 16), (32, 16), (64, 16), (16, 16, True)]
 # of the largest output; operands of the products and, in both half precisions, states between chunks are rounded
 BOUNDS = {torch.float32: 1e-5, torch.float16: 2**-8, torch.bfloat16: 2**-6}
 WIDTHS = [(64, 64), (64, 128), (128, 64), (128, 128), (32, 16), (16, 48), (64, 32)]  # channels of a head, and states
@@ -49,7 +45,7 @@ def kernels(given, tiling=(16, 16), *, forward=True, backward=False, lengths=Non
     from tvu.kernels.ssd_scan_triton import Tiling, scan
 
     chunk, block, *carries = tiling
-    tiling = Tiling(chunk, block, heads=3, state_block=16, warps=4, stages=1, carries=bool(carries))
+    tiling = Tiling(chunk, block, heads=3, state_block=16, warps=4, stages=1, carriers=1 if carries else None)
     names = {"steps": "step_sizes"}
     tensors = {names.get(name, name): value for name, value in given.items()}
     return scan(**tensors, lengths=lengths, forward=forward, backward=backward, **options, tiling=tiling)
@@ -59,7 +55,7 @@ def of_gradients(chunk, block, carries=False):
     from tvu.kernels.ssd_scan_triton import Tiling
 
     few = {"heads": 3, "state_block": 16, "warps": 4, "stages": 1}
-    return Tiling(chunk, block=16, **few, carries=carries, gradient_block=block)
+    return Tiling(chunk, block=16, **few, carriers=1 if carries else None, gradient_block=block)
 
 
 def assert_near(ours, right, bound=1e-5):
@@ -89,12 +85,13 @@ def test_both_directions_are_two_recurrences_added(tiling, itself_twice):
     assert_near(y, ssd_bidirectional_plain(**exact(given), lengths=lengths, itself_twice=itself_twice))
 
 
+@pytest.mark.parametrize("tiling", [(32, 16), (16, 16, True)])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision_rounds_factors_and_states(dtype):
+def test_half_precision_rounds_factors_and_states(dtype, tiling):
     if dtype == torch.bfloat16 and DEVICE == "cpu":
         pytest.skip("the interpreter multiplies the bits of bfloat16 as integers")
     given = operands(batch=1, length=70, heads=2, width=16, groups=1, states=16, dtype=dtype)
-    y, _ = kernels(given, (32, 16), backward=True, itself_twice=True)
+    y, _ = kernels(given, tiling, backward=True, itself_twice=True)
     assert y.dtype == dtype
     assert_near(y, ssd_bidirectional_plain(**exact(given)), BOUNDS[dtype])
 
@@ -234,10 +231,11 @@ def test_blocks_fill_their_chunk_at_every_width(dtype, width, states):
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("heads", [4, 64])  # whose states are passed on, or carried
 @pytest.mark.parametrize("dtype", list(BOUNDS))
 @pytest.mark.parametrize(("width", "states"), WIDTHS)
-def test_every_width_fits_the_device(dtype, width, states):
-    given = operands(length=700, heads=4, width=width, groups=2, states=states, dtype=dtype)
+def test_every_width_fits_the_device(dtype, width, states, heads):
+    given = operands(length=700, heads=heads, width=width, groups=2, states=states, dtype=dtype)
     lengths = torch.tensor([700, 333], device=DEVICE)
     right = ssd_bidirectional_plain(**exact(given), lengths=lengths)
     assert_near(ssd_bidirectional(**given, lengths=lengths), right, BOUNDS[dtype])
@@ -263,10 +261,11 @@ def test_a_scan_can_be_captured():
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("heads", [4, 64])
 @pytest.mark.parametrize("dtype", list(BOUNDS))
 @pytest.mark.parametrize(("width", "states"), WIDTHS)
-def test_gradients_of_every_width_fit_the_device(dtype, width, states):
-    given = operands(length=300, heads=4, width=width, groups=2, states=states, dtype=dtype)
+def test_gradients_of_every_width_fit_the_device(dtype, width, states, heads):
+    given = operands(length=300, heads=heads, width=width, groups=2, states=states, dtype=dtype)
     leaves = {name: x.detach().clone().requires_grad_() for name, x in given.items() if name != "steps"}
     wide = {name: leaf.detach().double().requires_grad_() for name, leaf in leaves.items()}
     lengths = torch.tensor([300, 133], device=DEVICE)
