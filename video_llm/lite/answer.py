@@ -229,7 +229,7 @@ class Lite:
         if not self.speaks(question):
             return replace(found, notes=(*found.notes, NO_WORDS)) if self.lacks_words(question) else found
         started = time.perf_counter()
-        notes, right = found.notes, self.files.card.get("right_in_words")
+        notes, right = found.notes, self.files.card.get("right_about_next")
         if question.strip() == captions_request():
             text = "\n".join(map(_line, self.caption(clip)))
         else:
@@ -237,7 +237,10 @@ class Lite:
             window = looked.windows[int(np.argmax([each.present for each in told]))]
             text = readable(self._written(window, question, on_text, 128), window.span, self.codec)
             if right is not None:
-                notes = (*notes, f"of such answers in words about generated videos {right:.0%} were right")
+                notes = (
+                    *notes,
+                    f"of answers about what comes next or before in generated videos {right:.0%} were right",
+                )
         answer = replace(found, text=text, is_in_words=True, notes=notes)
         return _later(answer, time.perf_counter() - started)
 

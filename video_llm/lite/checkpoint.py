@@ -46,8 +46,6 @@ class LoadedLite:
     model: LiteModel
     causal: CausalLlama | None
     motion: SqueezeTime
-    calibration: Calibration
-    folder: Path
     card: Mapping[str, Any]
 
 
@@ -170,7 +168,7 @@ def load_lite(
         causal.requires_grad_(False).eval().to(device)
     model.requires_grad_(False).eval().to(device)
     motion = motion or files.motion(device)
-    return LoadedLite(model, causal, motion, files.calibration, files.folder, files.card)
+    return LoadedLite(model, causal, motion, files.card)
 
 
 def known_names(config: LiteConfig) -> list[list[int]] | None:

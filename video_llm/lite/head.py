@@ -5,7 +5,7 @@ of the whole question meets each token in a low-rank bilinear product (Kim et al
 is asked is compared with what is seen and not only added to it. Anchor-free, as in FCOS (Tian et al. 2019, arXiv
 1904.01355) and ActionFormer (Zhang et al. 2022, arXiv 2202.07925): every token says whether it is inside what was asked
 for, how far its start and its end are, and how good that span is. What the likeliest of them tell is judged beside runs
-of shots (`proposals.py`); the best of all is the answer.
+of shots (`proposals.py`), and those that agree best are told.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from tvu.video_llm.lite.proposals import (
     OfShots,
     Proposals,
     SpanJudge,
-    expected_iou,
+    chosen_spans,
     iou_of,
     proposal_loss,
     runs_of_shots,
@@ -322,8 +322,8 @@ def moment_loss(moments: Moments, tokens: Tensor, targets: Targets) -> dict[str,
 
 def best_spans(moments: Moments, count: int, max_iou: float = 0.5) -> tuple[Tensor, Tensor]:
     """Of S questions the `count` best spans, float32 `[S, count, 2]` seconds, and the IoU `[S, count]` that each is
-    thought to have by itself, as a language model was told them in training; where there are no more, the best again
-    with a score of 0."""
+    thought to have by itself, as judge and language model were told them in training; where there are no more, the best
+    again with a score of 0."""
     proposals = moments.proposals
     spans, row = proposals.spans, torch.arange(len(proposals.spans), device=proposals.spans.device)
     scores = proposals.logits.sigmoid() * proposals.is_real
@@ -341,29 +341,10 @@ def best_spans(moments: Moments, count: int, max_iou: float = 0.5) -> tuple[Tens
 def scored_spans(
     moments: Moments, row: int, *, max_iou: float = 0.5, most: int = 20
 ) -> list[tuple[float, float, float]]:
-    """(start, end, score) of one question, best first, seconds; score: the IoU that the span can be expected to have.
-
-    Temporal non-maximum suppression: a span that overlaps a better one by more than `max_iou` is not told.
-    """
-    proposals = moments.proposals
-    real = proposals.is_real[row]
-    score = expected_iou(proposals.part(slice(row, row + 1)))[0][real].tolist()
-    spans = proposals.spans[row][real].tolist()
-    kept: list[tuple[float, float, float]] = []
-    for i in sorted(range(len(score)), key=lambda i: -score[i]):
-        start, end = spans[i]
-        if end <= start:
-            continue
-        if all(_overlap(start, end, a, b) <= max_iou for a, b, _ in kept):
-            kept.append((start, end, score[i]))
-            if len(kept) == most:
-                break
-    return kept
-
-
-def _overlap(a0: float, a1: float, b0: float, b1: float) -> float:
-    shared = min(a1, b1) - max(a0, b0)
-    return shared / (max(a1, b1) - min(a0, b0)) if shared > 0 else 0.0
+    """(start, end, score) of one question, best first, seconds: see `chosen_spans`."""
+    proposals = moments.proposals.part(slice(row, row + 1))
+    spans = proposals.spans[0].tolist()
+    return [(*spans[i], score) for i, score in chosen_spans(proposals, max_iou=max_iou, most=most)]
 
 
 def _focal(logits: Tensor, truth: Tensor, gamma: float = 2.0, positive: float = 0.5) -> Tensor:

@@ -49,18 +49,39 @@ class Proposals:
         return Proposals(*(each[some] for each in vars(self).values()))
 
 
-def expected_iou(proposals: Proposals) -> Tensor:
-    """float32 `[S, P]`: the IoU that each span can be expected to have with the right one; 0 where no span is real.
+def weighed(proposals: Proposals) -> Tensor:
+    """float32 `[S, P]`: logits in which what the head learned to see counts for less the more shots there are.
 
-    A decision of least risk (Kumar and Byrne 2004, for translations): the right span is one of the proposals, each as
-    likely as the softmax of its logits says, made softer. So a span that many likely ones agree with is told before one
-    that is the likeliest by itself. What the head learned to see counts for less the more shots there are: it learned
-    on generated videos, and of a real scene of several shots it prefers the one that looks most like what is asked for.
+    It learned on generated videos, and of a real scene of several shots it prefers the one that looks most like what is
+    asked for.
     """
-    weight = (FEW_SHOTS / proposals.shots).clamp(max=1.0)[:, None]
-    logits = SOFTENED * (proposals.known + weight * proposals.seen)
-    chance = logits.masked_fill(~proposals.is_real, -torch.inf).softmax(1).nan_to_num(0.0)  # where there is no span
-    return (iou_of(proposals.spans[:, :, None], proposals.spans[:, None]) * chance[:, None]).sum(-1)
+    return proposals.known + (FEW_SHOTS / proposals.shots).clamp(max=1.0)[:, None] * proposals.seen
+
+
+def chosen_spans(proposals: Proposals, *, max_iou: float, most: int) -> list[tuple[int, float]]:
+    """Of one question which spans to tell, best first, and the IoU that each is thought to have by itself, but never
+    more than one that is told before it.
+
+    Decisions of least risk (Kumar and Byrne 2004, for translations). The right span is one of the proposals, each as
+    likely as the softmax of its logits says, made softer; told is the span whose expected IoU with it is greatest. So
+    one that many likely ones agree with comes before one that is the likeliest alone. What it explains is taken away
+    before the next is chosen, so that what happens again is told again. One that overlaps a better one by more than
+    `max_iou` is not told.
+    """
+    (logits,), (spans,) = weighed(proposals).detach(), proposals.spans
+    left = proposals.is_real[0] & (spans[:, 1] > spans[:, 0])
+    chance = (SOFTENED * logits).masked_fill(~left, -torch.inf).softmax(0)
+    shared = iou_of(spans[:, None], spans)
+    chosen: list[tuple[int, float]] = []
+    score = 1.0
+    while len(chosen) < most and bool(left.any()):
+        best = int((shared @ chance).masked_fill(~left, -1.0).argmax())
+        score = min(score, float(logits[best].sigmoid()))
+        chosen.append((best, score))
+        chance = chance * (1 - shared[best])
+        left = left & (shared[best] <= max_iou)
+        left[best] = False  # however short it is
+    return chosen
 
 
 def runs_of_shots(shots: Shots) -> tuple[Tensor, Tensor]:

@@ -44,7 +44,7 @@ def export_lite(config: TrainConfig, folder: Path) -> str:
         "seed": config.seed,
         "writes": config.trains_language and is_better_than_chance(scores, "captions"),
         "explains": config.trains_language and is_better_than_chance(scores, "what_next"),
-        "right_in_words": scores.get("all", {}).get("what_next"),
+        "right_about_next": scores.get("all", {}).get("what_next"),
         "judges": config.model.judges and is_better_than_chance(scores, "choice"),
         "held_out": scores,
     }

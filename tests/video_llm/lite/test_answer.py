@@ -487,8 +487,8 @@ def test_words_are_written_beside_moments_that_stay_the_same(deaf, clip):
     assert deaf.find(clip, ["a dog runs"])[0].groundings == before
 
 
-def test_beside_words_stands_how_often_such_words_were_right(deaf, clip, monkeypatch):
-    monkeypatch.setattr(deaf, "files", replace(deaf.files, card={"right_in_words": 0.4}))
+def test_beside_words_stands_how_often_words_were_right(deaf, clip, monkeypatch):
+    monkeypatch.setattr(deaf, "files", replace(deaf.files, card={"right_about_next": 0.4}))
     (note,) = deaf.answer(clip, WORDY).notes
     assert "40% were right" in note
     assert note not in deaf.answer(clip, next(iter(LISTED))).notes + deaf.answer(clip, "When does the dog run?").notes

@@ -1,8 +1,8 @@
-"""Which spans may be the answer, what is told of each, what is lost by a wrong order, and of which to expect most."""
+"""Which spans may be the answer, what is told of each, what is lost by a wrong order, and which are told."""
 
 from dataclasses import replace
 from itertools import permutations
-from math import log
+from math import exp, log
 
 import pytest
 import torch
@@ -17,9 +17,10 @@ from tvu.video_llm.lite.proposals import (
     OfShots,
     Proposals,
     SpanJudge,
-    expected_iou,
+    chosen_spans,
     proposal_loss,
     runs_of_shots,
+    weighed,
 )
 from tvu.video_llm.lite.shots import NEAR, Shots
 
@@ -151,34 +152,50 @@ def test_a_logit_is_of_what_is_known_and_of_what_is_seen():
         torch.testing.assert_close(lost(other, TRUTH), lost(told, TRUTH))
 
 
-# --- the IoU that is expected ---
+# --- which are told ---
 
 
-def expected(proposals: Proposals) -> list[float]:
-    """Of the proposals of one question."""
-    return expected_iou(proposals)[0].tolist()
+def told_of(proposals: Proposals, max_iou: float = 0.5, most: int = 9) -> list[tuple[int, float]]:
+    return chosen_spans(proposals, max_iou=max_iou, most=most)
 
 
-def test_with_one_likely_span_that_is_expected_which_each_shares_with_it():
-    told = proposed((0.0, 4.0), (0.0, 3.0), (2.0, 4.0), (5.0, 8.0), logits=[SURE, -SURE, -SURE, -SURE])
-    assert expected(told) == pytest.approx([1, 3 / 4, 1 / 2, 0], abs=1e-4)  # softened, 20 is still sure to 2e-5
+def order(proposals: Proposals, max_iou: float = 0.5) -> list[int]:
+    return [index for index, _ in told_of(proposals, max_iou)]
 
 
 def test_a_span_that_many_likely_ones_agree_with_comes_before_one_that_is_likeliest_by_itself():
     told = proposed((0.0, 1.0), (4.0, 7.0), (4.0, 8.0), (5.0, 8.0), logits=[1.5, 1.0, 1.0, 1.0])
     assert told.logits[0].argmax() == 0
-    alone, *agreed = expected(told)
-    assert agreed[1] > agreed[0] == agreed[2] > alone
+    assert order(told) == [2, 0]  # which stands for those that it overlaps
+    assert order(told, max_iou=0.7) == order(told)
+    assert order(told, max_iou=0.8) == [2, 0, 1, 3]
 
 
-def test_where_spans_share_nothing_each_is_as_likely_as_its_softened_logit_says():
-    told = proposed((0.0, 1.0), (4.0, 7.0), logits=[2.0, -1.0])
-    one, other = expected(told)
-    assert one + other == pytest.approx(1) and log(one / other) == pytest.approx(3 * SOFTENED, rel=1e-5)
+def test_the_softer_the_logits_the_more_spans_have_to_agree():
+    """One span against two that share 3 of 4 seconds: it wins where it is 7 / 4 times as likely as either."""
+    for times, first in ((7 / 4 + 0.01, 0), (7 / 4 - 0.01, 1)):
+        spans = ((0.0, 1.0), (4.0, 8.0), (4.0, 7.0))
+        assert order(proposed(*spans, logits=[log(times) / SOFTENED, 0.0, 0.0]))[0] == first
 
 
-def test_no_span_can_be_expected_to_share_more_than_all():
-    assert max(expected(proposed(*[(0.0, 4.0)] * 5, logits=[3.0, 1.0, -1.0, 0.0, 2.0]))) == pytest.approx(1)
+def test_what_happens_again_is_told_again_and_held_for_as_likely_as_if_it_happened_once():
+    spans = ((0.0, 3.0), (5.0, 8.0), (9.0, 12.0), (0.0, 12.0))
+    for count in (1, 3):
+        told = told_of(proposed(*spans, logits=[2.0] * count + [-4.0] * (4 - count)))
+        scores = dict(told)
+        assert {index for index, _ in told[:count]} == set(range(count))
+        assert [scores[index] for index in range(count)] == pytest.approx([1 / (1 + exp(-2))] * count)
+
+
+def test_what_a_span_explains_is_not_told_again():
+    """The second is like the first and overlaps it by no more than half; the third is a little less likely."""
+    told = proposed((0.0, 6.0), (3.0, 8.0), (20.0, 24.0), logits=[2.0, 1.2, 1.0])
+    assert order(told) == [0, 2, 1]
+
+
+def test_no_span_is_held_for_better_than_one_that_is_told_before_it():
+    told = told_of(proposed((0.0, 1.0), (4.0, 7.0), (4.0, 8.0), (5.0, 8.0), logits=[1.5, 1.0, 1.0, 1.0]))
+    assert [score for _, score in told] == pytest.approx([1 / (1 + exp(-1))] * 2)
 
 
 @pytest.mark.parametrize(
@@ -187,29 +204,21 @@ def test_no_span_can_be_expected_to_share_more_than_all():
 def test_what_is_seen_counts_in_full_in_few_shots_and_less_the_more_there_are(shots, counts):
     told = proposed((0.0, 1.0), (4.0, 7.0), logits=[1.0, 0.0])
     told = replace(told, seen=torch.tensor([[0.0, 2.0]]), shots=torch.tensor([shots]))
-    known, seen = expected(told)
-    assert log(seen / known) == pytest.approx(SOFTENED * (2 * counts - 1), rel=1e-5)
+    assert weighed(told)[0].tolist() == pytest.approx([1.0, 2.0 * counts])
+    assert order(told)[0] == int(2 * counts > 1)
 
 
-def test_what_is_seen_decides_in_few_shots_and_what_is_known_in_many():
-    told = proposed((0.0, 1.0), (4.0, 7.0), logits=[1.0, 0.0])
-    few, many = (replace(told, seen=torch.tensor([[0.0, 2.0]]), shots=torch.tensor([shots])) for shots in (3, 30))
-    assert expected_iou(few).argmax() == 1 and expected_iou(many).argmax() == 0
+def test_what_is_no_proposal_is_not_told_and_counts_for_nothing():
+    alone = proposed((0.0, 4.0), (1.0, 8.0), (20.0, 24.0), logits=[-1.0, 1.0, 0.5])
+    more = proposed((0.0, 4.0), (1.0, 8.0), (20.0, 24.0), (0.0, 4.0), logits=[-1.0, 1.0, 0.5, SURE])
+    more = replace(more, is_real=torch.tensor([[True, True, True, False]]))
+    assert told_of(more) == told_of(alone)
+    assert told_of(replace(alone, is_real=torch.zeros_like(alone.is_real))) == []
 
 
-def test_what_is_no_proposal_has_no_chance():
-    alone = proposed((0.0, 4.0), (1.0, 8.0), logits=[-1.0, 1.0])
-    more = proposed((0.0, 4.0), (1.0, 8.0), (0.0, 4.0), logits=[-1.0, 1.0, SURE])
-    more = replace(more, is_real=torch.tensor([[True, True, False]]))
-    assert expected(more)[:2] == pytest.approx(expected(alone))
-
-
-def test_where_nothing_is_proposed_nothing_is_expected():
-    told = proposed((0.0, 4.0), (1.0, 8.0), logits=[-1.0, 1.0])
-    none = replace(told, is_real=torch.zeros_like(told.is_real))
-    both = Proposals(*(torch.cat(each) for each in zip(vars(none).values(), vars(told).values(), strict=True)))
-    nothing, something = expected_iou(both)
-    assert nothing.tolist() == [0, 0] and something.tolist() == pytest.approx(expected(told))
+def test_no_more_are_told_than_are_wanted():
+    many = proposed(*((2.0 * i, 2.0 * i + 1) for i in range(9)), logits=[0.1 * i for i in range(9)])
+    assert order(many) == list(range(8, -1, -1)) and told_of(many, most=2) == told_of(many)[:2]
 
 
 def test_of_some_of_the_questions_proposals_are_as_of_all():
@@ -219,7 +228,7 @@ def test_of_some_of_the_questions_proposals_are_as_of_all():
     told = Proposals(spans, torch.randn(3, len(SPANS)), torch.randn(3, len(SPANS)), real, torch.tensor([2, 8, 32]))
     some = told.part(slice(1, 3))
     assert all(torch.equal(few, vars(told)[name][1:]) for name, few in vars(some).items())
-    torch.testing.assert_close(expected_iou(some), expected_iou(told)[1:])
+    torch.testing.assert_close(weighed(some), weighed(told)[1:])
 
 
 # --- what is told of shots ---

@@ -54,6 +54,7 @@ def test_a_model_judges_whose_choices_and_writes_whose_words_were_better_than_ch
         export_lite(config, tmp_path / str(number))
         card = read_lite(tmp_path / str(number)).card
         assert (card["judges"], card["explains"], card["writes"]) == tuple(share > 0.5 for share in better)
+        assert card["right_about_next"] == better[1]
 
 
 @pytest.mark.parametrize("listens", [True, False])
@@ -63,7 +64,7 @@ def test_a_head_becomes_a_checkpoint_that_does_not_read(config, tiny_weights, ti
     export_lite(config, tmp_path / "out")
     files = read_lite(tmp_path / "out")
     assert not files.config.reads and files.card["writes"] is False and files.card["judges"] is True
-    assert files.card["explains"] is False
+    assert files.card["explains"] is False and files.card["right_about_next"] is None
     assert {name.split(".")[0] for name in files.state} == {"eyes", "head", "judge", "motion"}
     trained = load_file(Path(config.out) / "model.safetensors")
     assert {name for name in trained if name.startswith(("language.", "new_rows"))}  # left in the run
