@@ -1,5 +1,7 @@
 """The kernels of the Mamba-2 scan against the recurrence, one token at a time in float64."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -123,8 +125,15 @@ def test_nothing_overflows_where_the_state_forgets_at_once():
     assert_near(y, ssd_bidirectional_plain(**exact(given)), 3e-5)  # differences of sums as large as 1000
 
 
-@pytest.mark.parametrize("tiling", TILINGS)
-@pytest.mark.parametrize("which", ["forward", "backward", "both", "both, itself once"])
+@pytest.mark.parametrize(
+    ("which", "tiling"),
+    [
+        *itertools.product(("forward", "backward", "both", "both, itself once"), TILINGS[:3]),
+        *itertools.product(
+            ("forward", "backward", "both"), TILINGS[3:]
+        ),  # how often a token sees itself is not carried
+    ],
+)
 def test_gradients_are_those_of_the_recurrence(which, tiling):
     from tvu.kernels.ssd_scan import _with_gradients
 
