@@ -57,7 +57,7 @@ CARDS = (
         "the checkpoint that ships, development videos: R@1 at IoU 0.5 73.8 % of six clips, 65.0 % of eight; "
         "AUROC of `not there` 88, 80; 40 % of multiple choices of the drawn MVBench, chance 27; it writes nothing",
         "a token each half second of at most a minute; spans off what tokens make of the question, calibrated",
-        "the checkpoint that ships (`lite` alone means it; weights/lite/README.md), on two cores and on an H200",
+        "the checkpoint that ships (`lite`; weights/lite/README.md) on two cores, an earlier one on an H200",
     ),
     ModelCard(
         "scout+lite:FOLDER",
