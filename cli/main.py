@@ -4,8 +4,10 @@ import errno
 import functools
 import io
 import os
+import signal
 import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import Annotated, ParamSpec, TypeVar
 
 import typer
@@ -78,7 +80,19 @@ def boundary(command: Callable[P, R]) -> Callable[P, R]:
     return run
 
 
+_interrupts: list[int] = []
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Python's own way with Ctrl-C, and a note of it: extensions make errors of their own of a KeyboardInterrupt that
+    reaches them, such as safetensors while it loads a file."""
+    _interrupts.append(number)
+    signal.default_int_handler(number, frame)
+
+
 def _explain(message: str, hint: str, code: ExitCode) -> ExitCode:
+    if _interrupts:
+        message, hint, code = "interrupted", "", ExitCode.INTERRUPTED
     if os.environ.get(DEBUG):
         import traceback
 
@@ -138,6 +152,8 @@ def main() -> None:
     if "--debug" in sys.argv:  # a global option, yet people append it to the command that failed
         sys.argv.remove("--debug")
         sys.argv.insert(1, "--debug")
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else whoever started us ignores it
+        signal.signal(signal.SIGINT, _interrupt)
     try:
         app()
     except SystemExit as stop:

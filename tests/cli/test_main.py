@@ -46,6 +46,27 @@ def test_every_error_has_its_code(error, code):
     assert code_of(error) == code
 
 
+def test_what_an_extension_makes_of_ctrl_c_is_an_interruption():
+    """safetensors tells of a shape that it cannot determine, an import of an initialization that failed."""
+    script = """
+import signal, sys
+from tvu.cli import main
+
+def ask():
+    try:
+        signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt:
+        raise main.TvuError("could not determine the shape", hint="install tvu again") from None
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs the tests may ignore it
+main.app.command("swallow")(main.boundary(ask))
+sys.argv = ["tvu", "swallow"]
+main.main()
+"""
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (told.returncode, told.stderr) == (ExitCode.INTERRUPTED, "tvu: interrupted\n")
+
+
 def test_an_error_is_a_sentence_and_a_hint_on_stderr(capsys):
     code_of(VideoError("a\nb.mp4 is empty", hint="download it again"))
     told = capsys.readouterr()
