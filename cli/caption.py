@@ -25,7 +25,10 @@ def caption(
     no_cache: options.NoCache = False,
     decoder: options.DecoderName = "pyav",
 ) -> None:
-    """Tell what happens in a video, each event with its start and end; printed as it is written.
+    """Tell what happens in a video, each event with its start and end; printed as it is known.
+
+    A Video-LLM writes sentences. The lite that ships has no language model: it names what its shots show, and what the
+    bodies in them do, each with how likely that is.
 
     Exit code 0: there are captions; 1: there are none; 3: the video cannot be read; 4: weights are missing.
     """
@@ -55,6 +58,10 @@ def caption(
 
         write_text(out, captions_as(told, clip, loaded.name, out.suffix.lower()))
         print(f"written: {out}", file=sys.stderr)
+    if any(each.score is not None for each in told):
+        from tvu.video_llm.lite.naming import NAMES
+
+        print(f"note: {NAMES}", file=sys.stderr)
     if not told:
         print("the model tells no events", file=sys.stderr)
         raise typer.Exit(ExitCode.NOTHING_FOUND)

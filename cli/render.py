@@ -25,8 +25,9 @@ def answer_text(answer: "Answer") -> str:
 
 
 def caption_line(told: "Captioned") -> str:
-    """`00:12.0 - 00:15.5  A dog runs to the left.`"""
-    return f"{format_timecode(told.span.start_seconds)} - {format_timecode(told.span.end_seconds)}  {told.text}"
+    """`00:12.0 - 00:15.5  A dog runs to the left.`, or `00:12.0 - 00:15.5  87 %  a dog` where that is known."""
+    score = "" if told.score is None else f"{percent(told.score):>4}  "
+    return f"{format_timecode(told.span.start_seconds)} - {format_timecode(told.span.end_seconds)}  {score}{told.text}"
 
 
 def grounding_lines(groundings: "tuple[Grounding, ...]") -> list[str]:

@@ -18,10 +18,15 @@ SUFFIXES = (".srt", ".vtt", ".json")
 
 @dataclass(frozen=True)
 class Captioned:
-    """One thing that happens, in words."""
+    """One thing that happens, in words. score: how likely it is, None where nobody says."""
 
     span: Span
     text: str
+    score: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.score is not None and not 0 <= self.score <= 1:
+            raise ValueError(f"a probability, not {self.score}")
 
 
 OnCaption = Callable[[Captioned], None]
@@ -32,7 +37,7 @@ class Captioner(Protocol):
     """A model with a way of its own to tell what happens, caption by caption."""
 
     def caption(self, clip: VideoClip, on_caption: OnCaption | None = None) -> list[Captioned]:
-        """In the order of time; each is told as soon as it is written."""
+        """In the order of time; each is told as soon as it is known."""
         ...
 
 
@@ -46,7 +51,7 @@ class Highlighter(Protocol):
 
 
 def caption_clip(model: VideoModel, clip: VideoClip, on_caption: OnCaption | None = None) -> list[Captioned]:
-    """What happens in a clip by any model that writes text, in the order of time; empty where it writes no captions.
+    """What happens in a clip by any model that has words for it, in the order of time; empty where it has none.
 
     Raises UnknownModel for one that does not write at all, VideoError, and whatever the model raises.
     """
@@ -83,9 +88,10 @@ def find_highlights(model: VideoModel, clip: VideoClip, topic: str) -> Answer:
 
 
 def caption_json(told: Captioned) -> dict[str, Any]:
-    """One caption as plain values, seconds to the millisecond."""
+    """One caption as plain values, seconds to the millisecond, and its score where it has one."""
     start, end = round(told.span.start_seconds, 3), round(told.span.end_seconds, 3)
-    return {"start_seconds": start, "end_seconds": end, "text": told.text}
+    score = {} if told.score is None else {"score": round(told.score, 4)}
+    return {"start_seconds": start, "end_seconds": end, "text": told.text, **score}
 
 
 def captions_json(told: Sequence[Captioned], clip: VideoClip, model: str) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.video_llm.media.drawing import draw_video
+from tvu.cli.render import caption_line
 from tvu.temporal.types import Span
 from tvu.video_llm.captions import Captioned, caption_clip, captions_as, check_suffix, find_highlights
 from tvu.video_llm.decode import open_video
@@ -61,6 +62,17 @@ def test_captions_are_subtitles_and_json(clip):
     told = json.loads(captions_as(TOLD, clip, "lite", ".json"))
     assert told["captions"][0] == {"start_seconds": 0.5, "end_seconds": 2.0, "text": "A dog & a cat run."}
     assert told["model"] == "lite" and told["duration_seconds"] == 4.0
+
+
+def test_how_likely_a_caption_is_stands_beside_it_where_somebody_says(clip):
+    named = Captioned(Span(0.5, 2.0), "a dog", 0.61803)
+    assert caption_line(named) == "00:00.5 - 00:02.0  62 %  a dog"
+    assert caption_line(TOLD[0]) == "00:00.5 - 00:02.0  A dog & a cat run."
+    (told,) = json.loads(captions_as([named], clip, "lite", ".json"))["captions"]
+    assert told["score"] == 0.618
+    assert "62" not in captions_as([named], clip, "lite", ".srt")
+    with pytest.raises(ValueError, match="probability"):
+        Captioned(Span(0, 1), "a dog", 1.2)
 
 
 def test_another_format_is_told_before_the_work():

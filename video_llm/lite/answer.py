@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tvu.temporal.spans import clamp, iou, non_maximum_suppression, overlap_seconds
 from tvu.temporal.squeezetime.network import SqueezeTime
 from tvu.temporal.time_tokens.codec import TimeCodec
-from tvu.temporal.timecode import format_timecode
+from tvu.temporal.timecode import format_timecode, percent
 from tvu.temporal.types import Span, VisualTokens
 from tvu.video_llm.benchmarks.choice import BEST_OPTION, MultipleChoice
 from tvu.video_llm.benchmarks.matching import letter_of
@@ -34,11 +34,13 @@ from tvu.video_llm.lite.head import scored_spans
 from tvu.video_llm.lite.inputs import STEPS_PER_SECOND
 from tvu.video_llm.lite.judge import offered_on
 from tvu.video_llm.lite.model import Reading
+from tvu.video_llm.lite.naming import NAMES, Looks, deeds_in, statements, things_in
 from tvu.video_llm.lite.options import Offered as Offers
 from tvu.video_llm.lite.options import Options, fixed_of, offered_by, options_of, parts_of, words_of
 from tvu.video_llm.lite.prior import ClassEvidence, Evidence, Meaning, Meanings, texts_of, texts_of_classes
 from tvu.video_llm.lite.prompt import LiteTokenizer, sequences
 from tvu.video_llm.lite.see import LiteSeen, see, seen_key
+from tvu.video_llm.lite.telling import Telling, telling_of
 from tvu.video_llm.logistic import logit, sigmoid
 from tvu.video_llm.minilm import SentenceReader
 from tvu.video_llm.parse import in_words, readable
@@ -50,6 +52,9 @@ OnText = Callable[[str], None]
 
 NO_WORDS = "an answer in words needs smollm2-135m: tvu models pull smollm2-135m"
 NO_BODIES = "people are seen as pictures only, not by their movements"
+NAMELESS = "Nothing that has a name."
+LEAST_TOLD = 0.25
+LEAST_THERE = 0.5  # likely as something has to be before anything comes after it
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ class LiteSettings:
 
     window_seconds: float = 60.0
     overlap_seconds: float = 12.0
-    least_score: float = 0.25
+    least_score: float = LEAST_TOLD
     max_iou: float = 0.5
     most_captions: int = 16
 
@@ -76,11 +81,12 @@ class LiteSettings:
 
 @dataclass(frozen=True)
 class Window:
-    """One stretch, tokens `[1, V, 1, D]`."""
+    """One stretch, tokens `[1, V, 1, D]`. looks: for a model that knows what classes look like."""
 
     span: Span
     tokens: VisualTokens
     evidence: Evidence | None = None
+    looks: Looks | None = None
 
 
 @dataclass(frozen=True)
@@ -130,6 +136,7 @@ class Lite:
         self._report = report
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._last: Looked | None = None
+        self._last_names: tuple[Looked, tuple[Captioned, ...]] | None = None
         self._no_bodies = ""
 
     @cached_property
@@ -176,17 +183,27 @@ class Lite:
 
         return self.files.config.reads and state_of(entry("smollm2-135m"))[0] == "ready"
 
+    @property
+    def names(self) -> bool:
+        """Whether it tells by name what it sees, where it does not write."""
+        return self.files.config.has_prior
+
     def speaks(self, question: str) -> bool:
         """Whether the answer to a question is words, not spans alone."""
         if choice_in(question) is not None:
             return self.judges or (self.explains and self.has_words)
         if self.judges and options_of(question) is not None:
             return True
+        if self._wants_names(question):
+            return True
         return self._would_write(question) and self.has_words
 
     def lacks_words(self, question: str) -> bool:
         """Whether it would answer in words if the language model were there."""
         return self._would_write(question) and not self.has_words
+
+    def _wants_names(self, question: str) -> bool:
+        return self.names and not self._would_write(question) and telling_of(question) is not None
 
     def _would_write(self, question: str) -> bool:
         if question.strip() == captions_request():
@@ -225,6 +242,9 @@ class Lite:
         options = options_of(question) if self.judges else None
         if options is not None:
             return self._judged(clip, question, options)
+        telling = telling_of(question) if self._wants_names(question) else None
+        if telling is not None:
+            return self._named(clip, question, telling)
         ((found,), (told,)) = self._found(clip, [question])
         if not self.speaks(question):
             return replace(found, notes=(*found.notes, NO_WORDS)) if self.lacks_words(question) else found
@@ -278,7 +298,10 @@ class Lite:
         started = time.perf_counter()
         windows = self.look(clip).windows
         window = windows[int(np.argmax([each.present for each in told]))]
-        chances = self._chances(window, question, options)
+        if options.ask_for_absent:
+            chances = self._absent_chances(clip, options)
+        else:
+            chances = self._chances(window, question, options)
         best = int(np.argmax(chances))
         text, note = words_of(options, best), f"of {len(chances)} answers this is right with {chances[best]:.0%}"
         if len(windows) > 1 and options.are_numbers:  # a window knows nothing of what others count
@@ -312,12 +335,15 @@ class Lite:
         return replace(found, question=topic)
 
     def caption(self, clip: VideoClip, on_caption: OnCaption | None = None) -> list[Captioned]:
-        """What happens and when, in the order of time; each is told to `on_caption` as soon as it is written.
+        """What happens and when, in the order of time; each is told to `on_caption` as soon as it is known.
 
-        Of what two windows see, the one tells what has its middle nearer to its own. Raises UnknownModel for a
-        checkpoint that does not write.
+        Written by the language model where its words are worth reading, else what can be named (`naming.py`). Of what
+        two windows see, the one tells what has its middle nearer to its own. Raises UnknownModel for a checkpoint that
+        does neither.
         """
         if not self.writes:
+            if self.names:
+                return self._names(clip, on_caption)
             why = "on held-out scenes its words were hardly better than chance"
             raise UnknownModel(
                 f"the checkpoint of {self.name} finds moments and writes no captions: "
@@ -342,6 +368,65 @@ class Lite:
             self._written(window, captions_request(), reading.take, 24 * self.settings.most_captions, is_caption=True)
             reading.finish()
         return sorted(told, key=lambda each: each.span)
+
+    def _names(self, clip: VideoClip, on_caption: OnCaption | None = None) -> list[Captioned]:
+        """What can be named of a clip; remembered with what was looked at last."""
+        looked = self.look(clip)
+        if self._last_names is None or self._last_names[0] is not looked:
+            self._last_names = looked, self._named_anew(looked)
+        told = self._last_names[1]
+        if on_caption is not None:
+            for each in told:
+                on_caption(each)
+        return list(told)
+
+    def _named_anew(self, looked: Looked) -> tuple[Captioned, ...]:
+        spans, asked = [window.span for window in looked.windows], [question for question, _ in statements()]
+        parts, told = list[Looks](), list[list[tuple[Scored, ...]]]()
+        for number, window in enumerate(looked.windows):
+            self._report("naming", number / len(looked.windows))
+            if window.looks is None:
+                raise ValueError("a model that knows no classes names nothing")
+            parts.append(window.looks.part(_own_part(spans, number)))
+            found = self._head(window, asked) if window.looks.may_show_deeds else []
+            told.append([each.spans for each in found] or [()] * len(asked))
+        looks = Looks.joined(parts)
+        deeds = [put_together(spans, of_windows) for of_windows in zip(*told, strict=True)]
+        return tuple(sorted((*things_in(looks), *deeds_in(looks, deeds)), key=lambda each: each.span))
+
+    def _named(self, clip: VideoClip, question: str, telling: Telling) -> Answer:
+        """What a question wants to be told, by name: a text in the order of time, spans best first."""
+        ((found,), _) = self._found(clip, [telling.than or question])
+        started = time.perf_counter()
+        told, notes, nothing = self._names(clip), (*found.notes, NAMES), NAMELESS
+        if telling.than:
+            anchor = next((each for each in found.groundings[:1] if each.score >= LEAST_THERE), None)
+            told = [] if anchor is None else next_to(told, anchor.span, telling.which == "after")
+            if anchor is None:
+                nothing = in_words(())
+            else:
+                at = [format_timecode(each) for each in (anchor.span.start_seconds, anchor.span.end_seconds)]
+                notes = (*notes, f"{telling.which} {at[0]} - {at[1]}, which is that with {percent(anchor.score)}")
+        elif telling.which == "first":
+            told = told[:1]
+        elif telling.which == "last":
+            told = sorted(told, key=lambda each: each.span.end_seconds)[-1:]
+        text = ", then ".join(each.text for each in told)
+        if question.strip() == captions_request():
+            text = "\n".join(map(_line, told))
+        elif told:
+            text = f"{text[:1].upper()}{text[1:]}."
+        best_first = sorted(told, key=lambda each: -(each.score or 0.0))
+        answer = replace(
+            found,
+            question=question,
+            text=text or nothing,
+            groundings=tuple(Grounding(each.span, each.score or 0.0, "visual", each.text) for each in best_first),
+            notes=notes,
+            curves=found.curves if telling.than else (),
+            is_in_words=bool(told),
+        )
+        return _later(answer, time.perf_counter() - started)
 
     def look(self, clip: VideoClip) -> Looked:
         """What a clip looks like, in windows. Raises VideoError and WeightsError.
@@ -457,7 +542,13 @@ class Lite:
             spans = spans - spans[:, :1, :1]
             tokens = self.loaded.model.eyes.tokens(inputs, spans)
         span = Span(float(part.spans[0, 0]), float(part.spans[-1, 1]))
-        return Window(span, tokens, None if self._evidence is None else self._evidence(inputs, tokens))
+        if self._evidence is None:
+            return Window(span, tokens)
+        evidence = self._evidence(inputs, tokens)
+        edges = evidence.shots.edges[0, : int(evidence.shots.counts[0]) + 1].double().cpu().numpy() + span.start_seconds
+        steps = np.round((edges - span.start_seconds) * STEPS_PER_SECOND).astype(int)
+        chances = self._evidence.chances(inputs, steps.tolist())
+        return Window(span, tokens, evidence, Looks(edges, chances, np.array(part.has_body), part.spans[:, 0]))
 
     @cached_property
     def _evidence(self) -> ClassEvidence | None:
@@ -550,6 +641,12 @@ class Lite:
             raise ValueError("options are judged by models that know what questions mean")
         chances: list[float] = judged.softmax(0).tolist()
         return chances
+
+    def _absent_chances(self, clip: VideoClip, options: Options) -> list[float]:
+        """How likely it is of each option, beside the others, that it alone is nowhere in the clip."""
+        _, told = self._found(clip, options.options)
+        odds = [float(np.exp(-logit(max(each.present for each in windows)))) for windows in told]
+        return [each / sum(odds) for each in odds]
 
     @torch.inference_mode()
     def _letters(self, window: Window, question: MultipleChoice, put: str) -> list[float]:
@@ -746,6 +843,15 @@ def apart(spans: Sequence[Span]) -> list[Span]:
         if all(overlap_seconds(span, known) < 0.1 * min(span.seconds, known.seconds) for known in kept):
             kept.append(span)
     return kept
+
+
+def next_to(told: Sequence[Captioned], span: Span, is_after: bool) -> list[Captioned]:
+    """Of captions in order of time the one that comes next after a span, or the one before it; none where there is
+    none."""
+    if is_after:
+        return [each for each in told if each.span.start_seconds >= span.end_seconds - BORDER / 2][:1]
+    before = [each for each in told if each.span.end_seconds <= span.start_seconds + BORDER / 2]
+    return sorted(before, key=lambda each: each.span.end_seconds)[-1:]
 
 
 def _is_of(told: Captioned, part: Span) -> bool:

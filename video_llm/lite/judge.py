@@ -30,7 +30,7 @@ class Offered:
     question: int64 `[K]`, whose option each is, in order; number: int64 `[K]`, which of its; fixed: int64 `[K]`, its
     place in `options.FIXED`, or -1; told: int64 `[T]`, which of the options have words; named_by: int64 `[U]`, the
     questions whose options name U things in an order; part: int64 `[P]`, which of these are the parts of which of the
-    T, part_of int64 `[P]`.
+    T, part_of int64 `[P]`; absent: bool `[T]`, whether the question asks for what does not happen.
     """
 
     question: Tensor
@@ -40,6 +40,7 @@ class Offered:
     named_by: Tensor
     part: Tensor
     part_of: Tensor
+    absent: Tensor
 
     @property
     def rows(self) -> Tensor:
@@ -50,7 +51,8 @@ class Offered:
 
 def offered_on(offers: options.Offered, device: torch.device | str) -> Offered:
     """The same on a device."""
-    arrays = (offers.question, offers.number, offers.fixed, offers.told, offers.named_by, offers.part, offers.part_of)
+    of_things = (offers.named_by, offers.part, offers.part_of, offers.absent)
+    arrays = (offers.question, offers.number, offers.fixed, offers.told, *of_things)
     return Offered(*(torch.from_numpy(array).to(device, non_blocking=True) for array in arrays))
 
 
@@ -105,7 +107,8 @@ class AnswerJudge(nn.Module):
         self.logit = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Linear(width, 1))
 
     def forward(self, heard: Heard, clause_of: Tensor, offered: Offered) -> Tensor:
-        """float32 `[K]`: logits, to be compared within a question.
+        """float32 `[K]`: logits, to be compared within a question. Where one asks for what does not happen, that an
+        option is not there is all that counts: of such questions a model learns the few forms that it meets.
 
         heard: of S questions, of the C things that they name (clause_of int64 `[C]`), and of `offered.rows`.
         """
@@ -134,7 +137,9 @@ class AnswerJudge(nn.Module):
         rows = rows.index_put((of, place), items)
         rows = self.mix(rows, src_key_padding_mask=~there)
         judged = rows[offered.question, place[len(question) + len(clauses) :]]
-        return self.logit(judged).squeeze(-1).float()
+        logits = self.logit(judged).squeeze(-1).float()
+        absent = -torch.logit(parts[2].present.float(), eps=1e-4)
+        return logits.index_put((offered.told,), torch.where(offered.absent, absent, logits[offered.told]))
 
 
 def in_order(things: Heard, group: Tensor, count: int) -> Tensor:

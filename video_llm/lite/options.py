@@ -39,6 +39,28 @@ _WHICH_ONE = re.compile(r"\b(?:first|last|earlier|later|sooner|second|precedes?|
 _OF_TWO = re.compile(r"\bor\b|;|\btwo\b|\bout of\b", re.IGNORECASE)
 _ASKS = re.compile(r"^\W*(?:what|which|who)\b", re.IGNORECASE)
 _SORT = re.compile(r"\b(?:order|sequence|sort|chronological\w*|arrange)\b", re.IGNORECASE)
+_PAIR = re.compile(
+    r"\b(?:two (?:things|events|actions|moments)|both)\b[^,:;?]{0,40}[,:]\s([^?;:.]{1,200})(?:[.?;:]|$)(?!.*\bor\b)",
+    re.IGNORECASE | re.DOTALL,
+)
+_AND = re.compile(r"\s+and\s+", re.IGNORECASE)
+_BEGINS = re.compile(  # where another thing does something, and not where one does two things
+    r"\s+and\s+(?=(?:an?|the|this|that|these|those|some\w*|no\w*|any\w*|every\w*|people|it|he|she|they|his|her|their"
+    r"|one|two|three|four|five|six|seven|eight|nine|several|many)\b)",
+    re.IGNORECASE,
+)
+_LEAD = r"(?:(?:in|of|during|among|from|out of)\b[^,]{0,40},\s*)?"
+_BEFORE_MORE = r"(?:(?!\b(?:when|while|after|before|because|if|who|where)\b).){0,60}?"  # is said of when, why or who
+_NOT = (
+    r"(?:\b(?:do|does|did|is|are|was|were|can|could|has|have)(?:n't|\s+(?:the \w+ |he |she |they |it )?(?:not|never))"
+    r"|\bcannot|\bnever|\b(?:is|are)\s+(?:missing|absent|false|wrong|untrue|incorrect)\b(?! with))"
+)
+_CHOOSES_NOT = re.compile(
+    rf"{_LEAD}(?:which|what|choose|pick|select|find|name|tell)\b{_BEFORE_MORE}{_NOT}"
+    r"(?!.*\b(?:false|wrong|untrue|incorrect|missing|absent)\b)",
+    re.IGNORECASE,
+)
+_SENTENCES = re.compile(r"[.?!\n]+\s*")
 _WHEN = re.compile(r"\bwhen\s*(?:\?|$|is\b|are\b|does\b|do\b|did\b)", re.IGNORECASE)
 
 
@@ -50,6 +72,12 @@ class Options:
     stem: str
     options: tuple[str, ...]
     is_lettered: bool = False
+
+    @property
+    def ask_for_absent(self) -> bool:
+        """Whether the one that does not happen is asked for."""
+        sentences = [each for each in _SENTENCES.split(self.stem[-300:].strip()) if each]
+        return self.is_lettered and bool(sentences and _CHOOSES_NOT.match(sentences[-1]))
 
     @property
     def are_numbers(self) -> bool:
@@ -82,7 +110,12 @@ def options_of(question: str) -> Options | None:
 
 def _two_of(question: str, named: Sequence[str]) -> Sequence[str]:
     """The two things that a question offers: all that it names, or those around `or` where the first thing that it
-    names is what it asks: `What did he do first, sit down or open the door?`"""
+    names is what it asks: `What did he do first, sit down or open the door?`; or those around `and` where it says that
+    they are two: `Two things happen, a dog barks and a car stops. Name the earlier.`"""
+    if pair := _PAIR.search(question):
+        for border in (_BEGINS, _AND):
+            if len(two := border.split(pair[1])) == 2:
+                return two
     if len(named) != 3 or [bool(_ASKS.match(each)) for each in named] != [True, False, False]:
         return named
     asks, a, b = map(re.escape, named)
@@ -144,8 +177,8 @@ class Offered:
     question: int64 `[K]`, whose option each is, in order; number: int64 `[K]`, which of its; fixed: int64 `[K]`, its
     place in `FIXED`, or -1; told: int64 `[T]`, which of the options are none of these; named_by: int64 `[U]`, the
     questions whose options name each of U things in an order; part: int64 `[P]`, which of these are the parts of which
-    of the T, `part_of` int64 `[P]`, in order. alone, joined: T texts each, the option and the option after its
-    question; named: U texts.
+    of the T, `part_of` int64 `[P]`, in order; absent: bool `[T]`, whether the question asks for what does not happen.
+    alone, joined: T texts each, the option and the option after its question; named: U texts.
     """
 
     question: NDArray[np.int64]
@@ -155,6 +188,7 @@ class Offered:
     named_by: NDArray[np.int64]
     part: NDArray[np.int64]
     part_of: NDArray[np.int64]
+    absent: NDArray[np.bool_]
     alone: tuple[str, ...]
     joined: tuple[str, ...]
     named: tuple[str, ...]
@@ -164,7 +198,7 @@ def offered_by(options: Sequence[Options | None]) -> Offered:
     """Of questions in their order, None where nothing is offered."""
     entries, told = list[tuple[int, int, int]](), list[int]()
     alone, joined, part, part_of = list[str](), list[str](), list[int](), list[int]()
-    named: dict[tuple[int, str], int] = {}
+    absent, named = list[bool](), dict[tuple[int, str], int]()
     for row, some in enumerate(options):
         if some is None:
             continue
@@ -176,6 +210,7 @@ def offered_by(options: Sequence[Options | None]) -> Offered:
             part += [named.setdefault((row, each.lower()), len(named)) for each in parts]
             part_of += [len(told)] * len(parts)
             told.append(len(entries) - 1)
+            absent.append(some.ask_for_absent)
             alone.append(content_of(text))
             joined.append(f"{some.stem} {text}")
     columns = np.array(entries, np.int64).reshape(-1, 3).T
@@ -187,6 +222,7 @@ def offered_by(options: Sequence[Options | None]) -> Offered:
         np.array([row for row, _ in named], np.int64),
         np.array(part, np.int64),
         np.array(part_of, np.int64),
+        np.array(absent, np.bool_),
         tuple(alone),
         tuple(joined),
         tuple(content_of(text) for _, text in named),

@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +173,17 @@ class ClassEvidence(nn.Module):
             looks = inputs.slow.float().mean(2) - self.usual_look
             classes, shots = self._standardised(inputs, tokens), find_shots(looks, there, inputs.lengths, tokens)
             return Evidence(classes, shots, ToldShots.of(classes, shots, tokens.mask))
+
+    @torch.no_grad()
+    def chances(self, inputs: LiteInputs, edges: Sequence[int]) -> NDArray[np.float32]:
+        """float32 `[N, K]`: how likely the classifier holds each class to be in the mean of the steps between each of
+        N + 1 edges and the next, of the first video; zeros where none of them has a picture."""
+        with torch.autocast(inputs.slow.device.type, enabled=False):
+            likely = (inputs.slow[0].float().mean(1) @ self.weight.T + self.bias).softmax(-1)
+            there = inputs.has_slow[0] & inputs.is_real[0]
+            parts = [likely[a : max(b, a + 1)][there[a : max(b, a + 1)]] for a, b in pairwise(edges)]
+            means = [part.mean(0) if len(part) else likely.new_zeros(likely.shape[-1]) for part in parts]
+            return torch.stack(means).cpu().numpy()
 
     def _standardised(self, inputs: LiteInputs, tokens: VisualTokens) -> Tensor:
         there = inputs.has_slow & inputs.is_real

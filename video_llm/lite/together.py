@@ -1,7 +1,7 @@
 """`scout+lite`: moments of both, scored by how far each of them supports them; words are those of `lite`.
 
 `scout` knows what a picture looks like and nothing of what happens in it, `lite` sees what moves and what people do: so
-the one leads where a question names things and places, the other where it tells of something that is done.
+`lite` leads where a question tells of something that is done, and both count the same where it names things and places.
 """
 
 from collections.abc import Sequence
@@ -26,23 +26,25 @@ ABOUT_PICTURES = 0.5  # a question that is less about them than this is one for 
 class JoinConfig:
     """How two opinions of the pictures become one.
 
-    leader: share in a probability of the one that leads: `lite` where a question tells of an action, else `scout`.
-            Nobody has calibrated it; on the development clips more than half was better up to 0.8.
+    actions: share of `lite` in a probability where a question tells of an action; others: where it does not.
+             Both were chosen on real clips (weights/lite/README.md).
     max_iou: spans that overlap more are one event.
     least_support: spans of `lite` less likely than this lend none; what they could add would not be seen.
     """
 
-    leader: float = 0.8
+    actions: float = 0.8
+    others: float = 0.5
     max_iou: float = 0.5
     least_support: float = 0.02
 
     def __post_init__(self) -> None:
-        if not 0 <= self.leader <= 1:
-            raise ValueError(f"a share of a probability, not {self.leader}")
+        for share in (self.actions, self.others):
+            if not 0 <= share <= 1:
+                raise ValueError(f"a share of a probability, not {share}")
 
     def lite_share(self, question: str) -> float:
         """How much `lite` counts in the answer to a question."""
-        return self.leader if tells_action(question) else 1 - self.leader
+        return self.actions if tells_action(question) else self.others
 
 
 class ScoutAndLite:
@@ -93,7 +95,7 @@ class ScoutAndLite:
         return self._of_lite(self.lite.choose(clip, question))
 
     def caption(self, clip: VideoClip, on_caption: OnCaption | None = None) -> list[Captioned]:
-        """What happens and when, as `lite` writes it."""
+        """What happens and when, as `lite` tells it."""
         return self.lite.caption(clip, on_caption)
 
     # --- steps ---

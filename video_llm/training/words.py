@@ -38,7 +38,7 @@ _SEVERAL = _words(
     trunks; bathing trunks; jammies; pj's; daddy longlegs; balusters; spectacles; blinds; tights
     """
 )
-_VOWEL = re.compile(r"^(?:[aeio]|u(?!ni|ti|se)|hour)", re.IGNORECASE)
+_VOWEL = re.compile(r"^(?:[aio]|e(?!u)|u(?!ni|ti|te|se)|hour)", re.IGNORECASE)
 _IRREGULAR = {"have": "has", "do": "does", "go": "goes", "be": "is"}
 _DOUBLED = _words(
     "sit; run; swim; cut; put; stop; chop; stir; knit; hit; get; set; mop; begin; dig; pat; tap; hop; plan; grab"

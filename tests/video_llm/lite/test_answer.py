@@ -4,7 +4,7 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -24,17 +24,21 @@ from tvu.video_llm.decode import open_video
 from tvu.video_llm.errors import UnknownModel
 from tvu.video_llm.generate import generate
 from tvu.video_llm.lite.answer import (
+    NAMELESS,
     NO_WORDS,
     CaptionReader,
     Lite,
     LiteSettings,
+    Told,
     apart,
     choice_in,
+    next_to,
     put_together,
     wants_words,
     windows_of,
 )
 from tvu.video_llm.lite.checkpoint import Calibration
+from tvu.video_llm.lite.naming import NAMES, Looks
 from tvu.video_llm.lite.options import Options
 from tvu.video_llm.lite.prior import ClassEvidence, Meaning
 from tvu.video_llm.lite.see import LiteSeen, step_spans, steps_of
@@ -42,7 +46,7 @@ from tvu.video_llm.questions import captions_request
 from tvu.video_llm.serving.asked import AskedChat
 from tvu.video_llm.serving.videos import NamedVideo
 from tvu.video_llm.serving.work import chat
-from tvu.video_llm.types import Prompt, VideoClip
+from tvu.video_llm.types import Grounding, Prompt, VideoClip
 from tvu.weights.errors import WeightsError
 
 SETTINGS = LiteSettings(window_seconds=4.0, overlap_seconds=1.0, least_score=0.0, most_captions=3)
@@ -378,13 +382,134 @@ def test_a_thing_is_counted_once_whole_or_in_part():
     assert apart([part, whole, Span(5, 9)]) == [part, Span(5, 9)] and apart([]) == []
 
 
-def test_a_checkpoint_that_does_not_read_writes_nothing(unreading, clip):
-    assert unreading.judges and not unreading.writes
-    with pytest.raises(UnknownModel, match="writes no captions"):
-        unreading.caption(clip)
-    for question in ("What happens after it jumps?", captions_request(), "When does the dog run?"):
+def test_what_is_not_there_is_nowhere_in_a_long_video(unreading, clip, monkeypatch):
+    monkeypatch.setattr(unreading, "settings", SETTINGS)
+    chances = {"a dog": (0.9, 0.1, 0.1), "a cat": (0.1, 0.1, 0.8), "a cup": (0.3, 0.2, 0.3)}  # in each window
+    found = unreading._found
+
+    def of_windows(clip, queries):
+        answers, _ = found(clip, queries)
+        known = [[Told((), each, np.zeros(4)) for each in chances.get(q, (0.5, 0.5, 0.5))] for q in queries]
+        return answers, known
+
+    monkeypatch.setattr(unreading, "_found", of_windows)
+    answer = unreading.answer(clip, "Which does not happen? (A) a dog (B) a cat (C) a cup")
+    assert answer.text == "(C) a cup" and answer.notes[-1] == "of 3 answers this is right with 87%"
+
+
+# --- what happens, by name ---
+
+
+@pytest.fixture
+def named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that has a picture looks like a dog."""
+    monkeypatch.setattr("tvu.video_llm.lite.naming.name_of", lambda chances: ("a dog", 0.6) if chances.any() else None)
+
+
+def test_a_checkpoint_that_does_not_write_tells_what_has_a_name(unreading, clip, named):
+    assert unreading.judges and unreading.names and not unreading.writes
+    told: list[Captioned] = []
+    (caption,) = unreading.caption(clip, told.append)
+    assert told == [caption] and (caption.span, caption.text) == (Span(0, 10), "a dog")
+    assert caption.score == pytest.approx(0.6)
+    assert unreading.looks == 1
+    for question in ("What happens in the video?", captions_request(), "How does the video begin?"):
         answer = unreading.answer(clip, question)
-        assert not unreading.speaks(question) and answer.groundings and not answer.is_in_words
+        text = "00:00.0 - 00:10.0 a dog" if question == captions_request() else "A dog."
+        assert unreading.speaks(question) and answer.is_in_words and answer.text == text
+        assert [(each.span, each.phrase) for each in answer.groundings] == [(Span(0, 10), "a dog")]
+        assert answer.notes[-1] == NAMES and answer.curves == () and answer.question == question
+    assert not unreading.speaks("When does the dog run?")
+
+
+def test_over_several_windows_every_second_is_named_once(unreading, clip, named, monkeypatch):
+    monkeypatch.setattr(unreading, "settings", SETTINGS)
+    assert [each.span for each in unreading.caption(clip)] == [Span(0, 10)]
+    names = iter(["a dog", "a cat"] * 100)
+    monkeypatch.setattr("tvu.video_llm.lite.naming.name_of", lambda chances: (next(names), 0.6))
+    told = unreading.caption(clip)
+    assert told == sorted(told, key=lambda each: each.span)
+    assert told[0].span.start_seconds == 0 and told[-1].span.end_seconds == 10
+    assert all(a.span.end_seconds == pytest.approx(b.span.start_seconds) for a, b in pairwise(told))
+
+
+def doing(
+    monkeypatch: pytest.MonkeyPatch, model: Lite, clip: VideoClip, *spans: tuple[float, float]
+) -> list[Captioned]:
+    """Captions of a clip in which a body is seen throughout, which drinks as long as `spans` say."""
+    seen = Dreaming._recalled(model, clip)
+    monkeypatch.setattr(model, "_recalled", lambda clip: replace(seen, has_body=np.ones_like(seen.has_body)))
+    monkeypatch.setattr(Looks, "animal_chance", lambda self, span: 0.0)
+
+    def head(window, queries):
+        within = [(max(a, window.span.start_seconds), min(b, window.span.end_seconds), 0.9) for a, b in spans]
+        drinks = tuple(each for each in within if each[0] < each[1])
+        return [Told(drinks if query == "somebody drinks" else (), 0.9, np.zeros(20)) for query in queries]
+
+    monkeypatch.setattr(model, "_head", head)
+    told: list[Captioned] = []
+    assert model.caption(clip, told.append) == told == sorted(told, key=lambda each: each.span)
+    return [each for each in told if each.text != "a dog"]
+
+
+def test_what_somebody_does_is_told_beside_what_is_seen(unreading, clip, named, monkeypatch):
+    (told,) = doing(monkeypatch, unreading, clip, (2.0, 4.0))
+    assert (told.span, told.text) == (Span(2, 4), "somebody holds a hand to their face")
+    monkeypatch.setattr(unreading, "_recalled", lambda clip: Dreaming._recalled(unreading, clip))
+    monkeypatch.setattr(unreading, "_last", None)
+    assert [each.text for each in unreading.caption(clip)] == ["a dog"]  # nobody is seen
+
+
+def test_a_deed_that_several_windows_see_is_told_once(unreading, clip, named, monkeypatch):
+    monkeypatch.setattr(unreading, "settings", SETTINGS)
+    told = doing(monkeypatch, unreading, clip, (1.0, 6.0), (8.5, 9.5))
+    assert [each.span for each in told] == [Span(1, 6), Span(8.5, 9.5)]
+
+
+def test_what_is_named_once_is_not_named_anew(unreading, clip, named, monkeypatch):
+    told = unreading.caption(clip)
+    monkeypatch.setattr(unreading, "_named_anew", None)
+    assert unreading.caption(clip) == told and unreading.answer(clip, "What happens?").is_in_words
+
+
+def test_what_comes_after_and_before_is_told_by_name(unreading, clip, monkeypatch):
+    told = ((0, 2, "a cat", 0.6), (5, 7, "a dog", 0.7), (7, 10, "a cup", 0.8))
+    captions = [Captioned(Span(start, end), text, score) for start, end, text, score in told]
+    monkeypatch.setattr(unreading, "_names", lambda clip: captions)
+    (found,) = unreading.find(clip, ["the goal"])
+    ball = replace(found, groundings=(Grounding(Span(3, 4.6), 0.6, "visual"),))
+    monkeypatch.setattr(unreading, "_found", lambda clip, queries: ([ball], [[]]))
+    for question, text in {
+        "What happens after the goal?": "A dog.",
+        "What happens before the goal?": "A cat.",
+        "What happens first?": "A cat.",
+        "What happens last?": "A cup.",
+        "What is shown in the video?": "A cat, then a dog, then a cup.",
+    }.items():
+        answer = unreading.answer(clip, question)
+        scores = [each.score for each in answer.groundings]
+        assert answer.text == text and scores == sorted(scores, reverse=True) and answer.is_in_words
+    assert unreading.answer(clip, "What happens after the goal?").notes[-1] == (
+        "after 00:03.0 - 00:04.6, which is that with 60 %"
+    )
+    unlikely = Grounding(Span(3, 4.6), 0.4, "visual")
+    for groundings in ((), (unlikely,)):
+        less = replace(ball, groundings=groundings)
+        monkeypatch.setattr(unreading, "_found", lambda clip, queries, less=less: ([less], [[]]))
+        answer = unreading.answer(clip, "What happens after the goal?")
+        assert answer.text == "Nothing in this video seems to be that." and not (
+            answer.groundings or answer.is_in_words
+        )
+    monkeypatch.setattr(unreading, "_names", lambda clip: [])
+    answer = unreading.answer(clip, "What happens first?")
+    assert answer.text == NAMELESS and not answer.is_in_words
+
+
+def test_of_captions_the_nearest_is_next():
+    told = [Captioned(Span(a, b), str(a)) for a, b in ((0, 5), (1, 3), (4, 6), (8, 9))]
+    assert next_to(told, Span(3, 4), is_after=True) == [told[2]]
+    assert next_to(told, Span(3.4, 4.6), is_after=False) == [told[1]] and next_to(told, Span(9, 10), True) == []
+    assert next_to(told, Span(0, 4), is_after=False) == []
 
 
 def test_a_checkpoint_that_judged_no_better_than_chance_answers_by_moments(unreading, clip, monkeypatch):
@@ -432,7 +557,7 @@ def wordless(deaf: Knowing, tiny_weights: Path, monkeypatch: pytest.MonkeyPatch)
     return deaf
 
 
-WORDY = "What happens after it jumps?"
+WORDY = "Why does it jump?"
 
 
 def test_moments_and_judged_answers_need_no_language_model(wordless, clip):
@@ -511,7 +636,7 @@ def test_what_is_heard_is_loaded_once(knowing, clip):
 def test_captions_and_answers_are_worth_reading_one_by_one(deaf, monkeypatch, card, writes, explains):
     monkeypatch.setattr(deaf, "files", replace(deaf.files, card=card))
     assert (deaf.writes, deaf.explains) == (writes, explains)
-    assert (deaf.speaks(captions_request()), deaf.speaks(WORDY)) == (writes, explains)
+    assert deaf.speaks(captions_request()) and deaf.speaks(WORDY) == explains  # what it does not write has names
     assert all(deaf.speaks(question) for question in LISTED)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from math import tanh
+from math import log, tanh
 
 import pytest
 import torch
@@ -53,12 +53,18 @@ def at(*told: tuple[float, float, float]) -> Heard:
 
 
 def offered(
-    *each: tuple[int, int, int], named_by: Sequence[int] = (), parts: Sequence[tuple[int, int]] = ()
+    *each: tuple[int, int, int],
+    named_by: Sequence[int] = (),
+    parts: Sequence[tuple[int, int]] = (),
+    absent: Sequence[int] = (),
 ) -> Offered:
-    """Question, number and fixed place of each option; whose options name things, and which is a part of which."""
+    """Question, number and fixed place of each option; whose options name things, and which is a part of which; which
+    questions ask for what does not happen."""
     columns, of = torch.tensor(each).T, torch.tensor(parts, dtype=torch.long).reshape(-1, 2).T
     told = torch.where(columns[2] < 0)[0]
-    return Offered(columns[0], columns[1], columns[2], told, torch.tensor(named_by, dtype=torch.long), of[0], of[1])
+    names = torch.tensor(named_by, dtype=torch.long)
+    is_absent = torch.isin(columns[0][told], torch.tensor(absent, dtype=torch.long))
+    return Offered(columns[0], columns[1], columns[2], told, names, of[0], of[1], is_absent)
 
 
 PARTED = {"named_by": (0, 0), "parts": ((0, 0), (1, 0), (1, 1), (0, 1))}  # `a, then b` and `b, then a`
@@ -207,6 +213,18 @@ def test_options_of_other_questions_and_those_without_words_are_beside_none():
 def test_items_of_a_group_have_places_in_order():
     assert places_in_groups(torch.tensor([1, 0, 1, 1, 0]), 3).tolist() == [0, 0, 1, 2, 1]
     assert places_in_groups(torch.tensor([], dtype=torch.long), 2).tolist() == []
+
+
+def test_of_what_does_not_happen_the_option_that_is_there_least_is_the_answer():
+    things = at((0.1, 0.2, 0.9), (0.3, 0.4, 0.2), (0.5, 0.6, 0.6))
+    question, after = at((0.0, 1.0, 0.5), (0.0, 1.0, 0.5)), at(*3 * [(0.0, 1.0, 0.5)])
+    told = Heard(
+        *(torch.cat(parts) for parts in zip(*(vars(h).values() for h in (question, things, after)), strict=True))
+    )
+    each = ((0, 0, -1), (0, 1, -1), (1, 0, -1))
+    logits = judge()(told, NONE, offered(*each, absent=[0]))
+    assert logits.argmax() == 1 and logits[:2].tolist() == pytest.approx([log(0.1 / 0.9), log(0.8 / 0.2)], abs=1e-4)
+    assert logits[2] == judge()(told, NONE, offered(*each))[2]  # of another question
 
 
 def test_only_questions_whose_answer_is_known_teach():

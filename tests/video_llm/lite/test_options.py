@@ -40,11 +40,46 @@ def test_options_as_people_type_them(form):
         ("What did he do first, open the door or sit down?", ("open the door", "sit down")),
         ("What did the man do first, open the door or sit down?", ("open the door", "sit down")),
         ("Who is the man waving to first, a dog or a cat?", ("a dog", "a cat")),
+        ("Two things happen, a dog barks and a car stops. Name the earlier.", ("a dog barks", "a car stops")),
+        (
+            "two things happen, a man stands on hands and feet and the dog barks. name the later",
+            ("a man stands on hands and feet", "the dog barks"),
+        ),
+        ("Two things happen, it snows and wine tasting begins. Name the later.", ("it snows", "wine tasting begins")),
+        ("Name the earlier of two things: a dog barks and a car stops.", ("a dog barks", "a car stops")),
     ],
 )
 def test_answers_that_can_be_listed(question, options):
     told = options_of(question)
     assert told is not None and told.options == options and words_of(told, 0) == options[0]
+
+
+@pytest.mark.parametrize(
+    ("stem", "asks_for_absent"),
+    [
+        ("Which of these does not happen in the video?", True),
+        ("Which one is missing from the footage?", True),
+        ("What doesn't take place?", True),
+        ("Choose the statement that is false.", True),
+        ("Which event is never shown?", True),
+        ("In the video, what doesn't happen?", True),
+        ("Which cannot be seen?", True),
+        ("What is the man not wearing?", True),
+        ("What happens when the dog does not move?", False),
+        ("What does the woman who isn't wearing a hat do?", False),
+        ("What is wrong with the car?", False),
+        ("Which statement is not false?", False),
+        ("Choose the right answer, do not explain.\nWhat does the dog do?", False),
+        ("Which of these happens in the video?", False),
+        ("Why does the man not sit down?", False),
+        ("What happens after the man does nothing?", False),
+    ],
+)
+def test_a_choice_may_ask_for_what_does_not_happen(stem, asks_for_absent):
+    told = Options(stem, ("a dog", "2"), is_lettered=True)
+    assert told.ask_for_absent == asks_for_absent
+    assert offered_by([None, told]).absent.tolist() == [asks_for_absent]  # of the options with words
+    assert not Options(stem, ("Yes", "No")).ask_for_absent
 
 
 def test_three_things_have_six_orders():

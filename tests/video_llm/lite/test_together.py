@@ -82,13 +82,15 @@ def test_shares_may_be_other_than_halves_and_are_parts_of_a_probability():
     (one,) = join_visual([seen(1, 2, 0.5)], [seen(1, 2, 1.0)], lite_share=0.8)
     assert one.score == pytest.approx(0.9)
     assert told(join_visual([seen(1, 2, 0.5)], [seen(5, 6, 0.5)], lite_share=0.8)) == [(5, 6, 0.4), (1, 2, 0.1)]
-    for leader in (-0.1, 1.2):
+    for share in (-0.1, 1.2):
         with pytest.raises(ValueError, match="share"):
-            JoinConfig(leader=leader)
+            JoinConfig(actions=share)
+        with pytest.raises(ValueError, match="share"):
+            JoinConfig(others=share)
 
 
 def test_lite_leads_where_something_is_done_and_scout_where_things_are_named():
-    config = JoinConfig(leader=0.8)
+    config = JoinConfig(actions=0.8, others=0.2)
     assert config.lite_share("a dog shakes itself") == pytest.approx(0.8)
     assert config.lite_share("a dog") == pytest.approx(0.2)
 
@@ -162,7 +164,7 @@ SCOUT = Told(seen(10, 20, 0.8, "a dog"), Grounding(Span(40, 50), 0.5, "speech", 
 LITE = Seeing(seen(10, 20, 0.6), seen(40, 50, 0.4), seen(80, 90, 0.3))
 
 
-ALIKE = JoinConfig(leader=0.5)  # whatever is asked, both count the same
+ALIKE = JoinConfig(actions=0.5, others=0.5)  # whatever is asked, both count the same
 
 
 def both(scout: Told = SCOUT, lite: Seeing = LITE, config: JoinConfig = ALIKE) -> ScoutAndLite:
@@ -202,7 +204,7 @@ def test_lite_counts_as_far_as_a_question_is_about_pictures():
 
 def test_each_query_is_joined_by_the_one_that_leads_in_it():
     scout, lite = Told(seen(10, 20, 0.4)), Seeing(seen(10, 20, 0.8))
-    thing, action = both(scout, lite, JoinConfig(leader=0.9)).find(CLIP, ["a dog", "a dog shakes itself"])
+    thing, action = both(scout, lite, JoinConfig(actions=0.9, others=0.1)).find(CLIP, ["a dog", "a dog shakes itself"])
     assert told(list(thing.groundings)) == [(10, 20, 0.9 * 0.4 + 0.1 * 0.8)]
     assert told(list(action.groundings)) == [(10, 20, 0.1 * 0.4 + 0.9 * 0.8)]
 
