@@ -32,7 +32,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "reduction: keep half that changed": {"reductions": [{"name": "keep_changed", "dropped": 0.5}]},
     "codec: VTG-LLM's digits": {"codec": {"name": "vtg-llm"}},
     "codec: decimal text": {"codec": {"name": "text"}},
-    "paths: no prior": {"has_prior": False},
+    "paths: no prior": {"has_prior": False, "listens": True},  # without a language model it is not told the question
     "paths: no motion": {"paths": ["slow", "body"]},
     "paths: no bodies": {"paths": ["slow", "motion"]},
     "paths: appearance alone": {"paths": ["slow"]},
@@ -48,6 +48,8 @@ def ablate(config: TrainConfig, names: Sequence[str], out: Path) -> None:
     bank = held_out_bank = None
     found: dict[str, Any] = {}
     for name in names:
+        if name.startswith("codec") and not config.trains_language:
+            continue  # no time is written
         told = config.to_json()
         told["model"] = {**told["model"], **VARIANTS[name]}
         told["out"] = str(out.parent / f"ablation-{names.index(name)}")

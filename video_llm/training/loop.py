@@ -234,7 +234,8 @@ class Trainer:
     def is_done(self) -> bool:
         """Whether steps or time are used up."""
         config = self.config
-        return self.step >= config.steps or bool(config.budget_seconds and self.seconds > config.budget_seconds)
+        is_late = bool(config.budget_seconds and self.seconds > config.budget_seconds)
+        return self.step >= (config.until or config.steps) or is_late
 
     def update(self, batch: Prepared, evidence: ClassEvidence | None = None) -> dict[str, Tensor]:
         """One step of the optimiser; the losses, on the device."""

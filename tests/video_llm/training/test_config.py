@@ -29,10 +29,12 @@ def test_the_sample_is_a_config():
 
 def test_what_the_checkpoint_that_ships_was_trained_by_is_a_config():
     shipped = read_lite()
-    told, start, words = (TrainConfig.read(SAMPLE.with_name(f"lite{of}.toml")) for of in ("", "-start", "-words"))
+    names = ("", "-more", "-start", "-words")
+    told, more, start, words = (TrainConfig.read(SAMPLE.with_name(f"lite{of}.toml")) for of in names)
     assert told.model.to_json() == {**shipped.config.to_json(), "reads": True}  # its words do not ship
-    assert told.model == start.model == words.model
-    assert (told.steps, told.seed) == (shipped.card["steps"], shipped.card["seed"])
+    assert told.model == more.model == start.model == words.model
+    assert (told.until, told.seed) == (shipped.card["steps"], shipped.card["seed"])
+    assert (told.start, more.start) == (f"{more.out}/model.safetensors", f"{start.out}/model.safetensors")
 
 
 def test_settings_may_be_changed_by_dotted_names():

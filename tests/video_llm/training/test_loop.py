@@ -273,6 +273,17 @@ def test_all_processes_stop_by_the_clock_of_the_first(config, tiny_weights, monk
     assert trainer.step == 2 and trainer.is_done
 
 
+def test_a_run_may_end_while_its_rates_are_high(config, tiny_weights):
+    early = replace(config, steps=5, until=2, save_every=100)
+    trainer, _ = trained(early)
+    assert trainer.step == 2 and trainer.is_done
+    assert json.loads((Path(config.out) / "progress.json").read_text())["step"] == 2
+    for step in range(2):
+        assert learning_rate(step, early) == learning_rate(step, replace(early, until=0))
+    with pytest.raises(TrainingError, match="until"):
+        replace(config, steps=5, until=6)
+
+
 def test_what_ended_by_its_budget_of_time_is_saved(config, tiny_weights):
     trainer, _ = trained(replace(config, steps=5, save_every=100, budget_seconds=1e-6))
     assert trainer.step == 1 and json.loads((Path(config.out) / "progress.json").read_text())["step"] == 1
