@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tvu.video_llm.runtime import quiet_threads
+from tvu.video_llm.runtime import quiet_threads, usable_cores
 
 quiet_threads()  # before anything loads torch: small tensors on busy cores are slow when threads spin
 
@@ -19,6 +19,12 @@ if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"
 
 Tvu = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.hookimpl(optionalhook=True)  # pytest-xdist may not be installed
+def pytest_xdist_auto_num_workers() -> int:
+    """What `-n auto` is: a process for each core, and no more than four, since one may come to hold 3 GB."""
+    return min(4, usable_cores())
 
 
 @pytest.fixture

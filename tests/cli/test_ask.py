@@ -146,6 +146,7 @@ def test_a_cache_that_cannot_be_written_is_a_note(tvu, weights_cache, tmp_path):
     assert "not kept" in run.stderr
 
 
+@pytest.mark.alone
 @pytest.mark.weights
 def test_ctrl_c_ends_within_a_second(weights_cache, tmp_path):
     command = [Path(sys.executable).with_name("tvu"), "ask", SAMPLES / "postcard.mp4", "the penguin", "--no-cache"]

@@ -93,6 +93,7 @@ def test_scout_is_run_on_a_part_of_the_mini_set(tvu, choices, tmp_path, weights_
     assert any("not comparable" in note for note in numbers["notes"])
 
 
+@pytest.mark.alone
 def test_a_run_can_be_killed_at_any_moment(tvu, many, tmp_path):
     command = ["bench", "moments", "--data", many, "-m", "baseline:whole", "-o", tmp_path / "run", "--json"]
     items = tmp_path / "run" / "items.jsonl"

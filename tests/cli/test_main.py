@@ -86,6 +86,7 @@ def test_terminal_escapes_in_names_are_spelled_out():
     assert one_line("x\x1b[31m.mp4") == "x\\x1b[31m.mp4"
 
 
+@pytest.mark.alone
 def test_help_is_instant(tvu):
     took = []
     for _ in range(5):

@@ -46,6 +46,7 @@ def test_what_follows_256_tokens_is_not_read(encoder: SentenceEncoder):
     assert not np.array_equal(encoder.embed(["time " * 253 + "flies"]), encoder.embed([long]))
 
 
+@pytest.mark.alone
 def test_loading_needs_neither_torch_nor_transformers_and_little_time():
     code = (
         "import sys, time\n"

@@ -5,6 +5,7 @@ import pytest
 from tvu.video_llm.stopwatch import Stopwatch
 
 
+@pytest.mark.alone
 def test_every_moment_counts_for_the_innermost_stage() -> None:
     watch = Stopwatch()
 

@@ -211,6 +211,7 @@ def test_a_disk_without_room_is_named_before_anything_is_fetched(cache: Path, in
     assert "TVU_CACHE" in caught.value.hint
 
 
+@pytest.mark.alone
 @pytest.mark.weights
 def test_pulling_what_is_there_is_quick_and_needs_no_torch():
     code = (

@@ -15,6 +15,7 @@ def one_thread():
     torch.set_num_threads(before)
 
 
+@pytest.mark.alone
 def test_the_fastest_of_torchvisions_video_networks_takes_longer(one_thread):
     ours, _, s3d = measure(peers=("s3d",))
     assert ours.what == "SqueezeTime, fused" and ours.ratio is None

@@ -154,6 +154,7 @@ def test_generating_piece_by_piece_ends_in_spans(duration, seed):
         assert codec.decode_spans(written, duration)
 
 
+@pytest.mark.alone
 def test_a_large_vocabulary_is_read_once_and_asked_quickly():
     letters = "abcdefghijklmnopqrstuvwxyz0123456789 .,-"
     chance = random.Random(0)

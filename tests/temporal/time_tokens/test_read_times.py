@@ -264,6 +264,7 @@ def test_any_text_is_read_into_spans_inside_the_video(text):
     assert all(0 <= point <= 60 for point in times.points)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     "piece",
     [

@@ -179,6 +179,7 @@ def cluster(monkeypatch):
     cluster.shutdown()
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(110)
 def test_a_cluster_gives_the_same_rows_also_when_a_node_is_lost(items, tmp_path, cluster):
     from tvu.video_llm.batch.cluster import RayEngine

@@ -92,6 +92,7 @@ def test_shards_are_merged_and_nothing_is_lost(tmp_path):
     assert tidy(own.cache, time.time() + 1) == 0  # no shard was left behind
 
 
+@pytest.mark.alone
 def test_writers_killed_at_any_moment_leave_a_whole_index(tmp_path):
     rng = random.Random(1)
     root, names = tmp_path / "store", "abc"

@@ -120,6 +120,7 @@ while True:
 """
 
 
+@pytest.mark.alone
 def test_many_writers_in_too_little_room_killed_at_any_moment_leave_whole_entries(tmp_path):
     rng = random.Random(0)
 

@@ -83,6 +83,7 @@ def test_a_crash_of_the_decoder_is_an_error_about_the_file(video: Path) -> None:
     assert str(video) in refusal.value.message
 
 
+@pytest.mark.alone
 def test_a_decoder_that_stands_still_is_given_up(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(child, "STALL_SECONDS", 0.5)
     frames = read_frames(open_video(video), np.arange(0, 20, 0.1), max_side=None, batch_frames=1)
@@ -94,6 +95,7 @@ def test_a_decoder_that_stands_still_is_given_up(video: Path, monkeypatch: pytes
     wait_until_gone(reader, seconds=0.5)
 
 
+@pytest.mark.alone
 def test_a_slow_reader_is_not_a_stalled_one(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(child, "STALL_SECONDS", 0.6)
     seen = 0
@@ -103,6 +105,7 @@ def test_a_slow_reader_is_not_a_stalled_one(video: Path, monkeypatch: pytest.Mon
     assert seen == 8
 
 
+@pytest.mark.alone
 def test_an_abandoned_iterator_leaves_no_process(video: Path) -> None:
     frames = read_frames(open_video(video), np.arange(0, 20, 0.1), max_side=None, batch_frames=1)
     next(frames)

@@ -273,6 +273,7 @@ def test_any_bytes_are_read_or_refused(data, suffix):
         assert error.message.startswith(f"a{suffix}")
 
 
+@pytest.mark.alone
 def test_ten_thousand_cues_are_read_and_written_in_no_time():
     cues = [
         f"{n}\n{n // 3600:02}:{n // 60 % 60:02}:{n % 60:02},000 --> 03:00:00,000\nline {n}\n\n" for n in range(10_000)

@@ -184,6 +184,7 @@ def test_a_text_that_is_not_told_in_its_order_has_no_band(monkeypatch) -> None:
     assert (band == [0, len(heard)]).all()
 
 
+@pytest.mark.alone
 def test_tens_of_thousands_of_words_are_aligned_in_seconds() -> None:
     lines, heard = a_talk(np.random.default_rng(7), 12_000, 0.1)
     text = Heard.of(lines, heard, [0.1] * len(heard))

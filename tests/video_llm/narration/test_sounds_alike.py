@@ -78,6 +78,7 @@ def test_what_is_found_quickly_in_hours_of_sounds_is_what_is_found_slowly():
         assert quick[200 + size] == 0
 
 
+@pytest.mark.alone
 def test_hours_of_sounds_are_searched_in_milliseconds():
     rng = np.random.default_rng(0)
     heard = sounds_coded("".join(rng.choice(list("aeioutdpkszmnlrhwTSC"), 100_000)))

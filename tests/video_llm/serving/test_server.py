@@ -215,6 +215,7 @@ def _read_all(connection: socket.socket) -> bytes:
     return told
 
 
+@pytest.mark.alone
 def test_slow_clients_are_hung_up_on(server):
     address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
     head = (
@@ -227,6 +228,7 @@ def test_slow_clients_are_hung_up_on(server):
     assert told.startswith(b"HTTP/1.1 408 ") and b"too_slow" in told and time.monotonic() - started < 4
 
 
+@pytest.mark.alone
 def test_who_begins_a_request_and_does_not_go_on_is_hung_up_on():
     script = "from tvu.video_llm.load import load_model\nfrom tvu.video_llm.serving.server import serve\n"
     script += "from tvu.video_llm.serving.config import ServeConfig\nimport functools\n"
@@ -313,6 +315,7 @@ def test_videos_are_fetched_from_hosts_that_are_allowed_and_no_other(videos):
     files.shutdown()
 
 
+@pytest.mark.alone
 def test_a_full_queue_tells_when_to_come_back(videos):
     with running(videos, "-m", "baseline:decode", "--max-queue", 2) as server, server.client() as client:
 
@@ -328,6 +331,7 @@ def test_a_full_queue_tells_when_to_come_back(videos):
         assert client.get("/health").status_code == 200
 
 
+@pytest.mark.alone
 def test_sigterm_loses_no_accepted_request_and_turns_new_ones_away(videos):
     with running(videos, "-m", "baseline:decode") as server:
         with server.client() as client, ThreadPoolExecutor(30) as threads:
@@ -355,6 +359,7 @@ def test_sigterm_loses_no_accepted_request_and_turns_new_ones_away(videos):
         assert lines.endswith("stopped\n") and "Traceback" not in lines
 
 
+@pytest.mark.alone
 def test_the_end_comes_within_the_grace_and_says_so(videos):
     shutil.copy(SAMPLES / "postcard.mp4", videos)
     with running(videos, "-m", "baseline:decode", "--grace", 0.1) as server:
@@ -371,6 +376,7 @@ def test_the_end_comes_within_the_grace_and_says_so(videos):
         assert {error_of(each) for each in refused if each.status_code != 200} == {(503, "shutting_down")}
 
 
+@pytest.mark.alone
 def test_200_clients_at_once_are_held_in_bounded_memory(videos):
     with running(videos, "-m", "baseline:whole", "--max-queue", 256) as server:
         with server.client() as client:
