@@ -5,6 +5,7 @@ killed. It is removed the same way, by a rename first; who has opened one goes o
 the last mapping of them is gone.
 """
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -63,10 +64,11 @@ def write_entry(folder: Path, entry: CacheEntry) -> int:
         os.fsync(lock)
         try:
             os.rename(beside, folder)  # noqa: PTH104  Path.rename has the same semantics, os says it plainly
-        except OSError:
-            if not folder.is_dir():
+        except OSError as error:
+            # Another was first: its entry is as good. Whether it is still there may not be asked: it may be evicted.
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
-            return 0  # its entry is as good
+            return 0
         return size
     finally:
         os.close(lock)

@@ -1,5 +1,6 @@
 """One entry on the disk."""
 
+import errno
 import json
 import os
 
@@ -24,6 +25,21 @@ def test_the_second_writer_of_one_name_leaves_the_first_entry_and_nothing_else(t
     assert write_entry(tmp_path / "one", ENTRY) > 0
     assert write_entry(tmp_path / "one", ENTRY) == 0
     assert [path.name for path in tmp_path.iterdir()] == ["one"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOTEMPTY, errno.EEXIST])
+def test_that_another_was_first_is_fine_though_its_entry_is_gone_again(tmp_path, monkeypatch, number):
+    def rename(*_):
+        raise OSError(number, "in the way")
+
+    monkeypatch.setattr(os, "rename", rename)
+    assert write_entry(tmp_path / "one", ENTRY) == 0 and list(tmp_path.iterdir()) == []
+
+
+def test_an_entry_that_cannot_be_put_in_its_place_is_told(tmp_path):
+    (tmp_path / "one").write_text("a file")
+    with pytest.raises(NotADirectoryError):
+        write_entry(tmp_path / "one", ENTRY)
 
 
 def test_a_changed_byte_is_found_when_every_byte_is_read(tmp_path):
