@@ -33,7 +33,8 @@ def telling_of(question: str) -> Telling | None:
     for which, pattern in _FORMS:
         found = pattern.fullmatch(told)
         if found is not None:
-            return Telling(which, next((each.strip(" ,") for each in found.groups() if each), ""))
+            than = next((each.strip(" ,") for each in found.groups() if each), "")
+            return None if found.re.groups and not than else Telling(which, than)
     return None
 
 

@@ -90,6 +90,16 @@ def test_a_token_without_pictures_says_nothing():
     assert found[0].abs().sum() > 0 and found[1].abs().sum() == 0
 
 
+def test_how_likely_each_class_is_in_a_shot_is_the_mean_of_its_steps():
+    inputs = showing(0, 0, 3, 3, 1, 1)
+    found = evidence().chances(inputs, [0, 2, 6])
+    assert found.shape == (2, CLASSES) and found.dtype == np.float32
+    np.testing.assert_allclose(found.sum(1), 1.0, rtol=1e-5)
+    assert found[0].argmax() == 0 and found[1, 3] == pytest.approx(found[1, 1]) and found[1, 3] > found[1, 0]
+    blind = replace(inputs, has_slow=torch.tensor([[True, True, False, False, False, False]]))
+    assert evidence().chances(blind, [0, 2, 6])[1].sum() == 0
+
+
 def test_the_prior_is_the_product_of_evidence_and_question():
     inputs = showing(0, 0, 3, 3)
     found = classes_of(inputs)

@@ -57,6 +57,7 @@ def test_what_happens_is_to_be_told(question, telling):
         "What is next?",
         "What happens before or after the goal?",
         "What happens after 00:10?",
+        "What happens after ,?",
         "What happens before the end?",
         "",
         "What happens after " + "after " * 5000,
