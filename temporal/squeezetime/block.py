@@ -42,7 +42,7 @@ class Interaction(nn.Module):
             nn.Conv2d(CODE_CHANNELS, channels_out, 3, padding=1),
             nn.Sigmoid(),
         )
-        self.pos_embed = nn.Parameter(torch.empty(1, CODE_CHANNELS, code_side, code_side))
+        self.pos_embed = nn.Parameter(torch.zeros(1, CODE_CHANNELS, code_side, code_side))
 
     def forward(self, x: Tensor, weighted: Tensor) -> Tensor:
         """x and weighted `[N, C_in, h, w]`, the second with every channel times its weight; `[N, C_out, h, w]`."""

@@ -184,6 +184,8 @@ def test_the_channel_time_module_is_its_equation():
     torch.manual_seed(0)
     module, x = with_statistics(ChannelTime(5, 6, 4)), torch.randn(2, 5, 9, 4)
     state = module.state_dict()
+    assert not state["spatial_conv.pos_embed"].any()  # a network draws its codes, one module has none
+    nn.init.normal_(module.spatial_conv.pos_embed)
 
     def norm(y, name):
         values = [state[f"{name}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")]
