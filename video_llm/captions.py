@@ -68,7 +68,7 @@ def caption_clip(model: VideoModel, clip: VideoClip, on_caption: OnCaption | Non
     if not told and not hasattr(model, "write"):
         raise UnknownModel(
             f"{model.name} finds moments and writes no captions",
-            hint="tvu caption VIDEO -m lite:DIR, with one that tvu train made",
+            hint="tvu caption VIDEO -m lite",
         )
     for each in sorted(told, key=lambda each: each.span):
         if on_caption is not None:

@@ -53,7 +53,6 @@ OnText = Callable[[str], None]
 NO_WORDS = "an answer in words needs smollm2-135m: tvu models pull smollm2-135m"
 NO_BODIES = "people are seen as pictures only, not by their movements"
 NAMELESS = "Nothing that has a name."
-LEAST_TOLD = 0.25
 LEAST_THERE = 0.5  # likely as something has to be before anything comes after it
 
 
@@ -70,7 +69,7 @@ class LiteSettings:
 
     window_seconds: float = 60.0
     overlap_seconds: float = 12.0
-    least_score: float = LEAST_TOLD
+    least_score: float = 0.25
     max_iou: float = 0.5
     most_captions: int = 16
 
@@ -244,7 +243,7 @@ class Lite:
             return self._judged(clip, question, options)
         telling = telling_of(question) if self._wants_names(question) else None
         if telling is not None:
-            return self._named(clip, question, telling)
+            return self._told_by_name(clip, question, telling)
         ((found,), (told,)) = self._found(clip, [question])
         if not self.speaks(question):
             return replace(found, notes=(*found.notes, NO_WORDS)) if self.lacks_words(question) else found
@@ -394,7 +393,7 @@ class Lite:
         deeds = [put_together(spans, of_windows) for of_windows in zip(*told, strict=True)]
         return tuple(sorted((*things_in(looks), *deeds_in(looks, deeds)), key=lambda each: each.span))
 
-    def _named(self, clip: VideoClip, question: str, telling: Telling) -> Answer:
+    def _told_by_name(self, clip: VideoClip, question: str, telling: Telling) -> Answer:
         """What a question wants to be told, by name: a text in the order of time, spans best first."""
         ((found,), _) = self._found(clip, [telling.than or question])
         started = time.perf_counter()

@@ -75,9 +75,11 @@ class Options:
 
     @property
     def ask_for_absent(self) -> bool:
-        """Whether the one that does not happen is asked for."""
+        """Whether the one that does not happen is asked for; numbers, yes and no are none that could be looked for."""
+        if not self.is_lettered or all(fixed_of(option) >= 0 for option in self.options):
+            return False
         sentences = [each for each in _SENTENCES.split(self.stem[-300:].strip()) if each]
-        return self.is_lettered and bool(sentences and _CHOOSES_NOT.match(sentences[-1]))
+        return bool(sentences and _CHOOSES_NOT.match(sentences[-1]))
 
     @property
     def are_numbers(self) -> bool:

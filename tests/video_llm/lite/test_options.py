@@ -80,6 +80,7 @@ def test_a_choice_may_ask_for_what_does_not_happen(stem, asks_for_absent):
     assert told.ask_for_absent == asks_for_absent
     assert offered_by([None, told]).absent.tolist() == [asks_for_absent]  # of the options with words
     assert not Options(stem, ("Yes", "No")).ask_for_absent
+    assert not Options(stem, ("2", "three"), is_lettered=True).ask_for_absent
 
 
 def test_three_things_have_six_orders():
