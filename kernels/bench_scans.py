@@ -23,7 +23,7 @@ from torch import Tensor
 
 from tvu.kernels.bench import Op, _tensors, hold_near
 from tvu.kernels.causal_conv import causal_conv_silu, causal_conv_silu_plain
-from tvu.kernels.gated_norm import gated_norm, gated_norm_plain
+from tvu.kernels.gated_norm import gated_norm, gated_norm_plain, gated_norm_pool, gated_norm_pool_plain
 from tvu.kernels.selective_scan import selective_scan, selective_scan_plain
 from tvu.kernels.ssd_scan import StepSizes, ssd_bidirectional
 
@@ -183,6 +183,22 @@ def _hold_scans(inputs: tuple[Any, ...]) -> None:
     _hold_scan(_scans(*inputs), *inputs)
 
 
+def _norm_inputs(frames: int) -> tuple[Tensor, ...]:
+    """What the scan gives of 16 x 16 tokens a frame, the weight, and a gate that lies in the rows of a projection."""
+    y = torch.randn(1, frames, 16, 16, INNER, device="cuda").bfloat16()
+    rows = torch.randn(1, frames, 16, 16, INNER + 128, device="cuda").bfloat16()
+    return y, torch.rand(INNER, device="cuda").bfloat16(), rows[..., :INNER]
+
+
+def _norm_and_pool(y: Tensor, weight: Tensor, z: Tensor) -> Tensor:
+    return gated_norm_pool(y, weight, z, frames=4, cells=2)
+
+
+def _eager_norm_and_pool(y: Tensor, weight: Tensor, z: Tensor) -> Tensor:
+    normed = F.rms_norm(y * F.silu(z), weight.shape, weight, 1e-5)
+    return normed.reshape(1, y.shape[1] // 4, 4, 8, 2, 8, 2, INNER).mean((2, 4, 6))
+
+
 def _selective_inputs(frames: int) -> tuple[Any, ...]:
     """Of Mamba-1 as wide, 16 states: u, z, delta, B, C in rows, and A, D, the bias of delta."""
     length = frames * TOKENS_PER_FRAME
@@ -338,6 +354,14 @@ def _of_layer(states: int) -> tuple[Op, ...]:
 SCANS = (
     *_of_layer(64),
     *_of_layer(128),
+    Op(
+        "gated_norm_pool",
+        _norm_inputs,
+        _norm_and_pool,
+        _eager_norm_and_pool,
+        _layer_bytes,
+        partial(gated_norm_pool_plain, frames=4, cells=2),
+    ),
     *(
         Op(
             f"selective_scan, {'backward' if reverse else 'forward'}",

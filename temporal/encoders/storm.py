@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from tvu.temporal.encoders.residual import StreamingResidualEncoder
-from tvu.temporal.reduction.means import without_padding
+from tvu.temporal.reduction.means import mean_over_blocks, without_padding
 from tvu.temporal.reduction.pool import PoolTokens
 from tvu.temporal.scan.bidirectional import BidirectionalMamba
 from tvu.temporal.scan.mamba import Mamba, MambaConfig
@@ -86,7 +86,8 @@ class StormTemporalEncoder(StreamingResidualEncoder):
         """`pooling(encode_time(tokens, self))`, with the last output projection after the mean instead of before it.
 
         mean(X + W y + b) = mean(X) + W mean(y) + b over the same tokens: exact up to rounding, also for groups that the
-        end of a video or of a grid cuts short. The product with W has as many rows as tokens are left.
+        end of a video or of a grid cuts short. The product with W has as many rows as tokens are left, and of a Mamba-2
+        block y, which the norm gives, is not written before it is averaged.
         """
         shape = tokens.features.shape
         x = without_padding(tokens.features, tokens.lengths).flatten(1, 2)
@@ -94,10 +95,15 @@ class StormTemporalEncoder(StreamingResidualEncoder):
         mixers: list[Any] = [layer.mixer for layer in self.layers]
         for norm, mixer in zip(self.norms[:-1], mixers[:-1], strict=True):
             x = x + mixer(norm(x), lengths)
-        y = mixers[-1].mix(self.norms[-1](x), lengths)
-
-        pooled, mixed = (pooling(replace(tokens, features=each.unflatten(1, shape[1:3]))) for each in (x, y))
-        features = pooled.features + mixers[-1].out_proj(mixed.features)
+        pooled = pooling(replace(tokens, features=x.unflatten(1, shape[1:3])))
+        blocks = {"frames": pooling.frames, "cells": pooling.cells, "every": pooling.every}
+        last = self.norms[-1](x)
+        if isinstance(mixers[-1], Mamba2):
+            mixed = mixers[-1].mix_and_pool(last.unflatten(1, shape[1:3]), tokens.lengths, tokens.grid, **blocks)
+        else:
+            mixed = mixers[-1].mix(last, lengths).unflatten(1, shape[1:3])
+            mixed = mean_over_blocks(mixed, tokens.lengths, tokens.grid, **blocks)
+        features = pooled.features + mixers[-1].out_proj(mixed)
         return replace(pooled, features=without_padding(features, pooled.lengths))
 
 

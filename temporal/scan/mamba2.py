@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tvu.temporal.reduction.means import mean_over_blocks
 from tvu.temporal.scan.conv import causal_conv_silu
 from tvu.temporal.scan.norm import GatedRMSNorm
 from tvu.temporal.scan.ssd import NO_LIMIT, ssd_bidirectional, ssd_scan
@@ -142,6 +143,22 @@ class Mamba2(nn.Module):
         """The block up to its output projection: `[B, L, d_inner]`."""
         return self._mix(zero_padding(x, lengths), None, lengths)[0]
 
+    def mix_and_pool(
+        self, x: Tensor, lengths: Tensor, grid: tuple[int, int], *, frames: int = 1, cells: int = 1, every: int = 1
+    ) -> Tensor:
+        """`mean_over_blocks` of what `mix` gives; where the norm ends the block, what it gives is never written.
+
+        x `[B, T, N, C]`, lengths `[B]` real frames, grid (rows, columns) of N. Returns `[B, T', N', d_inner]`.
+        """
+        blocks = {"frames": frames, "cells": cells, "every": every}
+        flat, tokens = x.flatten(1, 2), lengths * x.shape[2]
+        if self.norm is None or self.config.d_inner > self.config.d_scanned:
+            mixed = self.mix(flat, tokens).unflatten(1, x.shape[1:3])
+            return mean_over_blocks(mixed, lengths, grid, **blocks)
+        y, z, _, _ = self._before_norm(zero_padding(flat, tokens), None, tokens)
+        y, z = (each.unflatten(1, (x.shape[1], *grid)) for each in (y, z))
+        return self.norm.and_pool(y, z, lengths, **blocks).flatten(2, 3)
+
     def step(self, x: Tensor, state: Mamba2State | None = None) -> tuple[Tensor, Mamba2State]:
         """The next tokens of a stream, x `[B, L, C]` with L >= 1, state as the last call gave it, None at the start.
 
@@ -151,6 +168,15 @@ class Mamba2(nn.Module):
         return self.out_proj(y), state
 
     def _mix(self, x: Tensor, state: Mamba2State | None, lengths: Tensor | None) -> tuple[Tensor, Mamba2State]:
+        y, z, mlp, state = self._before_norm(x, state, lengths)
+        if self.norm is not None:
+            y = self.norm(y, z)
+        return (y if mlp is None else torch.cat([mlp, y], dim=-1)), state
+
+    def _before_norm(
+        self, x: Tensor, state: Mamba2State | None, lengths: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor | None, Mamba2State]:
+        """What the scan gives, its gate, what the MLP beside it gives (None without one), and the state after."""
         config = self.config
         d_mlp = config.d_inner - config.d_scanned
         widths = [d_mlp, d_mlp, config.d_scanned, self.conv1d.in_channels, config.nheads]
@@ -158,11 +184,7 @@ class Mamba2(nn.Module):
         weight, bias = self.conv1d.weight[:, 0], self.conv1d.bias
         xBC, window = causal_conv_silu(xBC, weight, bias, state=None if state is None else state.conv)
         y, ssm = self._scan(xBC, dt, z, None if state is None else state.ssm, lengths)
-        if self.norm is not None:
-            y = self.norm(y, z)
-        if d_mlp:
-            y = torch.cat([F.silu(mlp_gate) * mlp, y], dim=-1)
-        return y, Mamba2State(window, ssm)
+        return y, z, F.silu(mlp_gate) * mlp if d_mlp else None, Mamba2State(window, ssm)
 
     def _scan(
         self, xBC: Tensor, dt: Tensor, z: Tensor, state: Tensor | None, lengths: Tensor | None

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from tvu.kernels.gated_norm import gated_norm
+from tvu.kernels.gated_norm import gated_norm, gated_norm_pool
 
 
 def rms_norm(x: Tensor, weight: Tensor, eps: float = 1e-5, group_size: int | None = None) -> Tensor:
@@ -62,3 +62,13 @@ class GatedRMSNorm(nn.Module):
 
     def forward(self, x: Tensor, z: Tensor | None = None) -> Tensor:
         return gated_rms_norm(x, self.weight, z, self.eps, self.group_size, self.norm_before_gate)
+
+    def and_pool(
+        self, x: Tensor, z: Tensor, lengths: Tensor, *, frames: int = 1, cells: int = 1, every: int = 1
+    ) -> Tensor:
+        """The norm of x and z `[B, T, H, W, C]`, and then `pool_tokens`, from one read of both."""
+        return gated_norm_pool(
+            x, self.weight, z, lengths,
+            eps=self.eps, group_size=self.group_size, gate_last=self.norm_before_gate,
+            frames=frames, cells=cells, every=every,
+        )  # fmt: skip

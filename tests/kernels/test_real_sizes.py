@@ -6,7 +6,7 @@ import torch
 from tvu.kernels.add_norm_pool import add_norm_pool, add_norm_pool_plain
 from tvu.kernels.causal_conv import causal_conv_silu, causal_conv_silu_plain
 from tvu.kernels.frame_similarity import frame_similarity, frame_similarity_plain
-from tvu.kernels.gated_norm import gated_norm, gated_norm_plain
+from tvu.kernels.gated_norm import gated_norm, gated_norm_plain, gated_norm_pool, gated_norm_pool_plain
 from tvu.kernels.pool_tokens import pool_and_compare, pool_and_compare_plain, pool_tokens, pool_tokens_plain
 from tvu.kernels.select_tokens import select_tokens, select_tokens_plain
 from tvu.kernels.selective_scan import selective_scan, selective_scan_plain
@@ -67,6 +67,11 @@ OPS = {
     "gated_norm": (
         lambda x, w: gated_norm(x, w, x.roll(1, -1)),
         lambda x, w: gated_norm_plain(x, w, x.roll(1, -1)),
+        ((1152,),),
+    ),
+    "gated_norm_pool": (
+        lambda x, w: gated_norm_pool(x, w, x.roll(1, -1), frames=4, cells=2),
+        lambda x, w: gated_norm_pool_plain(x, w, x.roll(1, -1), frames=4, cells=2),
         ((1152,),),
     ),
 }
