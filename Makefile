@@ -1,6 +1,7 @@
 # make demo   one set-up, the weights, and an answer about a sample video
 # make test   the same set-up, then lint, types and the whole suite, on up to four cores; plain `pytest -q` takes one
-# make lite   trains the lite that ships from the beginning; GPUS says how many there are
+# make lite   trains the lite that ships from the beginning; GPUS says how many there are, SETTINGS what is to differ,
+#             as in SETTINGS="--set steps=20 --set until=0 --set data.bank=40", to see all of it run in minutes
 # Needs Python 3.11 to 3.13 with venv and pip; nothing else.
 
 PYTHON ?= python3
@@ -41,10 +42,13 @@ lint: setup
 lite: setup
 	$(BIN)/tvu models pull scout lite smollm2-135m
 	test -e assets.safetensors || $(BIN)/python -P -m tvu.video_llm.training.assets --out assets.safetensors
-	$(BIN)/tvu train samples/train.toml --set stage='"motion"' --set out='"runs/motion"' --set data.assets='"assets.safetensors"'
-	$(BIN)/torchrun --nproc-per-node $(GPUS) --no-python $(BIN)/tvu train samples/lite-start.toml
-	$(BIN)/torchrun --nproc-per-node $(GPUS) --no-python $(BIN)/tvu train samples/lite-more.toml
-	$(BIN)/tvu train samples/lite.toml --export my-lite
+	$(BIN)/tvu train samples/train.toml --set stage='"motion"' --set out='"runs/motion"' --set data.assets='"assets.safetensors"' $(SETTINGS)
+	$(BIN)/torchrun --nproc-per-node $(GPUS) --no-python $(BIN)/tvu train samples/lite-start.toml $(SETTINGS)
+	$(BIN)/torchrun --nproc-per-node $(GPUS) --no-python $(BIN)/tvu train samples/lite-more.toml $(SETTINGS)
+	$(BIN)/tvu train samples/lite-early.toml $(SETTINGS)
+	for seed in 11 12 13 14; do $(BIN)/tvu train samples/lite-many.toml --set seed=$$seed --set out="\"runs/lite-$$seed\"" \
+		--set data.rough=$$(if [ $$((seed % 2)) = 0 ]; then echo 0.5; else echo 0; fi) $(SETTINGS) || exit 1; done
+	$(BIN)/tvu train samples/lite.toml $(SETTINGS) --export my-lite
 
 format: setup
 	$(BIN)/ruff format .

@@ -27,6 +27,7 @@ class DataConfig:
     kinds:      of tasks, with how often each is asked; None leaves it to `training/tasks.py`.
     distract:   share of videos whose missing paths are filled with those of other videos, which nothing is asked of.
     longest:    seconds; longer videos are left out.
+    rough:      how far what pictures and motions are seen as is shaken, `training/rough.py`; 0: not at all.
     """
 
     weights: Mapping[str, float] = field(default_factory=lambda: {"features": 4, "composed": 3, "skeletons": 3})
@@ -38,6 +39,7 @@ class DataConfig:
     kinds: Mapping[str, float] | None = None
     distract: float = 0.5
     longest: float = 64.0
+    rough: float = 0.0
 
     def __post_init__(self) -> None:
         known = {"features", "composed", "skeletons", "real"}
@@ -51,6 +53,8 @@ class DataConfig:
             raise TrainingError("data.bank is at least 1")
         if not 0 <= self.drawn <= 1:
             raise TrainingError(f"data.drawn is a share, not {self.drawn}")
+        if not 0 <= self.rough <= 1:
+            raise TrainingError(f"data.rough is between 0 and 1, not {self.rough}")
         unknown = sorted(set(self.kinds or ()) - set(KINDS))
         if unknown:
             raise TrainingError(f"no kind of task is called {unknown[0]}", hint=f"there are {', '.join(KINDS)}")
@@ -66,8 +70,10 @@ class TrainConfig:
     stage:       "lite", all at once; "motion": the motion network alone, on what moves how in drawn snippets; "head":
                  eyes, head and judge alone, without the language model, which is most of what a step costs; "judge":
                  the judge alone, of what eyes and head of `start` tell, which two cores can do; "words": the language
-                 model alone, of what those of `start` tell, which stay as they are.
+                 model alone, of what those of `start` tell, which stay as they are; "mean": no training, the mean of
+                 the weights of `mean_of` ("model soups", Wortsman et al. 2022, arXiv 2203.05482: the uniform one).
     start:       weights to begin with, `model.safetensors` of an earlier run of either stage; None: random ones.
+    mean_of:     the same of several runs that began with the same weights, for the stage "mean".
     steps:       optimiser steps; videos: in each, on each GPU; workers: processes that draw scenes.
     lr:          of new modules; adapter_lr: of adapters and new words. Cosine to a hundredth after `warmup` steps.
     text_weight: of the text loss, the head's losses weigh 1 each.
@@ -83,6 +89,7 @@ class TrainConfig:
     out: str
     stage: str = "lite"
     start: str | None = None
+    mean_of: tuple[str, ...] = ()
     model: LiteConfig = field(default_factory=LiteConfig)
     data: DataConfig = field(default_factory=DataConfig)
     motion: str | None = None
@@ -104,8 +111,10 @@ class TrainConfig:
     log_every: int = 20
 
     def __post_init__(self) -> None:
-        if self.stage not in ("lite", "motion", "head", "judge", "words"):
-            raise TrainingError(f"stage is lite, motion, head, judge or words, not {self.stage!r}")
+        if self.stage not in ("lite", "motion", "head", "judge", "words", "mean"):
+            raise TrainingError(f"stage is lite, motion, head, judge, words or mean, not {self.stage!r}")
+        if (self.stage == "mean") != bool(self.mean_of):
+            raise TrainingError("mean_of lists what the stage mean is the mean of: both or neither")
         if self.stage == "words" and (not self.start or self.model.hears):
             raise TrainingError(
                 "words are about what a trained head tells by itself", hint="start names its weights, listens = false"
@@ -158,6 +167,7 @@ class TrainConfig:
                 raise TrainingError(f"{name} is a table of settings")
         values["model"] = _made(LiteConfig, values.get("model", {}), "model.")
         _check_parts(values["model"])
+        values["mean_of"] = tuple(values.get("mean_of", ()))
         data = dict(values.get("data", {}))
         data["real"] = tuple(data.get("real", ()))
         values["data"] = _made(DataConfig, data, "data.")

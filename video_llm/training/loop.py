@@ -29,6 +29,7 @@ from tvu.video_llm.training.config import DataConfig, TrainConfig
 from tvu.video_llm.training.data import ASKS_FOR_MOMENTS, JUDGED, Looker, Prepared, Scenes, loader, prepared
 from tvu.video_llm.training.feature_videos import FeatureWorld
 from tvu.video_llm.training.real import RealVideos, look_at_real
+from tvu.video_llm.training.rough import roughened
 from tvu.video_llm.training.tasks import WEIGHTS
 from tvu.weights.load import located
 
@@ -183,6 +184,10 @@ class Trainer:
 
     def run(self, bank: Bank | None = None) -> None:
         """Raises TrainingError for a checkpoint of another config."""
+        if self.config.stage == "mean":
+            load_mean(self.model, [Path(each) for each in self.config.mean_of])
+            self.save()
+            return
         self.restore()
         if self.is_done:
             return
@@ -232,8 +237,10 @@ class Trainer:
 
     @property
     def is_done(self) -> bool:
-        """Whether steps or time are used up."""
+        """Whether steps or time are used up; where nothing is trained they are."""
         config = self.config
+        if config.stage == "mean":
+            return True
         is_late = bool(config.budget_seconds and self.seconds > config.budget_seconds)
         return self.step >= (config.until or config.steps) or is_late
 
@@ -252,6 +259,8 @@ class Trainer:
         dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
         with autocast:
             inputs = batch.inputs.to(device, dtype)
+            if config.data.rough:
+                inputs = roughened(inputs, config.data.rough)
             losses = (self._of_words if config.stage == "words" else self._of_all)(inputs, batch, evidence)
         total: Any = sum(value * (config.text_weight if name == "text" else 1.0) for name, value in losses.items())
         if isinstance(total, Tensor):  # none of the questions of a batch may be for a judge
@@ -405,15 +414,28 @@ def save_trained(model: nn.Module, path: Path, dtype: torch.dtype = torch.float3
     part.rename(path)
 
 
-@torch.no_grad()
 def load_trained(model: nn.Module, path: Path) -> None:
     """What `save_trained` wrote, into a model of the same config. Raises TrainingError for any other."""
-    try:
-        state = load_file(path)
-    except Exception as error:  # safetensors raises its own
-        raise TrainingError(f"{path} cannot be read: {error}", hint="train again from an earlier checkpoint") from error
+    load_mean(model, [path])
+
+
+@torch.no_grad()
+def load_mean(model: nn.Module, paths: Sequence[Path]) -> None:
+    """The mean of what `save_trained` wrote, added up in float64, into a model of the same config.
+
+    Raises TrainingError where a file holds anything else.
+    """
     wanted = trainable(model)
-    if set(state) != set(wanted) or any(state[name].shape != each.shape for name, each in wanted.items()):
-        raise TrainingError(f"{path} holds the weights of another model", hint="give another `out`")
+    total = {name: torch.zeros(each.shape, dtype=torch.float64) for name, each in wanted.items()}
+    for path in paths:
+        try:
+            state = load_file(path)
+        except Exception as error:  # safetensors raises its own
+            hint = "train again from an earlier checkpoint"
+            raise TrainingError(f"{path} cannot be read: {error}", hint=hint) from error
+        if set(state) != set(wanted) or any(state[name].shape != each.shape for name, each in wanted.items()):
+            raise TrainingError(f"{path} holds the weights of another model", hint="give another `out`")
+        for name, each in total.items():
+            each += state[name]
     for name, each in wanted.items():
-        each.copy_(state[name])
+        each.copy_(total[name] / len(paths))

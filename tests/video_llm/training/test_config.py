@@ -29,12 +29,14 @@ def test_the_sample_is_a_config():
 
 def test_what_the_checkpoint_that_ships_was_trained_by_is_a_config():
     shipped = read_lite()
-    names = ("", "-more", "-start", "-words")
-    told, more, start, words = (TrainConfig.read(SAMPLE.with_name(f"lite{of}.toml")) for of in names)
+    names = ("", "-many", "-early", "-more", "-start", "-words")
+    told, many, early, more, start, words = (TrainConfig.read(SAMPLE.with_name(f"lite{of}.toml")) for of in names)
     assert told.model.to_json() == {**shipped.config.to_json(), "reads": True}  # its words do not ship
-    assert told.model == more.model == start.model == words.model
-    assert (told.until, told.seed) == (shipped.card["steps"], shipped.card["seed"])
-    assert (told.start, more.start) == (f"{more.out}/model.safetensors", f"{start.out}/model.safetensors")
+    assert told.model == many.model == early.model == more.model == start.model == words.model
+    assert (told.stage, shipped.card["steps"], told.seed) == ("mean", 0, shipped.card["seed"])
+    assert f"{many.out}/model.safetensors" == told.mean_of[0] and len(set(told.mean_of)) == 4
+    for later, earlier in ((many, early), (early, more), (more, start)):
+        assert later.start == f"{earlier.out}/model.safetensors"
 
 
 def test_settings_may_be_changed_by_dotted_names():
@@ -66,7 +68,10 @@ def test_a_config_is_the_same_after_it_was_written(tmp_path):
         ('out = "a"\n[model]\nhead_layers = 0', "at least one layer"),
         ('out = "a"\n[data]\ndrawn = 1.5', "data.drawn is a share, not 1.5"),
         ('out = "a"\n[data]\ndrawn = -0.5', "data.drawn is a share, not -0.5"),
-        ('out = "a"\nstage = "bronze"', "stage is lite, motion, head, judge or words"),
+        ('out = "a"\n[data]\nrough = 2', "data.rough is between 0 and 1, not 2"),
+        ('out = "a"\nstage = "bronze"', "stage is lite, motion, head, judge, words or mean"),
+        ('out = "a"\nstage = "mean"', "mean_of lists"),
+        ('out = "a"\nmean_of = ["b"]', "mean_of lists"),
         ('out = "a"\nstage = "judge"', "start names its weights"),
         (
             'out = "a"\nstage = "judge"\nstart = "b"\n[model]\nlistens = true\nhas_prior = false',

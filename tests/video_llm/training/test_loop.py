@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from tests.video_llm.lite.tiny_lite import tiny_config, tiny_inputs
 from tests.video_llm.training.pictures import few_pictures
@@ -114,6 +114,25 @@ def test_a_head_can_be_trained_where_there_is_no_language_model(config, tiny_wei
     assert trainer.step == 2 and trainer.model.language is None
     assert {name.split(".")[0] for name in trainable(trainer.model)} == {"eyes", "head", "judge"}
     assert len(list(predictions(trainer))) == 4
+
+
+def test_a_run_can_be_the_mean_of_others(config, tiny_weights, tiny_minilm, tmp_path):
+    config = replace(config, stage="head", model=tiny_config(has_prior=True, reads=False), evaluate=2)
+    runs = [replace(config, seed=seed, out=str(tmp_path / str(seed))) for seed in (0, 1, 2)]
+    states = [{name: each.clone() for name, each in trainable(trained(run)[0].model).items()} for run in runs]
+    files = tuple(f"{run.out}/model.safetensors" for run in runs)
+    mean, log = trained(replace(config, stage="mean", mean_of=files, out=str(tmp_path / "mean")))
+    assert mean.is_done and mean.step == 0 and log == []
+    for name, each in load_file(tmp_path / "mean" / "model.safetensors").items():
+        torch.testing.assert_close(each, sum(state[name] for state in states) / 3)
+    assert len(list(predictions(mean))) == 4
+
+
+def test_a_mean_is_of_files_that_are_there_and_of_one_model(config, tiny_weights, tmp_path):
+    save_file({"other": torch.zeros(1)}, tmp_path / "other")
+    for file, wrong in (("none", "cannot be read"), ("other", "another model")):
+        with pytest.raises(TrainingError, match=wrong):
+            trained(replace(config, stage="mean", mean_of=(str(tmp_path / file),), out=str(tmp_path / "mean")))
 
 
 def test_a_judge_can_be_trained_alone_on_what_a_trained_head_tells(config, tiny_weights, tiny_minilm, tmp_path):
