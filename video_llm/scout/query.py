@@ -67,6 +67,11 @@ _SEEN = (
     "someone using a tool",
     "a close up of a face",
     "a cartoon character",
+    "someone reading a book",  # that words are read, written or exchanged can be seen, too
+    "someone writing by hand",
+    "someone on the phone",
+    "a person looking at a screen",
+    "a person making a gesture",
 )
 _NEAREST = 3
 _SOFTNESS = 0.03  # of a cosine, from "as likely one as the other" to 73 %

@@ -45,6 +45,12 @@ def test_a_question_is_about_pictures_as_far_as_it_is_not_about_words() -> None:
         ("When does the goat climb the rock?", True),
         ("a woman repairs a bicycle", True),
         ("snow falling on a village", True),
+        ("When is the baby reading?", True),  # words are read, written and exchanged for all to see
+        ("a woman talking on the phone", True),
+        ("an old man writing a letter", True),
+        ("when is the phone number shown", False),
+        ("when does she read a poem aloud", False),
+        ("the sign that says exit", False),
     ],
 )
 def test_questions_about_words_are_told_from_questions_about_pictures(
