@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from tvu.temporal.reduction.means import mean_over_blocks
 from tvu.temporal.scan.mamba2 import BidirectionalMamba2, Mamba2, Mamba2Config, Mamba2SimpleConfig
 
 SMALL = {"d_model": 12, "d_state": 5, "headdim": 4, "chunk_size": 8}
@@ -48,6 +49,20 @@ def test_a_row_of_a_ragged_batch_is_what_it_is_alone(kind):
         torch.testing.assert_close(y[row : row + 1, :length], alone, rtol=0, atol=1e-12)
     y[0].sum().backward()
     assert all(parameter.grad.isfinite().all() for parameter in module.parameters())
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"ngroups": 2}, {"norm_before_gate": True}, {"d_ssm": 16}, {"rmsnorm": False}]
+)
+@pytest.mark.parametrize("kind", [Mamba2, BidirectionalMamba2])
+def test_what_is_pooled_as_it_is_normed_is_what_is_pooled_after_it(kind, settings):
+    made, lengths = block(kind, **settings), torch.tensor([5, 2])
+    x = torch.randn(2, 5, 6, made.config.d_model, dtype=torch.float64)
+    x[1, 2:] = torch.nan
+    blocks = {"frames": 2, "cells": 2, "every": 2}
+    mixed = made.mix(x.flatten(1, 2), lengths * 6).unflatten(1, (5, 6))
+    right = mean_over_blocks(mixed, lengths, (2, 3), **blocks)
+    torch.testing.assert_close(made.mix_and_pool(x, lengths, (2, 3), **blocks), right, rtol=0, atol=1e-12)
 
 
 def test_the_causal_block_does_not_look_ahead_and_the_bidirectional_one_does():
