@@ -32,7 +32,7 @@ class JoinConfig:
     least_support: spans of `lite` less likely than this lend none; what they could add would not be seen.
     """
 
-    actions: float = 0.8
+    actions: float = 0.6
     others: float = 0.5
     max_iou: float = 0.5
     least_support: float = 0.02
