@@ -26,6 +26,21 @@ _FILLER = re.compile(
 )
 _DARK = re.compile(r"\b(?:dark|darkness|darkened|dim|dimly|unlit|night|nighttime|midnight)\b", re.IGNORECASE)
 
+# Who reads, writes or phones can be seen, though sentences about it lie near those about words.
+_HANDLES_WORDS = re.compile(
+    r"\b(?:m[ae]n|wom[ae]n|boys?|girls?|child|children|kids?|baby|toddler|infant|person|people|someone|somebody|guy"
+    r"|lady|student|teacher|worker|he|she|they)\b.*\b"
+    r"(?:(?:reading|writing|scribbling|typing|texting|phoning)\b"
+    r"|on (?:the|a|his|her|their) (?:phone|telephone|mobile)\b)",
+    re.IGNORECASE,
+)
+_WORDS_THEMSELVES = re.compile(
+    r"[\"“”]|\b(?:aloud|out loud|says?|said|tells?|asks?|mention\w*|expla\w+|discuss\w*|describ\w+|announc\w+"
+    r"|(?:talk|speak)\w* (?:about|of)|text|title|captions?|subtitles?|words?|on (?:the )?screen"
+    r"|(?:sign|label|banner|poster|card)s? (?:reading|writing))\b",
+    re.IGNORECASE,
+)
+
 # Sentences of one kind each, about anything: a question belongs where its nearest few are.
 _SAID = (
     "someone says something",
@@ -67,14 +82,10 @@ _SEEN = (
     "someone using a tool",
     "a close up of a face",
     "a cartoon character",
-    "someone reading a book",  # that words are read, written or exchanged can be seen, too
-    "someone writing by hand",
-    "someone on the phone",
-    "a person looking at a screen",
-    "a person making a gesture",
 )
 _NEAREST = 3
 _SOFTNESS = 0.03  # of a cosine, from "as likely one as the other" to 73 %
+_MOSTLY_SEEN = 0.1  # the most that words are asked for by a question about who handles them
 _DOUBT = 0.08  # words must be nearer than pictures by this much: most questions are about pictures
 
 
@@ -98,6 +109,11 @@ def visual_content(query: str) -> str:
 def asks_for_darkness(query: str) -> bool:
     """Whether the question names darkness or night, which pixels tell and class names do not."""
     return _DARK.search(query) is not None
+
+
+def handles_words(query: str) -> bool:
+    """Whether it asks for somebody who reads, writes or phones, which is seen, and not for the words."""
+    return _HANDLES_WORDS.search(query) is not None and _WORDS_THEMSELVES.search(query) is None
 
 
 @dataclass(frozen=True)
@@ -129,4 +145,6 @@ class Router:
         """The channels that `query` addresses, softly."""
         vector = self._sentences.embed([visual_content(query)])[0]
         said, written, seen = (float(np.sort(a @ vector)[-_NEAREST:].mean()) for a in self._anchors)
-        return Channels(*(1 / (1 + float(np.exp(-(near - seen - _DOUBT) / _SOFTNESS))) for near in (said, written)))
+        words = [1 / (1 + float(np.exp(-(near - seen - _DOUBT) / _SOFTNESS))) for near in (said, written)]
+        most = _MOSTLY_SEEN if handles_words(query) else 1.0
+        return Channels(*(min(each, most) for each in words))
