@@ -6,11 +6,7 @@ the person is lost, the picture changes as a whole, or a while has gone by. Cons
 models (MediaPipe's documentation of them); the code is ours.
 """
 
-import importlib
-import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -19,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tvu.video_llm.errors import BackendError
 from tvu.video_llm.lite.body import NUM_LANDMARKS, body_features
-from tvu.video_llm.lite.flatbuffer import only_outputs
+from tvu.video_llm.lite.litert import Network
 from tvu.video_llm.logistic import sigmoid
 
 Floats = NDArray[np.floating[Any]]
@@ -126,10 +121,13 @@ class Person:
         return Square.around(self.hips, self.edge)
 
 
-def anchors() -> Floats:
-    """Middles of the detector's anchors, `[2254, 2]`, fractions of its picture: row by row, coarser grids last."""
+def anchors(cells_of_grids: Sequence[tuple[int, int]] = _CELLS) -> Floats:
+    """Middles of a detector's anchors, `[N, 2]`, fractions of its picture: row by row, coarser grids last.
+
+    cells_of_grids: cells along a side, and anchors in each.
+    """
     grids = []
-    for cells, each in _CELLS:
+    for cells, each in cells_of_grids:
         middles = (np.arange(cells) + 0.5) / cells
         y, x = np.meshgrid(middles, middles, indexing="ij")
         grids.append(np.repeat(np.stack([x, y], -1).reshape(-1, 2), each, axis=0))
@@ -150,15 +148,18 @@ def decode_people(raw: Floats, logits: Floats, at: Floats) -> list[Person]:
     middle, half = raw[:, :2] + at, raw[:, 2:4] / 2
     points = raw[:, 4:8].reshape(-1, 2, 2) + at[:, None]
     found = np.concatenate([middle - half, middle + half, points.reshape(-1, 4)], 1)
-    people = []
+    return [Person(score, row[:4], row[4:6], row[6:8]) for score, row in averaged(found, scores)]
+
+
+def averaged(found: Floats, scores: Floats) -> Iterator[tuple[float, Floats]]:
+    """Rows `[N, ...]` that begin with a box, best first: those that overlap become one, their mean by their scores,
+    with the score of the best."""
     while len(found):
         alike = box_iou(found[0, :4], found[:, :4]) > _SUPPRESSING_IOU
         alike[0] = True
         weights = scores[alike] / scores[alike].sum()
-        merged = weights @ found[alike]
-        people.append(Person(float(scores[0]), merged[:4], merged[4:6], merged[6:8]))
+        yield float(scores[0]), weights @ found[alike]
         found, scores = found[~alike], scores[~alike]
-    return people
 
 
 def box_iou(one: Floats, many: Floats) -> Floats:
@@ -183,9 +184,8 @@ class PoseModels:
     """The two networks. Raises BackendError if LiteRT is missing or cannot load them."""
 
     def __init__(self, folder: Path, num_threads: int | None = None) -> None:
-        threads = num_threads or min(4, os.cpu_count() or 1)
-        self._detector = _load(folder / DETECTOR_FILE, threads, _OF_DETECTOR)
-        self._landmarker = _load(folder / LANDMARK_FILE, threads, _OF_LANDMARKER)
+        self._detector = Network(folder / DETECTOR_FILE, num_threads, _OF_DETECTOR)
+        self._landmarker = Network(folder / LANDMARK_FILE, num_threads, _OF_LANDMARKER)
         self._anchors = anchors()
 
     def people(self, picture: Image.Image, seen: Square | None = None) -> list[Person]:
@@ -193,8 +193,8 @@ class PoseModels:
         width, height = picture.size
         seen = seen or Square(width / 2, height / 2, max(width, height), 0.0)
         cut = np.asarray(seen.cut_out(picture, _DETECTOR_SIDE), np.float32) / 127.5 - 1
-        raw, logits = self._run(self._detector, cut, _OF_DETECTOR)
-        found = decode_people(raw.reshape(-1, 12), logits.reshape(-1), self._anchors)
+        told = {each.shape[-1]: each for each in self._detector(cut)}
+        found = decode_people(told[12], told[1].reshape(-1), self._anchors)
         people = [
             replace(
                 person,
@@ -209,47 +209,10 @@ class PoseModels:
     def landmarks(self, picture: Image.Image, square: Square) -> tuple[Floats, Floats, float]:
         """Points `[39, 2]` in pixels of the picture, visibility `[39]`, and the probability of a person there."""
         cut = np.asarray(square.cut_out(picture, _LANDMARK_SIDE), np.float32) / 255
-        values, presence = self._run(self._landmarker, cut, _OF_LANDMARKER)
-        rows = values.reshape(39, 5)
+        told = {each.shape[-1]: each for each in self._landmarker(cut)}
+        rows = told[195].reshape(39, 5)
         points = square.to_picture(rows[:, :2] / _LANDMARK_SIDE)
-        return points, sigmoid(rows[:, 3]), float(presence.reshape(-1)[0])
-
-    @staticmethod
-    def _run(network: Any, picture: Floats, wanted: tuple[int, ...]) -> tuple[Floats, ...]:
-        """The outputs whose last axis is of each `wanted` size."""
-        network.set_tensor(network.get_input_details()[0]["index"], picture[None])
-        network.invoke()
-        outputs = {int(o["shape"][-1]): o["index"] for o in network.get_output_details()}
-        return tuple(np.array(network.get_tensor(outputs[size]), np.float32) for size in wanted)
-
-
-def _load(path: Path, num_threads: int, wanted: tuple[int, ...]) -> Any:
-    """A network with the outputs alone that are no maps and whose last axis is of a `wanted` size."""
-    try:
-        runtime = importlib.import_module("ai_edge_litert.interpreter")
-        content = only_outputs(path.read_bytes(), lambda shape: len(shape) < 4 and shape[-1] in wanted)
-        with _nobody_reads_stderr():
-            network = runtime.Interpreter(model_content=content, num_threads=num_threads)
-            network.allocate_tensors()
-    except (ImportError, OSError, ValueError, RuntimeError) as error:
-        hint = "LiteRT (ai-edge-litert) runs on Linux; without it people are seen as pictures only"
-        raise BackendError(f"cannot run {path.name}: {error}", hint=hint) from error
-    return network
-
-
-@contextmanager
-def _nobody_reads_stderr() -> Iterator[None]:
-    """LiteRT tells of its own good health on stderr, which is ours, and has no switch for that."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        return points, sigmoid(rows[:, 3]), float(told[1][0])
 
 
 def parts_of(width: int, height: int) -> list[Square]:
@@ -260,6 +223,16 @@ def parts_of(width: int, height: int) -> list[Square]:
         return np.linspace(side / 2, length - side / 2, int(np.ceil((length - side) / (0.7 * side))) + 1)
 
     return [Square(float(x), float(y), side, 0.0) for y in middles(height) for x in middles(width)]
+
+
+def small_grey(picture: Image.Image) -> Floats:
+    """A picture as 16 x 12 grey ones, which tell one shot from another."""
+    return np.asarray(picture.resize((16, 12), Image.Resampling.BOX).convert("L"), np.float32)
+
+
+def is_new_shot(before: Floats | None, now: Floats) -> bool:
+    """Whether two pictures, as `small_grey`, are of two shots; the first is of none that would be left."""
+    return before is not None and float(np.abs(now - before).mean()) > _CHANGED
 
 
 class BodyFollower:
@@ -338,7 +311,7 @@ class BodyFollower:
         return points[:NUM_LANDMARKS], visibility[:NUM_LANDMARKS], presence
 
     def _is_new_shot(self, picture: Image.Image) -> bool:
-        small = np.asarray(picture.resize((16, 12), Image.Resampling.BOX).convert("L"), np.float32)
-        changed = self._last_small is not None and float(np.abs(small - self._last_small).mean()) > _CHANGED
+        small = small_grey(picture)
+        is_new = is_new_shot(self._last_small, small)
         self._last_small = small
-        return changed
+        return is_new

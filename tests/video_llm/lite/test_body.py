@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tvu.video_llm.lite.body import body_features
+from tvu.video_llm.lite.litert import Network
 from tvu.video_llm.lite.pose import (
     DETECTOR_FILE,
     LANDMARK_FILE,
@@ -13,7 +14,6 @@ from tvu.video_llm.lite.pose import (
     BodyFollower,
     PoseModels,
     Square,
-    _load,
     anchors,
     box_iou,
     decode_people,
@@ -179,18 +179,17 @@ def test_a_network_without_its_other_outputs_says_the_same(name, has_more):
     from ai_edge_litert.interpreter import Interpreter
 
     path = located("mediapipe-bodies") / name
-    said = []
-    for network in (Interpreter(str(path)), _load(path, 1, (12, 195, 1))):
-        network.allocate_tensors()
-        asked = network.get_input_details()[0]
-        picture = np.random.default_rng(0).random(asked["shape"], np.float32)
-        network.set_tensor(asked["index"], picture)
-        network.invoke()
-        said.append({tuple(each["shape"]): network.get_tensor(each["index"]) for each in network.get_output_details()})
-    whole, read = said
+    network = Interpreter(str(path))
+    network.allocate_tensors()
+    asked = network.get_input_details()[0]
+    picture = np.random.default_rng(0).random(asked["shape"], np.float32)
+    network.set_tensor(asked["index"], picture)
+    network.invoke()
+    whole = {tuple(each["shape"]): network.get_tensor(each["index"]) for each in network.get_output_details()}
+    read = Network(path, 1, (12, 195, 1))(picture[0])
     assert len(read) == 2 and (len(whole) > 2) == has_more
-    for shape, values in read.items():
-        np.testing.assert_array_equal(values, whole[shape])
+    for values in read:
+        np.testing.assert_array_equal(values, whole[1, *values.shape][0])
 
 
 def test_where_nobody_is_less_is_searched_but_the_whole_and_its_parts_in_turn():
