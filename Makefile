@@ -48,6 +48,13 @@ lite: setup
 	$(BIN)/tvu train samples/lite-early.toml $(SETTINGS)
 	for seed in 11 12 13 14; do $(BIN)/tvu train samples/lite-many.toml --set seed=$$seed --set out="\"runs/lite-$$seed\"" \
 		--set data.rough=$$(if [ $$((seed % 2)) = 0 ]; then echo 0.5; else echo 0; fi) $(SETTINGS) || exit 1; done
+	$(BIN)/tvu train samples/lite-mean.toml $(SETTINGS)
+	for link in 21:mean:1041 22:mean:1043 23:21:1170 24:22:1145 25:23:672 26:24:666; do \
+		set -- $$(echo $$link | tr : ' '); $(BIN)/tvu train samples/lite-again.toml --set seed=$$1 --set out="\"runs/lite-$$1\"" \
+		--set start="\"runs/lite-$$2/model.safetensors\"" --set until=$$3 \
+		--set data.rough=$$(if [ $$(($$1 % 2)) = 0 ]; then echo 0.5; else echo 0; fi) $(SETTINGS) || exit 1; done
+	$(BIN)/tvu train samples/lite-all.toml $(SETTINGS)
+	$(BIN)/tvu train samples/lite-hands.toml $(SETTINGS)
 	$(BIN)/tvu train samples/lite.toml $(SETTINGS) --export my-lite
 
 format: setup

@@ -510,7 +510,9 @@ class Lite:
         from tvu.weights.load import located
 
         cells, pose = lite0_encoder(), located("mediapipe-bodies")
-        makers = (cells.name, f"motion@{folder_digest(self.files.folder)}", f"bodies@{pose.name}")
+        looks_at_hands = "hands" in self.files.config.paths
+        people = f"{'bodies, hands' if looks_at_hands else 'bodies'}@{pose.name}"
+        makers = (cells.name, f"motion@{folder_digest(self.files.folder)}", people)
         key = seen_key(clip, self.cache.content_of(clip.path), makers) if self.cache else ""
         entry = self.cache.load(key) if self.cache else None
         if entry is not None:
@@ -518,20 +520,23 @@ class Lite:
                 return LiteSeen.from_arrays(dict(entry.arrays))
             except (KeyError, ValueError):  # another version wrote it
                 pass
-        bodies = self._follower(pose)
-        seen = see(clip, cells, self._motion, bodies, lambda done: self._report("watching", done))
+        bodies, hands = self._followers(pose, looks_at_hands)
+        seen = see(clip, cells, self._motion, bodies, hands, lambda done: self._report("watching", done))
         if self.cache is not None and bodies is not None:  # or a machine that can look for people would never do so
             self.cache.store(key, CacheEntry(seen.to_arrays(), {}))
         return seen
 
-    def _follower(self, folder: Path) -> Any:
+    def _followers(self, folder: Path, looks_at_hands: bool) -> tuple[Any, Any]:
+        """Of bodies and of hands, None of what is not to be, or cannot be, looked for."""
+        from tvu.video_llm.lite.palms import HandFollower, HandModels
         from tvu.video_llm.lite.pose import BodyFollower, PoseModels
 
-        try:
-            return BodyFollower(PoseModels(folder, num_threads=1))  # beside two other networks on the same cores
+        try:  # one thread: beside two other networks on the same cores
+            bodies = BodyFollower(PoseModels(folder, num_threads=1))
+            return bodies, HandFollower(HandModels(folder, num_threads=1)) if looks_at_hands else None
         except BackendError as error:
             self._no_bodies = f"{NO_BODIES}: {error.message}"
-            return None
+            return None, None
 
     @torch.inference_mode()
     def _window(self, seen: LiteSeen, first: int, last: int) -> Window:

@@ -10,6 +10,12 @@ GRID = (2, 2)
 SLOW_CHANNELS = 1280  # of EfficientNet-Lite0's last map
 MOTION_FPS = 8  # frames that SqueezeTime sees in a second
 BODY_CHANNELS = 33 * 3 + 5  # landmarks as (x, y, visibility), then centre (x, y), size, tilt, probability of a person
+HAND_CHANNELS = 2 * (
+    21 * 2 + 4
+)  # of the left and the right: points as (x, y), wrist (x, y), size, probability of a hand
+
+
+FEATURES = ("slow", "motion", "body", "hands")
 
 
 @dataclass(frozen=True)
@@ -20,7 +26,8 @@ class LiteInputs:
             (row-major). The mean of the four cells is the pooled feature.
     motion: floating `[B, T, M]`: SqueezeTime's feature of the 2 s around the step.
     body:   floating `[B, T, 104]`: landmarks of the main person, normalised: see `lite/body.py`.
-    has_slow, has_motion, has_body: bool `[B, T]`; what a step lacks is zeros.
+    hands:  floating `[B, T, 92]`: points of the left and of the right hand, normalised: see `lite/hands.py`.
+    has_slow, has_motion, has_body, has_hands: bool `[B, T]`; what a step lacks is zeros.
     lengths: int64 `[B]`, the real steps.
 
     Raises ValueError if shapes disagree.
@@ -29,9 +36,11 @@ class LiteInputs:
     slow: Tensor
     motion: Tensor
     body: Tensor
+    hands: Tensor
     has_slow: Tensor
     has_motion: Tensor
     has_body: Tensor
+    has_hands: Tensor
     lengths: Tensor
 
     def __post_init__(self) -> None:
@@ -40,9 +49,11 @@ class LiteInputs:
             "slow": (batch, steps, GRID[0] * GRID[1], SLOW_CHANNELS),
             "motion": (batch, steps, self.motion.shape[-1]),
             "body": (batch, steps, BODY_CHANNELS),
+            "hands": (batch, steps, HAND_CHANNELS),
             "has_slow": (batch, steps),
             "has_motion": (batch, steps),
             "has_body": (batch, steps),
+            "has_hands": (batch, steps),
             "lengths": (batch,),
         }
         for name, shape in expected.items():
@@ -56,6 +67,5 @@ class LiteInputs:
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> "LiteInputs":
         """The same on another device; features, not masks, in another dtype."""
-        features = {name: getattr(self, name).to(device, dtype) for name in ("slow", "motion", "body")}
-        rest = {name: getattr(self, name).to(device) for name in ("has_slow", "has_motion", "has_body", "lengths")}
-        return LiteInputs(**features, **rest)
+        told = vars(self).items()
+        return LiteInputs(**{name: each.to(device, dtype if name in FEATURES else None) for name, each in told})

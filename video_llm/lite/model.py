@@ -9,6 +9,7 @@ looks for.
     slow  [B, T, 4, 1280] -> 4 tokens a step \\
     motion [B, T, M]      -> 1 token a step   > [B, T, 6, width] -> temporal encoder -> one token a step -> reduction
     body  [B, T, 104]     -> 1 token a step  /    -> [B, V, 576], a token each half second
+    hands [B, T, 92]      -> added to that of the body
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,7 +30,7 @@ from tvu.video_llm.lite.adapters import adapt
 from tvu.video_llm.lite.content import MOST_CLAUSES
 from tvu.video_llm.lite.found import CLAUSE_PLACES, NAMES, TOLD_SHOTS, TOLD_SPANS, are_told, found_places
 from tvu.video_llm.lite.head import KNOWN, GroundingHead, Known, Moments, best_spans, known_of
-from tvu.video_llm.lite.inputs import BODY_CHANNELS, GRID, SLOW_CHANNELS, STEPS_PER_SECOND, LiteInputs
+from tvu.video_llm.lite.inputs import BODY_CHANNELS, GRID, HAND_CHANNELS, SLOW_CHANNELS, STEPS_PER_SECOND, LiteInputs
 from tvu.video_llm.lite.judge import BEST_SPANS, AnswerJudge, Heard, Offered
 from tvu.video_llm.lite.prior import ClassEvidence, Evidence, Meaning, ToldShots, prior_of
 from tvu.video_llm.models.parts import build_codec, build_reductions, build_temporal_encoder
@@ -54,7 +55,7 @@ class LiteConfig:
     head_width, head_layers: of the head.
     judges:     whether it judges the answers that a question allows, for which it has to know what questions mean.
     has_prior:  whether head and visual tokens are told what is known without training (`prior.py`, `shots.py`).
-    paths:      which of `slow`, `motion` and `body` the model looks at; the others are zeros to it.
+    paths:      which of `slow`, `motion`, `body` and `hands` the model looks at; the others are zeros to it.
     rank:       of the adapters; scale: what their product is multiplied with.
     language_width, known_tokens, word_size: of the language model, SmolLM2-135M's; the last is the root mean square
                 of its table, at which visual tokens start.
@@ -81,7 +82,7 @@ class LiteConfig:
     has_prior: bool = True
     head_width: int = 320
     head_layers: int = 4
-    paths: Sequence[str] = ("slow", "motion", "body")
+    paths: Sequence[str] = ("slow", "motion", "body", "hands")
     rank: int = 8
     scale: float = 1.0
     language_width: int = 576
@@ -93,8 +94,8 @@ class LiteConfig:
             raise ValueError("a head has at least one layer, and eight parts of its width attend by themselves")
         if not (self.hears or self.has_prior):
             raise ValueError("a head that does not hear what was read is told what is known of questions")
-        if not set(self.paths) <= {"slow", "motion", "body"} or not self.paths:
-            raise ValueError(f"paths are slow, motion and body, not {self.paths}")
+        if not set(self.paths) <= {"slow", "motion", "body", "hands"} or not self.paths:
+            raise ValueError(f"paths are slow, motion, body and hands, not {self.paths}")
 
     @property
     def hears(self) -> bool:
@@ -123,6 +124,7 @@ class Eyes(nn.Module):
         motion = config.motion_config.num_channels
         self.motion = nn.Sequential(nn.LayerNorm(motion), nn.Linear(motion, width))
         self.body = nn.Sequential(nn.Linear(BODY_CHANNELS, 256), nn.GELU(), nn.Linear(256, width))
+        self.hands = _unheard(HAND_CHANNELS, 256, width) if "hands" in config.paths else None
         self.places = nn.Parameter(torch.randn(CELLS + 2, width) * 0.02)
         self.nothing = nn.Parameter(torch.randn(3, width) * 0.02)  # in place of a path that a step lacks
         self.temporal_encoder: Any = build_temporal_encoder(config.temporal, width)
@@ -176,6 +178,8 @@ class Eyes(nn.Module):
         slow = self._path(self.slow(pictures), inputs.has_slow[..., None], 0, "slow" in paths)
         motion = self._path(self.motion(inputs.motion), inputs.has_motion, 1, "motion" in paths)
         body = self._path(self.body(inputs.body), inputs.has_body, 2, "body" in paths)
+        if self.hands is not None:
+            body = body + self.hands(inputs.hands) * inputs.has_hands[..., None]
         features = torch.cat([slow, motion[:, :, None], body[:, :, None]], dim=2) + self.places
         if spans is None:
             batch, steps = inputs.has_slow.shape
@@ -186,6 +190,14 @@ class Eyes(nn.Module):
     def _path(self, tokens: Tensor, has: Tensor, which: int, is_used: bool) -> Tensor:
         nothing = self.nothing[which].to(tokens.dtype).expand_as(tokens)
         return torch.where(has[..., None], tokens, nothing) if is_used else nothing
+
+
+def _unheard(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+    """Layers that add nothing until they have learned, so that a model may get them later."""
+    last = nn.Linear(hidden, outputs)
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
+    return nn.Sequential(nn.Linear(inputs, hidden), nn.GELU(), last)
 
 
 GAINS = 0.15  # by which channels of pictures differ between videos in training

@@ -16,14 +16,22 @@ from PIL import Image
 from tvu.temporal.squeezetime.network import SqueezeTime
 from tvu.temporal.types import Span
 from tvu.video_llm.encode import CELLS
-from tvu.video_llm.lite.inputs import BODY_CHANNELS, MOTION_FPS, SLOW_CHANNELS, STEPS_PER_SECOND, LiteInputs
+from tvu.video_llm.lite.inputs import (
+    BODY_CHANNELS,
+    HAND_CHANNELS,
+    MOTION_FPS,
+    SLOW_CHANNELS,
+    STEPS_PER_SECOND,
+    LiteInputs,
+)
 from tvu.video_llm.lite.motion import FRAMES_PER_STEP, SIDE, SnippetStream
+from tvu.video_llm.lite.palms import HandFollower
 from tvu.video_llm.lite.pose import BodyFollower
 from tvu.video_llm.sample import SamplingConfig, sample_frames
 from tvu.video_llm.types import VideoClip
 
 SAMPLING = SamplingConfig(fps=MOTION_FPS, max_side=400)
-LAYOUT = 2  # of what is kept in the cache; raised when it, or how it is made, changes
+LAYOUT = 3  # of what is kept in the cache; raised when it, or how it is made, changes
 
 Pixels = NDArray[np.uint8]
 Progress = Callable[[float], None]
@@ -39,34 +47,40 @@ class Cells(Protocol):
         ...
 
 
+_ARRAYS = ("slow", "motion", "body", "hands", "has_body", "has_hands", "spans")
+
+
 @dataclass(frozen=True)
 class LiteSeen:
     """What one clip looks like to `lite`.
 
-    slow float16 `[T, 4, 1280]`, motion float16 `[T, M]`, body float32 `[T, 104]`, has_body bool `[T]`; spans float64
-    `[T, 2]` file seconds of the steps. decode_s, encode_s: seconds that it took.
+    slow float16 `[T, 4, 1280]`, motion float16 `[T, M]`, body float32 `[T, 104]`, hands float32 `[T, 92]`, has_body and
+    has_hands bool `[T]`; spans float64 `[T, 2]` file seconds of the steps. decode_s, encode_s: seconds that it took.
     """
 
     slow: NDArray[np.float16]
     motion: NDArray[np.float16]
     body: NDArray[np.float32]
+    hands: NDArray[np.float32]
     has_body: NDArray[np.bool_]
+    has_hands: NDArray[np.bool_]
     spans: NDArray[np.float64]
     decode_s: float = 0.0
     encode_s: float = 0.0
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """For the cache."""
-        return {name: getattr(self, name) for name in ("slow", "motion", "body", "has_body", "spans")}
+        return {name: getattr(self, name) for name in _ARRAYS}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> "LiteSeen":
         """The inverse of `to_arrays`."""
-        return cls(arrays["slow"], arrays["motion"], arrays["body"], arrays["has_body"], arrays["spans"])
+        slow, motion, body, hands, has_body, has_hands, spans = (arrays[name] for name in _ARRAYS)
+        return cls(slow, motion, body, hands, has_body, has_hands, spans)
 
     def between(self, first: int, last: int) -> "LiteSeen":
         """The steps `first` .. `last - 1` alone."""
-        return LiteSeen(*(getattr(self, name)[first:last] for name in ("slow", "motion", "body", "has_body", "spans")))
+        return LiteSeen.from_arrays({name: array[first:last] for name, array in self.to_arrays().items()})
 
     def inputs(self, device: torch.device) -> tuple[LiteInputs, torch.Tensor]:
         """As the model takes them, a batch of one, and the spans of its steps."""
@@ -75,9 +89,11 @@ class LiteSeen:
             slow=_wide(self.slow, device),
             motion=_wide(self.motion, device),
             body=_wide(self.body, device),
+            hands=_wide(self.hands, device),
             has_slow=there,
             has_motion=there,
             has_body=torch.as_tensor(np.array(self.has_body), device=device)[None],
+            has_hands=torch.as_tensor(np.array(self.has_hands), device=device)[None],
             lengths=torch.tensor([len(self.slow)], device=device),
         )
         return inputs, torch.as_tensor(np.array(self.spans), device=device)[None]
@@ -105,6 +121,7 @@ def see(
     cells: Cells,
     motion: SqueezeTime,
     bodies: BodyFollower | None,
+    hands: HandFollower | None = None,
     progress: Progress = lambda done: None,
 ) -> LiteSeen:
     """One pass over a clip. Raises VideoError where it cannot be decoded.
@@ -112,20 +129,23 @@ def see(
     The frame of a step is the one on the screen when the step begins, as in training; motion is told by the 2 s around
     each half second. Frames of a few seconds are in memory at once, however long the clip is.
 
-    bodies: None where nobody can look for people, who are then seen as pictures only.
+    bodies: None where nobody can look for people, who are then seen as pictures only; hands: None where nobody is to
+    look for theirs.
     """
     steps = steps_of(clip)
     seen = LiteSeen(
         np.zeros((steps, CELLS, SLOW_CHANNELS), np.float16),
         np.zeros((steps, motion.config.num_channels), np.float16),
         np.zeros((steps, BODY_CHANNELS), np.float32),
+        np.zeros((steps, HAND_CHANNELS), np.float32),
+        np.zeros(steps, np.bool_),
         np.zeros(steps, np.bool_),
         step_spans(clip.span, steps),
     )
     times = clip.span.start_seconds + np.arange(steps * FRAMES_PER_STEP) / MOTION_FPS
     started = time.perf_counter()
     decode_s, done = 0.0, 0
-    with _Paths(seen, cells, motion, bodies) as paths:
+    with _Paths(seen, cells, motion, bodies, hands) as paths:
         for pixels, waited in _timed(clip, times):
             decode_s += waited
             paths.take(done, pixels)
@@ -142,8 +162,15 @@ class _Paths:
 
     AHEAD = 2  # batches of frames that wait for the slowest path
 
-    def __init__(self, seen: LiteSeen, cells: Cells, motion: SqueezeTime, bodies: BodyFollower | None) -> None:
-        self._seen, self._cells, self._bodies = seen, cells, bodies
+    def __init__(
+        self,
+        seen: LiteSeen,
+        cells: Cells,
+        motion: SqueezeTime,
+        bodies: BodyFollower | None,
+        hands: HandFollower | None,
+    ) -> None:
+        self._seen, self._cells, self._bodies, self._hands = seen, cells, bodies, hands
         self._stream, self._moved = SnippetStream(motion, len(seen.slow)), 0
         self._threads = [ThreadPoolExecutor(1, f"lite-{name}") for name in ("slow", "motion", "body")]
         self._waiting: deque[list[Future[None]]] = deque()
@@ -186,9 +213,12 @@ class _Paths:
     def _look_for_people(self, step: int, pixels: Pixels) -> None:
         if self._bodies is None:
             return
+        steps = slice(step, step + len(pixels))
         found = self._bodies.follow(pixels)
-        self._seen.body[step : step + len(pixels)] = found.features
-        self._seen.has_body[step : step + len(pixels)] = found.has_body
+        self._seen.body[steps], self._seen.has_body[steps] = found.features, found.has_body
+        if self._hands is not None:
+            hands = self._hands.follow(pixels, found)
+            self._seen.hands[steps], self._seen.has_hands[steps] = hands.features, hands.has_hands
 
 
 def cells_of(pixels: Pixels, encoder: Cells) -> NDArray[np.float16]:

@@ -17,7 +17,7 @@ from tvu.video_llm.training.tasks import KINDS
 class DataConfig:
     """What is learned from.
 
-    weights:    how often each source is drawn from, e.g. `{"features": 4, "composed": 3, "skeletons": 2, "real": 1}`.
+    weights:    how often each source is drawn from, e.g. `{"features": 4, "composed": 3, "skeletons": 2, "hands": 1}`.
     assets:     the file of sprites and backgrounds that `tvu.video_llm.training.assets` makes, for composed videos;
                 without it they are drawn shapes.
     bank:       composed videos that are rendered and looked at once, before training; their questions are always new.
@@ -30,7 +30,9 @@ class DataConfig:
     rough:      how far what pictures and motions are seen as is shaken, `training/rough.py`; 0: not at all.
     """
 
-    weights: Mapping[str, float] = field(default_factory=lambda: {"features": 4, "composed": 3, "skeletons": 3})
+    weights: Mapping[str, float] = field(
+        default_factory=lambda: {"features": 4, "composed": 3, "skeletons": 2, "hands": 1}
+    )
     assets: str | None = None
     bank: int = 2000
     drawn: float = 0.0
@@ -42,7 +44,7 @@ class DataConfig:
     rough: float = 0.0
 
     def __post_init__(self) -> None:
-        known = {"features", "composed", "skeletons", "real"}
+        known = {"features", "composed", "skeletons", "hands", "real"}
         if not self.weights or not set(self.weights) <= known or min(self.weights.values()) < 0:
             raise TrainingError(f"data.weights are of {', '.join(sorted(known))}, not {dict(self.weights)}")
         if ("real" in self.weights) != bool(self.real):
@@ -69,8 +71,9 @@ class TrainConfig:
                  that stage itself: where to go on from.
     stage:       "lite", all at once; "motion": the motion network alone, on what moves how in drawn snippets; "head":
                  eyes, head and judge alone, without the language model, which is most of what a step costs; "judge":
-                 the judge alone, of what eyes and head of `start` tell, which two cores can do; "words": the language
-                 model alone, of what those of `start` tell, which stay as they are; "mean": no training, the mean of
+                 the judge alone, of what eyes and head of `start` tell, which two cores can do; "hands": what hands
+                 add alone, all else as in `start`, which two cores can do as well; "words": the language model
+                 alone, of what eyes and head of `start` tell; "mean": no training, the mean of
                  the weights of `mean_of` ("model soups", Wortsman et al. 2022, arXiv 2203.05482: the uniform one).
     start:       weights to begin with, `model.safetensors` of an earlier run of either stage; None: random ones.
     mean_of:     the same of several runs that began with the same weights, for the stage "mean".
@@ -111,8 +114,8 @@ class TrainConfig:
     log_every: int = 20
 
     def __post_init__(self) -> None:
-        if self.stage not in ("lite", "motion", "head", "judge", "words", "mean"):
-            raise TrainingError(f"stage is lite, motion, head, judge, words or mean, not {self.stage!r}")
+        if self.stage not in ("lite", "motion", "head", "judge", "hands", "words", "mean"):
+            raise TrainingError(f"stage is lite, motion, head, judge, hands, words or mean, not {self.stage!r}")
         if (self.stage == "mean") != bool(self.mean_of):
             raise TrainingError("mean_of lists what the stage mean is the mean of: both or neither")
         if self.stage == "words" and (not self.start or self.model.hears):
@@ -121,6 +124,8 @@ class TrainConfig:
             )
         if self.stage == "judge" and not (self.start and self.model.has_prior and self.model.judges):
             raise TrainingError("a judge judges what a trained head tells", hint="start names its weights")
+        if self.stage == "hands" and not (self.start and "hands" in self.model.paths):
+            raise TrainingError("hands are added to what a trained head knows", hint="start names its weights")
         if self.trains_language and not self.model.reads:
             raise TrainingError("a model that does not read is trained by its head alone", hint='stage = "head"')
         if min(self.steps, self.videos, self.workers + 1, self.log_every) < 1:

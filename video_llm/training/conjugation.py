@@ -48,6 +48,13 @@ IRREGULAR_ING: Final = {
             "split",
             "set",
             "zigzag",
+            "knit",
+            "snap",
+            "tap",
+            "scrub",
+            "snip",
+            "wrap",
+            "strum",
         ]
         if word != "box"
     },

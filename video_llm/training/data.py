@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from tvu.video_llm.errors import TrainingError
 from tvu.video_llm.lite.head import Targets
-from tvu.video_llm.lite.inputs import BODY_CHANNELS, GRID, SLOW_CHANNELS, STEPS_PER_SECOND, LiteInputs
+from tvu.video_llm.lite.inputs import BODY_CHANNELS, GRID, HAND_CHANNELS, SLOW_CHANNELS, STEPS_PER_SECOND, LiteInputs
 from tvu.video_llm.lite.judge import offered_on
 from tvu.video_llm.lite.model import LiteConfig, Reading
 from tvu.video_llm.lite.options import Offered as Offers
@@ -30,6 +30,7 @@ from tvu.video_llm.runtime import CORES
 from tvu.video_llm.training.bank import Bank
 from tvu.video_llm.training.config import DataConfig
 from tvu.video_llm.training.feature_videos import FeatureWorld
+from tvu.video_llm.training.hand_videos import HandWorld
 from tvu.video_llm.training.real import RealVideos, Stretch, draw_stretch
 from tvu.video_llm.training.scenes import Scene, Split
 from tvu.video_llm.training.skeletons import SkeletonWorld
@@ -50,9 +51,9 @@ class Video:
     """One video of a batch: what is true of it, and what each path of `lite` is to see.
 
     features: a plan of `FeatureWorld` to be rendered as the slow path; bank: an entry whose slow and motion paths are
-    taken; motion: an entry whose motion alone is; body: a plan of `SkeletonWorld`, or its landmarks `[T', 104]` and
-    whether each is there (has_strange_body: of nobody in the scene); real: a stretch of a real video, whose three paths
-    are taken and whose questions are asked. Paths of other videos are repeated or cut to this one's length.
+    taken; motion: an entry whose motion alone is; body, hands: plans of `SkeletonWorld` and `HandWorld`, or landmarks
+    `[T', C]` and whether each is there (has_strangers: of nobody in the scene); real: a stretch of a real video, all of
+    whose paths are taken and whose questions are asked. Paths of other videos are repeated or cut to this one's length.
     """
 
     source: str
@@ -61,7 +62,8 @@ class Video:
     bank: int = -1
     motion: int = -1
     body: Any = None
-    has_strange_body: bool = False
+    hands: Any = None
+    has_strangers: bool = False
     real: Stretch | None = None
 
     @property
@@ -72,9 +74,9 @@ class Video:
     @property
     def is_mixed(self) -> bool:
         """Whether a body or pictures are seen in it that the scene does not tell of."""
-        if self.source == "skeletons":
+        if self.source in ("skeletons", "hands"):
             return self.features is not None
-        return self.has_strange_body
+        return self.has_strangers
 
 
 @dataclass(frozen=True)
@@ -166,14 +168,15 @@ class Scenes(IterableDataset[Batch]):
             torch.set_num_threads(1)
             os.environ[CORES] = "1"  # for ONNX Runtime
         tokenizer = LiteTokenizer(self._tokenizer_json, self._codec, self.model.known_tokens)
-        features, skeletons = FeatureWorld(self._lite0, self.split), SkeletonWorld(self.split)
+        features = FeatureWorld(self._lite0, self.split)
+        people = SkeletonWorld(self.split), HandWorld(self.split)
         reader = SentenceReader(None) if self.model.has_prior else None
         number = 0
         while True:
             rng = np.random.default_rng((*self.seed, 0 if worker is None else worker.id, number))
             number += 1
-            drawn = [self._draw(rng, features, skeletons) for _ in range(GROUP * self.videos)]
-            shown = _with_bodies([video for video, _ in drawn], skeletons)
+            drawn = [self._draw(rng, features, *people) for _ in range(GROUP * self.videos)]
+            shown = _with_landmarks([video for video, _ in drawn], *people)
             order = sorted(range(len(drawn)), key=lambda i: shown[i].steps)
             for first in rng.permutation(GROUP) * self.videos:
                 some = order[first : first + self.videos]
@@ -200,14 +203,14 @@ class Scenes(IterableDataset[Batch]):
             return ()
 
     def _draw(
-        self, rng: np.random.Generator, features: FeatureWorld, skeletons: SkeletonWorld
+        self, rng: np.random.Generator, features: FeatureWorld, skeletons: SkeletonWorld, hands: HandWorld
     ) -> tuple[Video, Sequence[Sample]]:
         """A video and what is asked of it. Raises TrainingError where hardly any allows what is wanted."""
         names = [name for name, weight in self.data.weights.items() if weight > 0]
         weights = np.array([self.data.weights[name] for name in names], np.float64)
         for _ in range(TRIES):
             source = names[int(rng.choice(len(names), p=weights / weights.sum()))]
-            video = self._real_video(rng) if source == "real" else self._of(source, rng, features, skeletons)
+            video = self._real_video(rng) if source == "real" else self._of(source, rng, features, skeletons, hands)
             if video is not None and video.scene.seconds <= self.data.longest:
                 asked = self._asked(rng, video)
                 if asked:
@@ -222,7 +225,14 @@ class Scenes(IterableDataset[Batch]):
         stretch = draw_stretch(rng, self._real, self._codec, self.data.longest, self.data.questions)
         return None if stretch is None else Video("real", Scene(stretch.steps / STEPS_PER_SECOND, ()), real=stretch)
 
-    def _of(self, source: str, rng: np.random.Generator, features: FeatureWorld, skeletons: SkeletonWorld) -> Video:
+    def _of(
+        self,
+        source: str,
+        rng: np.random.Generator,
+        features: FeatureWorld,
+        skeletons: SkeletonWorld,
+        hands: HandWorld,
+    ) -> Video:
         entries = len(self._bank_scenes)
         other = int(rng.integers(entries)) if entries and rng.random() < self.data.distract else -1
         if source == "composed" and entries:
@@ -230,27 +240,40 @@ class Scenes(IterableDataset[Batch]):
             body = self._bank_bodies[entry]
             is_strange = body is None and rng.random() < self.data.distract / 2
             body = skeletons.draw(rng) if is_strange else body
-            return Video(source, self._bank_scenes[entry], bank=entry, body=body, has_strange_body=is_strange)
+            return Video(source, self._bank_scenes[entry], bank=entry, body=body, has_strangers=is_strange)
         if source == "skeletons":
             plan = skeletons.draw(rng)
             behind = features.draw(rng) if rng.random() < max(self.data.distract, 0.5) else None
             return Video(source, plan.scene, features=behind, motion=other, body=plan)
+        if source == "hands":
+            held = hands.draw(rng)
+            behind = features.draw(rng) if rng.random() < max(self.data.distract, 0.5) else None
+            return Video(source, held.scene, features=behind, motion=other, hands=held)
         body = skeletons.draw(rng) if rng.random() < self.data.distract / 2 else None
+        near = hands.draw(rng) if body is None and rng.random() < self.data.distract / 4 else None
         seen = features.draw(rng)
-        strange = body is not None
-        return Video("features", seen.scene, features=seen, motion=other, body=body, has_strange_body=strange)
+        strange = body is not None or near is not None
+        return Video("features", seen.scene, features=seen, motion=other, body=body, hands=near, has_strangers=strange)
 
 
-def _with_bodies(videos: Sequence[Video], skeletons: SkeletonWorld) -> list[Video]:
-    """Plans of skeletons as landmarks, all of them at once."""
-    moving = [v for v, video in enumerate(videos) if video.body is not None]
+def _with_landmarks(videos: Sequence[Video], skeletons: SkeletonWorld, near: HandWorld) -> list[Video]:
+    """Plans of skeletons and hands as landmarks, all of them at once; a body has hands of its own."""
     done = list(videos)
+    moving = [v for v, video in enumerate(videos) if video.body is not None]
     if moving:
         plans = [videos[v].body for v in moving]
-        landmarks, there = skeletons.render(plans)
+        body, has_body, hands, has_hands = skeletons.render_with_hands(plans)
         for row, (v, plan) in enumerate(zip(moving, plans, strict=True)):
-            steps = slice(0, plan.num_steps)
-            done[v] = replace(videos[v], body=(landmarks[row, steps].copy(), there[row, steps].copy()))
+            at = row, slice(0, plan.num_steps)
+            its = (body[at].copy(), has_body[at].copy()), (hands[at].copy(), has_hands[at].copy())
+            done[v] = replace(videos[v], body=its[0], hands=its[1])
+    alone = [v for v, video in enumerate(videos) if video.body is None and video.hands is not None]
+    if alone:
+        plans = [videos[v].hands for v in alone]
+        hands, has_hands = near.render(plans)
+        for row, (v, plan) in enumerate(zip(alone, plans, strict=True)):
+            at = row, slice(0, plan.num_steps)
+            done[v] = replace(videos[v], hands=(hands[at].copy(), has_hands[at].copy()))
     return done
 
 
@@ -290,8 +313,8 @@ class Looker:
         slow = torch.zeros(size, steps, GRID[0] * GRID[1], SLOW_CHANNELS, dtype=torch.float16, device=device)
         motion = torch.zeros(size, steps, motion_channels, dtype=torch.float16, device=device)
         has_slow, has_motion = torch.zeros(2, size, steps, dtype=torch.bool, device=device)
-        body = np.zeros((size, steps, BODY_CHANNELS), np.float32)
-        has_body = np.zeros((size, steps), np.bool_)
+        body, hands = (np.zeros((size, steps, channels), np.float32) for channels in (BODY_CHANNELS, HAND_CHANNELS))
+        has_body, has_hands = np.zeros((2, size, steps), np.bool_)
 
         drawn = [b for b, video in enumerate(videos) if video.features is not None]
         if drawn:
@@ -312,17 +335,21 @@ class Looker:
             self._fill(motion, has_motion, self.bank.motion, moves)
         for b, video in enumerate(videos):
             if video.real is not None and self.real is not None:
-                *paths, there_ = self.real.entry(video.real)
-                slow[b, : video.steps], motion[b, : video.steps] = (each.to(device) for each in paths[:2])
+                real = self.real.entry(video.real)
+                slow[b, : video.steps] = torch.from_numpy(np.array(real.slow)).to(device)
+                motion[b, : video.steps] = torch.from_numpy(np.array(real.motion)).to(device)
                 has_slow[b, : video.steps] = has_motion[b, : video.steps] = True
-                body[b, : video.steps], has_body[b, : video.steps] = paths[2].numpy(), there_.numpy()
-            if video.body is not None:
-                landmarks, there_ = video.body
-                place_ = np.arange(video.steps) % len(landmarks)
-                body[b, : video.steps], has_body[b, : video.steps] = landmarks[place_], there_[place_]
+                body[b, : video.steps], has_body[b, : video.steps] = real.body, real.has_body
+                hands[b, : video.steps], has_hands[b, : video.steps] = real.hands, real.has_hands
+            for told, path, has in ((video.body, body, has_body), (video.hands, hands, has_hands)):
+                if told is not None:
+                    landmarks, there_ = told
+                    place_ = np.arange(video.steps) % len(landmarks)
+                    path[b, : video.steps], has[b, : video.steps] = landmarks[place_], there_[place_]
         lengths = torch.tensor([video.steps for video in videos], device=device)
-        bodies = torch.from_numpy(body).to(device).half(), torch.from_numpy(has_body).to(device)
-        return LiteInputs(slow, motion, bodies[0], has_slow, has_motion, bodies[1], lengths)
+        bodies, near = (torch.from_numpy(path).to(device).half() for path in (body, hands))
+        is_body, is_hand = (torch.from_numpy(has).to(device) for has in (has_body, has_hands))
+        return LiteInputs(slow, motion, bodies, near, has_slow, has_motion, is_body, is_hand, lengths)
 
     def _fill(self, path: Tensor, has: Tensor, found: Tensor, place: NDArray[np.int64]) -> None:
         """Rows of `found` into a path `[B, T, ...]` where `place` `[B, T]` names one; -1 leaves a step as it is."""

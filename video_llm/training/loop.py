@@ -88,9 +88,13 @@ def trainable(model: nn.Module) -> dict[str, Tensor]:
 PARTS = {
     "head": ("eyes.", "head.", "judge."),
     "judge": ("judge.",),
+    "hands": ("eyes.hands.",),
     "words": WORDED_BY,
 }
 """What a stage changes, by how names begin; all that can be trained in the others."""
+
+ADDS_NOTHING = ("eyes.hands.",)
+"""Parts that change nothing until they have learned: weights that a run starts from may be older than they are."""
 
 
 def learned(model: nn.Module, stage: str) -> dict[str, Tensor]:
@@ -185,7 +189,7 @@ class Trainer:
     def run(self, bank: Bank | None = None) -> None:
         """Raises TrainingError for a checkpoint of another config."""
         if self.config.stage == "mean":
-            load_mean(self.model, [Path(each) for each in self.config.mean_of])
+            load_mean(self.model, [Path(each) for each in self.config.mean_of], ADDS_NOTHING)
             self.save()
             return
         self.restore()
@@ -251,7 +255,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * share
         is_judge = config.stage == "judge"
-        model.train(config.stage not in ("judge", "words"))
+        model.train(config.stage not in ("judge", "words", "hands"))
         if is_judge and model.judge is not None:
             model.judge.train()
         device = self.group.device
@@ -263,9 +267,9 @@ class Trainer:
                 inputs = roughened(inputs, config.data.rough)
             losses = (self._of_words if config.stage == "words" else self._of_all)(inputs, batch, evidence)
         total: Any = sum(value * (config.text_weight if name == "text" else 1.0) for name, value in losses.items())
-        if isinstance(total, Tensor):  # none of the questions of a batch may be for a judge
-            total.backward()
         changed = list(learned(model, config.stage).values())
+        if isinstance(total, Tensor):  # none of the questions of a batch may be for a judge
+            total.backward(inputs=changed)
         self.group.average_gradients(changed)
         norm = nn.utils.clip_grad_norm_(changed, 1.0)
         if bool(torch.isfinite(norm)):
@@ -335,10 +339,12 @@ class Trainer:
     def real(self) -> RealVideos:
         """The user's videos of this process, as its eyes see them."""
         from tvu.video_llm.encode import lite0_encoder
+        from tvu.video_llm.lite.palms import HandFollower, HandModels
         from tvu.video_llm.lite.pose import BodyFollower, PoseModels
 
         config, group = self.config, self.group
-        models = PoseModels(located("mediapipe-bodies"), num_threads=1)
+        folder = located("mediapipe-bodies")
+        bodies, hands = PoseModels(folder, num_threads=1), HandModels(folder, num_threads=1)
         network = motion_network(config, group.device)
         started = time.perf_counter()
         real = look_at_real(
@@ -346,7 +352,7 @@ class Trainer:
             self.out / "seen",
             lite0_encoder(),
             network.half() if group.device.type == "cuda" else network,
-            lambda: BodyFollower(models),
+            lambda: (BodyFollower(bodies), HandFollower(hands)),
             lambda reason: self.log({"real": reason}),
             share=(group.rank, group.size),
         )
@@ -378,7 +384,7 @@ class Trainer:
         progress = self.out / "progress.json"
         if not progress.exists():
             if self.config.start is not None:
-                load_trained(self.model, Path(self.config.start))
+                load_trained(self.model, Path(self.config.start), may_lack=ADDS_NOTHING)
             return
         try:
             told = json.loads(progress.read_text("utf-8"))
@@ -414,28 +420,40 @@ def save_trained(model: nn.Module, path: Path, dtype: torch.dtype = torch.float3
     part.rename(path)
 
 
-def load_trained(model: nn.Module, path: Path) -> None:
-    """What `save_trained` wrote, into a model of the same config. Raises TrainingError for any other."""
-    load_mean(model, [path])
+def load_trained(model: nn.Module, path: Path, may_lack: tuple[str, ...] = ()) -> None:
+    """What `save_trained` wrote, into a model of the same config, but for parts whose names begin with `may_lack`.
+
+    Raises TrainingError for any other.
+    """
+    load_mean(model, [path], may_lack)
 
 
 @torch.no_grad()
-def load_mean(model: nn.Module, paths: Sequence[Path]) -> None:
-    """The mean of what `save_trained` wrote, added up in float64, into a model of the same config.
+def load_mean(model: nn.Module, paths: Sequence[Path], may_lack: tuple[str, ...] = ()) -> None:
+    """The mean of what `save_trained` wrote, added up in float64, into a model of the same config; of what begins with
+    `may_lack` the mean of the files that hold it, and where none does it stays as it is.
 
     Raises TrainingError where a file holds anything else.
     """
     wanted = trainable(model)
     total = {name: torch.zeros(each.shape, dtype=torch.float64) for name, each in wanted.items()}
+    counts = dict.fromkeys(wanted, 0)
     for path in paths:
         try:
             state = load_file(path)
         except Exception as error:  # safetensors raises its own
             hint = "train again from an earlier checkpoint"
             raise TrainingError(f"{path} cannot be read: {error}", hint=hint) from error
-        if set(state) != set(wanted) or any(state[name].shape != each.shape for name, each in wanted.items()):
+        lacking = wanted.keys() - state.keys()
+        if (
+            any(not name.startswith(may_lack) for name in lacking)
+            or not state.keys() <= wanted.keys()
+            or any(each.shape != wanted[name].shape for name, each in state.items())
+        ):
             raise TrainingError(f"{path} holds the weights of another model", hint="give another `out`")
-        for name, each in total.items():
-            each += state[name]
+        for name, each in state.items():
+            total[name] += each
+            counts[name] += 1
     for name, each in wanted.items():
-        each.copy_(total[name] / len(paths))
+        if counts[name]:
+            each.copy_(total[name] / counts[name])

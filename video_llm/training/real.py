@@ -4,10 +4,10 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from tvu.temporal.squeezetime.network import SqueezeTime
 from tvu.temporal.time_tokens.codec import TimeCodec
@@ -60,8 +60,8 @@ class RealVideos:
         self.videos = tuple(videos)
         self._cache = cache
 
-    def entry(self, stretch: Stretch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """slow `[T, 4, 1280]`, motion `[T, M]`, body `[T, 104]` and has_body `[T]` of a stretch.
+    def entry(self, stretch: Stretch) -> LiteSeen:
+        """What is seen of a stretch.
 
         Raises TrainingError where the files are gone.
         """
@@ -69,9 +69,7 @@ class RealVideos:
         found = self._cache.load(video.key)
         if found is None:
             raise TrainingError(f"what was seen of {video.path.name} is gone", hint="start the run again")
-        seen = LiteSeen.from_arrays(dict(found.arrays)).between(stretch.first, stretch.first + stretch.steps)
-        slow, motion, body, has = (np.array(each) for each in (seen.slow, seen.motion, seen.body, seen.has_body))
-        return torch.from_numpy(slow), torch.from_numpy(motion), torch.from_numpy(body), torch.from_numpy(has)
+        return LiteSeen.from_arrays(dict(found.arrays)).between(stretch.first, stretch.first + stretch.steps)
 
 
 def look_at_real(
@@ -79,19 +77,20 @@ def look_at_real(
     folder: Path,
     cells: Cells,
     motion: SqueezeTime,
-    bodies: Callable[[], object],
+    people: Callable[[], tuple[Any, Any]],
     tell: Notice,
     share: tuple[int, int] = (0, 1),
 ) -> RealVideos:
     """Reads instruction sets and looks at each of their videos once; what was seen is kept in `folder`.
 
-    sets: `{"path": the file, "videos": the folder}` each. bodies: makes what follows people through one video, or None.
+    sets: `{"path": the file, "videos": the folder}` each. people: makes what follows bodies and hands through one
+    video, or None of each.
     share: (rank, size) of the processes that each take some of the videos.
     Files that are missing or cannot be read are told and left out. Raises TrainingError where nothing is left, and
     InstructionsError for a set that is none.
     """
     cache = FeatureCache(folder, CacheConfig(None))
-    makers = (cells.name, f"motion@{state_digest(motion)}", "bodies")
+    makers = (cells.name, f"motion@{state_digest(motion)}", "bodies, hands")
     asked: dict[tuple[Path, Span | None], list[Instruction]] = {}
     for told in sets:
         unknown = {"path", "videos"} ^ set(told)
@@ -112,7 +111,7 @@ def look_at_real(
             clip = open_video(path, start=start, end=end)
             key = seen_key(clip, cache.content_of(path), makers)
             if cache.load(key) is None:
-                seen = see(clip, cells, motion, bodies())  # type: ignore[arg-type]
+                seen = see(clip, cells, motion, *people())
                 cache.store(key, CacheEntry(seen.to_arrays(), {}))
         except VideoError as error:
             tell(f"left out: {error.message}")

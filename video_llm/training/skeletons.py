@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from tvu.temporal.types import Span
 from tvu.video_llm.lite.body import NUM_LANDMARKS, body_features, body_size
-from tvu.video_llm.lite.inputs import BODY_CHANNELS, STEPS_PER_SECOND
+from tvu.video_llm.lite.hands import hand_features
+from tvu.video_llm.lite.inputs import BODY_CHANNELS, HAND_CHANNELS, STEPS_PER_SECOND
 from tvu.video_llm.training.conjugation import wording
+from tvu.video_llm.training.hand_shapes import GRIPS, found, shape_of
 from tvu.video_llm.training.kinematics import (
     NUM_PARAMETERS,
     SLICES,
@@ -415,9 +417,17 @@ class SkeletonWorld:
 
     def render(self, plans: Sequence[SkeletonPlan]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """What `lite` would see: features float32 `[B, T, 104]` (`body_features`) and where there are any, `[B, T]`."""
+        return self.render_with_hands(plans)[:2]
+
+    def render_with_hands(
+        self, plans: Sequence[SkeletonPlan]
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32], NDArray[np.bool_]]:
+        """What `render` gives, and the same of the hands, float32 `[B, T, 92]` (`hand_features`) and `[B, T]`: they are
+        found where they are large enough."""
         steps = max(plan.num_steps for plan in plans)
         body = np.zeros((len(plans), steps, BODY_CHANNELS), np.float32)
-        has_body = np.zeros((len(plans), steps), bool)
+        hands = np.zeros((len(plans), steps, HAND_CHANNELS), np.float32)
+        has_body, has_hands = np.zeros((2, len(plans), steps), bool)
         parameters = parameters_of(plans)
         which = np.repeat(np.arange(len(plans)), [plan.num_steps for plan in plans])
         points = landmarks_of(parameters, [plan.build for plan in plans], which)
@@ -425,9 +435,10 @@ class SkeletonWorld:
         aspects = np.array([plan.camera.aspect for plan in plans])[which]
         pictures = np.empty((*points.shape[:2], 2))
         first = 0
-        for plan in plans:
+        for number, plan in enumerate(plans):
             rows = slice(first, first + plan.num_steps)
             first += plan.num_steps
+            hands[number, : plan.num_steps] = hands_of(points[rows], plan)
             picture, near = project(points[rows], plan.camera, plan.seed)
             if plan.cut:
                 late = np.arange(plan.num_steps) >= plan.cut.seconds * STEPS_PER_SECOND
@@ -440,7 +451,8 @@ class SkeletonWorld:
         is_step = np.arange(steps) < np.array([[plan.num_steps] for plan in plans])
         body[is_step] = body_features(pictures, visibility, presence, aspects)
         has_body[is_step] = presence > 0
-        return body, has_body
+        has_hands[:] = (hands.reshape(len(plans), steps, 2, -1)[..., -1] > 0).any(-1)
+        return body, has_body, hands, has_hands
 
 
 def _drawn_seconds(rng: np.random.Generator) -> float:
@@ -524,7 +536,7 @@ def _turned(points: Array, degrees: float) -> Array:
 
 
 def project(points: Array, camera: Camera, seed: int) -> tuple[Array, Array]:
-    """Fractions of the picture `[T, 33, 2]` and nearness to the camera, metres `[T, 33]`."""
+    """Of points `[T, N, 3]` fractions of the picture `[T, N, 2]` and nearness to the camera, metres `[T, N]`."""
     rng = np.random.default_rng(seed + 1)
     steps = len(points)
     pitch, roll = np.radians(camera.pitch), np.radians(camera.roll)
@@ -538,10 +550,63 @@ def project(points: Array, camera: Camera, seed: int) -> tuple[Array, Array]:
     seconds = np.arange(steps) / STEPS_PER_SECOND
     rate, phase = rng.uniform(0.05, 0.6, 2), rng.uniform(0, 2 * np.pi, 2)
     wander = camera.drift * np.sin(2 * np.pi * seconds[:, None] * rate + phase)
-    picture = np.empty((steps, NUM_LANDMARKS, 2))
+    picture = np.empty((*x.shape, 2))
     picture[..., 0] = 0.5 + camera.shift[0] + (right + wander[:, :1]) / camera.aspect
     picture[..., 1] = 0.5 + camera.shift[1] + down + wander[:, 1:]
     return picture, near
+
+
+_GRIPS_OF: Final[Mapping[str, str]] = {
+    name: grip
+    for grip, names in {
+        "open": "wave; wave both; cover face; jumping jacks; circle arms; spread arms; stretch; catch; hug",
+        "flat": "clap; salute; wipe; wash hands; plank; press-up; all fours; downward dog; cobra; shake hands",
+        "fist": "punch; box; knead; curl; press overhead",
+        "point": "point",
+        "claw": "type; play the piano; shoot a basketball; dribble; scratch",
+        "pen": "write; brush teeth",
+        "pinch": "eat; tie shoes; pick up; put down; play the guitar",
+        "hold": "drink; phone; text; photograph; shuffle; pour; read; throw; comb",
+        "handle": "stir; cut; hammer; play the drums; play the violin; swing a club; swing a racket; sweep; dig; row",
+    }.items()
+    for name in names.split("; ")
+}
+"""How hands are held in what bodies do; relaxed otherwise."""
+
+_HAND_POINTS: Final = np.array([(15, 17, 19), (16, 18, 20)])  # wrist, little finger and index of a body
+
+
+def hands_of(points: Array, plan: SkeletonPlan) -> NDArray[np.float32]:
+    """float32 `[T, 92]`, what would be found of the hands of a body `[T, 33, 3]`, where they are near enough."""
+    rng = np.random.default_rng(plan.seed + 5)
+    steps = len(points)
+    usual = GRIPS["relaxed"]
+    grips = np.tile(np.clip(np.array(usual) + rng.normal(0, 0.12, 7), 0, 1), (steps, 1))
+    for event in plan.scene.events:
+        grip = _GRIPS_OF.get(event.kind)
+        if grip is not None:
+            first, last = (round(at * STEPS_PER_SECOND) for at in (event.span.start_seconds, event.span.end_seconds))
+            grips[first : last + 1] = GRIPS[grip]
+    grips = np.clip(grips + rng.normal(0, 0.06, grips.shape), 0, 1)
+    shape = shape_of(grips)
+    pictures, there = [], np.empty((steps, 2))
+    for hand, (wrist, little, index) in enumerate(_HAND_POINTS.tolist()):
+        along = (points[:, little] + points[:, index]) / 2 - points[:, wrist]
+        palm = np.sqrt((along * along).sum(-1, keepdims=True))
+        along = along / np.maximum(palm, 1e-6)
+        across = points[:, index] - points[:, little]
+        across = across - along * (across * along).sum(-1, keepdims=True)
+        across = across / np.maximum(np.sqrt((across * across).sum(-1, keepdims=True)), 1e-6)
+        out = np.cross(across, along) * (1 if hand else -1)
+        axes = np.stack([across, along, out], 1) * palm[..., None]
+        picture, _ = project(points[:, wrist, None] + shape @ axes, plan.camera, plan.seed)
+        inside = np.asarray(((picture > 0.0) & (picture < 1.0)).all(-1)).mean(-1)
+        there[:, hand] = inside
+        pictures.append(picture * (plan.camera.aspect, 1.0))
+    if plan.cut is not None:  # where another camera begins: what it sees of hands is left out
+        there[round(plan.cut.seconds * STEPS_PER_SECOND) :] = 0.0
+    both, presence = found(pictures, there, rng, plan.sloppiness, float(rng.uniform(0.3, 1.0)))
+    return hand_features(both / (plan.camera.aspect, 1.0), presence, plan.camera.aspect)
 
 
 _LEGS_ROWS: Final = slice(25, 33)

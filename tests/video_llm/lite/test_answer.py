@@ -65,6 +65,8 @@ class Dreaming(Lite):
             rng.normal(size=(steps, 4, 1280)).astype(np.float16),
             rng.normal(size=(steps, 16)).astype(np.float16),
             np.zeros((steps, 104), np.float32),
+            np.zeros((steps, 92), np.float32),
+            np.zeros(steps, np.bool_),
             np.zeros(steps, np.bool_),
             step_spans(clip.span, steps),
         )

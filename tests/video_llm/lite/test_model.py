@@ -1,5 +1,6 @@
 """From what is seen to visual tokens, and from a question and these to what the language model makes of them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,9 +30,9 @@ def reading(tokenizer: LiteTokenizer, asked: list[tuple[int, str, str]], counts:
 
 def only(inputs: LiteInputs, row: int) -> LiteInputs:
     steps = int(inputs.lengths[row])
-    names = ("slow", "motion", "body", "has_slow", "has_motion", "has_body")
+    told = vars(inputs).items()
     return LiteInputs(
-        **{name: getattr(inputs, name)[row : row + 1, :steps] for name in names}, lengths=inputs.lengths[row : row + 1]
+        **{name: each[row : row + 1, :steps] if each.ndim > 1 else each[row : row + 1] for name, each in told}
     )
 
 
@@ -70,25 +71,29 @@ def test_the_padding_of_other_videos_changes_nothing(tokenizer):
 
 def test_what_a_path_lacks_does_not_count(tokenizer):
     model, inputs = tiny_model(), tiny_inputs([8])
-    blind = LiteInputs(
-        inputs.slow, inputs.motion, inputs.body, inputs.has_slow, inputs.has_motion & False, inputs.has_body,
-        inputs.lengths,
-    )  # fmt: skip
-    other = LiteInputs(
-        inputs.slow, inputs.motion + 7, inputs.body, inputs.has_slow, inputs.has_motion & False, inputs.has_body,
-        inputs.lengths,
-    )  # fmt: skip
+    blind = replace(inputs, has_motion=inputs.has_motion & False)
+    other = replace(blind, motion=inputs.motion + 7)
     assert torch.equal(model.eyes(blind)[1], model.eyes(other)[1])
     assert not torch.equal(model.eyes(blind)[1], model.eyes(inputs)[1])
 
 
 def test_paths_that_a_model_does_not_look_at_do_not_count():
     model, inputs = tiny_model(paths=("body",)), tiny_inputs([8])
-    other = LiteInputs(
-        inputs.slow + 1, inputs.motion + 1, inputs.body, inputs.has_slow, inputs.has_motion, inputs.has_body,
-        inputs.lengths,
-    )  # fmt: skip
+    other = replace(inputs, slow=inputs.slow + 1, motion=inputs.motion + 1, hands=inputs.hands + 1)
     assert torch.equal(model.eyes(inputs)[1], model.eyes(other)[1])
+
+
+def test_hands_add_nothing_before_they_have_learned_and_then_only_where_there_are_any():
+    model, inputs = tiny_model(), tiny_inputs([8])
+    eyes, other = model.eyes, replace(inputs, hands=inputs.hands + 1)
+    assert torch.equal(eyes.step_tokens(inputs).features, eyes.step_tokens(other).features)
+    torch.nn.init.normal_(eyes.hands[-1].weight)
+    steps = torch.arange(8) < 5
+    some, others = (replace(each, has_hands=steps[None]) for each in (inputs, other))
+    before, after = (eyes.step_tokens(each).features[0] for each in (some, others))
+    body = CELLS + 1
+    assert torch.equal(before[:, :body], after[:, :body]) and torch.equal(before[5:], after[5:])
+    assert (before[:5, body] != after[:5, body]).any(-1).all()
 
 
 def test_in_training_pictures_look_otherwise_each_time_and_else_the_same():
@@ -179,8 +184,7 @@ def test_a_config_of_unknown_paths_is_refused():
 def test_inputs_of_other_shapes_are_refused():
     inputs = tiny_inputs([4])
     with pytest.raises(ValueError, match="body"):
-        LiteInputs(inputs.slow, inputs.motion, inputs.body[..., :3], inputs.has_slow, inputs.has_motion,
-                   inputs.has_body, inputs.lengths)  # fmt: skip
+        replace(inputs, body=inputs.body[..., :3])
 
 
 def test_a_model_keeps_its_table_beside_the_new_words():

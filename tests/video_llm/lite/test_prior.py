@@ -51,9 +51,7 @@ def showing(*classes: int) -> LiteInputs:
     slow = torch.zeros_like(inputs.slow)
     for step, which in enumerate(classes):
         slow[0, step, :, which] = 5.0
-    return LiteInputs(
-        slow, inputs.motion, inputs.body, inputs.has_slow | True, inputs.has_motion, inputs.has_body, inputs.lengths
-    )
+    return replace(inputs, slow=slow, has_slow=inputs.has_slow | True)
 
 
 def tokens_of(inputs: LiteInputs) -> VisualTokens:
@@ -83,9 +81,7 @@ def test_a_token_without_pictures_says_nothing():
     inputs = showing(0, 0, 1, 1)
     blind = inputs.has_slow.clone()
     blind[0, 2:] = False
-    inputs = LiteInputs(
-        inputs.slow, inputs.motion, inputs.body, blind, inputs.has_motion, inputs.has_body, inputs.lengths
-    )
+    inputs = replace(inputs, has_slow=blind)
     found = classes_of(inputs)[0]
     assert found[0].abs().sum() > 0 and found[1].abs().sum() == 0
 

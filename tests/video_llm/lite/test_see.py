@@ -11,6 +11,7 @@ from tests.video_llm.media.drawing import draw_video
 from tvu.temporal.squeezetime.network import SqueezeTime
 from tvu.temporal.types import Span
 from tvu.video_llm.decode import open_video
+from tvu.video_llm.lite.hands import Hands
 from tvu.video_llm.lite.pose import Bodies
 from tvu.video_llm.lite.see import LiteSeen, cells_of, see, seen_key, step_spans, steps_of
 
@@ -37,6 +38,15 @@ class Everybody:
         return Bodies(points, points[..., 0], presence, 1.0)
 
 
+class Waving:
+    """A left hand is where somebody is."""
+
+    def follow(self, frames, bodies):
+        presence = np.stack([bodies.presence, 0 * bodies.presence], -1)
+        points = np.random.default_rng(0).random((len(frames), 2, 21, 2)).astype(np.float32)
+        return Hands(points, presence, bodies.aspect)
+
+
 @pytest.fixture(scope="module")
 def network() -> SqueezeTime:
     torch.manual_seed(0)
@@ -50,7 +60,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_quarter_second_of_a_clip_is_a_step(video, network):
     told = []
-    seen = see(open_video(video), BlueEyes(), network, Everybody(), told.append)
+    seen = see(open_video(video), BlueEyes(), network, Everybody(), progress=told.append)
     assert seen.slow.shape == (54, 4, 1280) and seen.motion.shape == (54, 16) and seen.body.shape == (54, 104)
     assert seen.has_body.tolist() == [bool(step % 2) for step in range(54)]
     assert seen.spans[0].tolist() == [0.0, 0.25] and seen.spans[-1, 1] == pytest.approx(13.6)
@@ -83,6 +93,16 @@ def test_a_picture_that_stays_is_encoded_once():
 def test_without_anybody_to_look_for_people_there_are_none(video, network):
     seen = see(open_video(video, end=2.0), BlueEyes(), network, None)
     assert not seen.has_body.any() and not seen.body.any()
+
+
+def test_hands_are_looked_for_where_somebody_is_to(video, network):
+    clip = open_video(video, end=3.0)
+    seen, without = (see(clip, BlueEyes(), network, Everybody(), hands) for hands in (Waving(), None))
+    assert seen.has_hands.tolist() == seen.has_body.tolist() and seen.has_hands.any()
+    assert (
+        seen.hands[seen.has_hands, :46].any() and not seen.hands[:, 46:].any() and not seen.hands[~seen.has_hands].any()
+    )
+    assert not without.has_hands.any() and not without.hands.any()
 
 
 def test_a_clip_shorter_than_a_step_is_one_step(video):

@@ -12,7 +12,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from tvu.temporal.squeezetime.network import SqueezeTime
 from tvu.video_llm.lite.checkpoint import Calibration, save_lite
 from tvu.video_llm.lite.head import MEANING, GroundingHead
-from tvu.video_llm.lite.inputs import BODY_CHANNELS, LiteInputs
+from tvu.video_llm.lite.inputs import BODY_CHANNELS, HAND_CHANNELS, LiteInputs
 from tvu.video_llm.lite.model import LiteConfig, LiteModel
 from tvu.video_llm.lite.prior import Meaning
 
@@ -124,6 +124,7 @@ def tiny_inputs(lengths: Sequence[int], seed: int = 0, motion_channels: int = 16
     def noise(*shape: int) -> torch.Tensor:
         return torch.randn(batch, steps, *shape, generator=generator)
 
-    return LiteInputs(
-        noise(4, 1280), noise(motion_channels), noise(BODY_CHANNELS), there, there, there, torch.tensor(lengths)
+    slow, motion, body, hands = (
+        noise(*shape) for shape in ((4, 1280), (motion_channels,), (BODY_CHANNELS,), (HAND_CHANNELS,))
     )
+    return LiteInputs(slow, motion, body, hands, there, there, there, there, torch.tensor(lengths))

@@ -24,18 +24,28 @@ def refused(path: Path, content: str, changes: dict | None = None) -> str:
 
 def test_the_sample_is_a_config():
     told = TrainConfig.read(SAMPLE)
-    assert told.out == "runs/lite" and told.data.weights == {"features": 5, "composed": 3, "skeletons": 2.5}
+    assert told.out == "runs/lite" and told.data.weights == {
+        "features": 5,
+        "composed": 3,
+        "skeletons": 2.5,
+        "hands": 1.5,
+    }
 
 
 def test_what_the_checkpoint_that_ships_was_trained_by_is_a_config():
     shipped = read_lite()
-    names = ("", "-many", "-early", "-more", "-start", "-words")
-    told, many, early, more, start, words = (TrainConfig.read(SAMPLE.with_name(f"lite{of}.toml")) for of in names)
+    names = ("", "-hands", "-all", "-again", "-mean", "-many", "-early", "-more", "-start", "-words")
+    told, hands, all_, again, mean, many, early, more, start, words = (
+        TrainConfig.read(SAMPLE.with_name(f"lite{of}.toml")) for of in names
+    )
     assert told.model.to_json() == {**shipped.config.to_json(), "reads": True}  # its words do not ship
-    assert told.model == many.model == early.model == more.model == start.model == words.model
+    others = (hands, all_, again, mean, many, early, more, start, words)
+    assert all(each.model == told.model for each in others)
     assert (told.stage, shipped.card["steps"], told.seed) == ("mean", 0, shipped.card["seed"])
-    assert f"{many.out}/model.safetensors" == told.mean_of[0] and len(set(told.mean_of)) == 4
-    for later, earlier in ((many, early), (early, more), (more, start)):
+    assert told.mean_of == (*3 * [f"{hands.out}/model.safetensors"], f"{mean.out}/model.safetensors")
+    assert f"{many.out}/model.safetensors" == mean.mean_of[0] and len(set(mean.mean_of)) == 4
+    assert [f"{each.out}/model.safetensors" for each in (mean, again)] == list(all_.mean_of[:2])
+    for later, earlier in ((hands, all_), (again, mean), (many, early), (early, more), (more, start)):
         assert later.start == f"{earlier.out}/model.safetensors"
 
 
@@ -59,6 +69,7 @@ def test_a_config_is_the_same_after_it_was_written(tmp_path):
         ('out = "a"\nstep = 3', "no setting is called step"),
         ('out = "a"\n[model]\nwidht = 3', "no setting is called model.widht"),
         ('out = "a"\n[data]\nbanks = 3', "no setting is called data.banks"),
+        ('out = "a"\nstage = "hands"', "start names its weights"),
         ('out = "a"\n[data.weights]\nvideos = 3', "data.weights are of"),
         ('out = "a"\n[data.kinds]\npoem = 3', "no kind of task is called poem"),
         ('out = "a"\n[data.weights]\nreal = 3', "both or neither"),
@@ -69,7 +80,7 @@ def test_a_config_is_the_same_after_it_was_written(tmp_path):
         ('out = "a"\n[data]\ndrawn = 1.5', "data.drawn is a share, not 1.5"),
         ('out = "a"\n[data]\ndrawn = -0.5', "data.drawn is a share, not -0.5"),
         ('out = "a"\n[data]\nrough = 2', "data.rough is between 0 and 1, not 2"),
-        ('out = "a"\nstage = "bronze"', "stage is lite, motion, head, judge, words or mean"),
+        ('out = "a"\nstage = "bronze"', "stage is lite, motion, head, judge, hands, words or mean"),
         ('out = "a"\nstage = "mean"', "mean_of lists"),
         ('out = "a"\nmean_of = ["b"]', "mean_of lists"),
         ('out = "a"\nstage = "judge"', "start names its weights"),

@@ -128,6 +128,36 @@ def test_a_run_can_be_the_mean_of_others(config, tiny_weights, tiny_minilm, tmp_
     assert len(list(predictions(mean))) == 4
 
 
+def test_weights_from_before_hands_were_seen_are_gone_on_with(config, tiny_weights, tiny_minilm, tmp_path):
+    """Hands that nothing is known of add nothing; of a mean they are those of the files that have them."""
+    config = replace(config, stage="head", model=tiny_config(has_prior=True, reads=False), evaluate=0)
+    state = trainable(trained(replace(config, out=str(tmp_path / "now")))[0].model)
+    old = {name: each.detach().clone() for name, each in state.items() if not name.startswith("eyes.hands.")}
+    save_file(old, tmp_path / "old")
+    trainer = Trainer(replace(config, start=str(tmp_path / "old"), out=str(tmp_path / "on")), ALONE, print)
+    trainer.restore()
+    on = trainable(trainer.model)
+    assert all(torch.equal(on[name], each) for name, each in old.items()) and not on["eyes.hands.2.weight"].any()
+    files = (str(tmp_path / "old"), str(tmp_path / "now" / "model.safetensors"))
+    mean = trainable(trained(replace(config, stage="mean", mean_of=files, out=str(tmp_path / "mean")))[0].model)
+    assert all(torch.equal(mean[name], each) for name, each in state.items())
+    save_file({name: each for name, each in old.items() if name != "head.inside.bias"}, tmp_path / "less")
+    with pytest.raises(TrainingError, match="another model"):
+        trained(replace(config, start=str(tmp_path / "less"), out=str(tmp_path / "none")))
+
+
+def test_what_hands_add_can_be_trained_alone(config, tiny_weights, tiny_minilm, tmp_path):
+    data = replace(config.data, weights={"hands": 1}, kinds=None)
+    config = replace(config, data=data, model=tiny_config(has_prior=True), stage="head", out=str(tmp_path / "head"))
+    before = {name: each.detach().clone() for name, each in trainable(trained(config)[0].model).items()}
+    start = str(tmp_path / "head" / "model.safetensors")
+    trainer, log = trained(replace(config, stage="hands", start=start, out=str(tmp_path / "hands"), evaluate=2))
+    changed = {name for name, each in trainable(trainer.model).items() if not torch.equal(each, before[name])}
+    assert changed and all(name.startswith("eyes.hands.") for name in changed)
+    assert sum("span" in entry for entry in log) == 2
+    assert {each.source for each in predictions(trainer)} == {"hands"}
+
+
 def test_a_mean_is_of_files_that_are_there_and_of_one_model(config, tiny_weights, tmp_path):
     save_file({"other": torch.zeros(1)}, tmp_path / "other")
     for file, wrong in (("none", "cannot be read"), ("other", "another model")):

@@ -74,7 +74,7 @@ def asked_in_any_length(tiny_lite0: Path, tokenizer: LiteTokenizer) -> tuple[Any
     noise = torch.Generator().manual_seed(0)
     for each in (model.told.weight, *(each for each in model.language.layers.parameters() if each.ndim == 2)):
         torch.nn.init.normal_(each, std=0.3, generator=noise)
-    inputs = replace(inputs, **{name: getattr(inputs, name).float() for name in ("slow", "motion", "body")})
+    inputs = inputs.to("cpu", torch.float32)
     tokens, rows = model.eyes(inputs)
     return model, tokens, rows, looker.reading(batch), looker.evidence(inputs, tokens), tokenizer
 

@@ -13,6 +13,7 @@ from tests.video_llm.media.drawing import draw_video
 from tvu.temporal.time_tokens.lita import LitaTimeTokens
 from tvu.temporal.types import Span
 from tvu.video_llm.errors import TrainingError
+from tvu.video_llm.lite.hands import Hands
 from tvu.video_llm.lite.pose import Bodies
 from tvu.video_llm.training.config import DataConfig, TrainConfig
 from tvu.video_llm.training.instruction_sets import Instruction
@@ -36,6 +37,16 @@ class Nobody:
     def follow(self, frames):
         none = np.zeros((len(frames), 33, 2), np.float32)
         return Bodies(none, none[..., 0], none[:, 0, 0], 1.0)
+
+
+class NoHands:
+    def follow(self, frames, bodies):
+        none = np.zeros((len(frames), 2, 21, 2), np.float32)
+        return Hands(none, none[..., 0, 0], 1.0)
+
+
+def nobody() -> tuple[Nobody, NoHands]:
+    return Nobody(), NoHands()
 
 
 @pytest.fixture
@@ -63,6 +74,8 @@ def eyes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tvu.video_llm.encode.lite0_encoder", Cells)
     monkeypatch.setattr("tvu.video_llm.lite.pose.PoseModels", lambda folder, num_threads: None)
     monkeypatch.setattr("tvu.video_llm.lite.pose.BodyFollower", lambda models: Nobody())
+    monkeypatch.setattr("tvu.video_llm.lite.palms.HandModels", lambda folder, num_threads: None)
+    monkeypatch.setattr("tvu.video_llm.lite.palms.HandFollower", lambda models: NoHands())
     Cells.looks = 0
 
 
@@ -79,22 +92,23 @@ def test_every_video_is_looked_at_once(real_config, data, eyes):
     network = motion_network(real_config, torch.device("cpu"))
 
     def look() -> Any:
-        return look_at_real([data], Path(real_config.out) / "seen", Cells(), network, Nobody, lambda why: None)
+        return look_at_real([data], Path(real_config.out) / "seen", Cells(), network, nobody, lambda why: None)
 
     videos = look()
     assert [video.steps for video in videos.videos] == [16, 24]
     assert [len(video.instructions) for video in videos.videos] == [1, 3]
     looks = Cells.looks
     assert looks > 0 and len(look().videos) == 2 and Cells.looks == looks
-    slow, motion, body, has_body = videos.entry(Stretch(1, 4, 8, ()))
-    assert slow.shape == (8, 4, 1280) and motion.shape == (8, 16) and body.shape == (8, 104)
-    assert float(slow[0, 0, 0]) == 0.5 and not has_body.any()
+    seen = videos.entry(Stretch(1, 4, 8, ()))
+    assert seen.slow.shape == (8, 4, 1280) and seen.motion.shape == (8, 16)
+    assert seen.body.shape == (8, 104) and seen.hands.shape == (8, 92)
+    assert float(seen.slow[0, 0, 0]) == 0.5 and not (seen.has_body.any() or seen.has_hands.any())
 
 
 def test_processes_share_the_videos(real_config, data, eyes, tmp_path):
     network = motion_network(real_config, torch.device("cpu"))
     found = [
-        look_at_real([data], tmp_path / "seen", Cells(), network, Nobody, lambda why: None, (rank, 2))
+        look_at_real([data], tmp_path / "seen", Cells(), network, nobody, lambda why: None, (rank, 2))
         for rank in (0, 1)
     ]
     assert [[video.path.stem for video in each.videos] for each in found] == [["v_one"], ["v_two"]]

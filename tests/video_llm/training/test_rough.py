@@ -7,7 +7,7 @@ import torch
 from tests.video_llm.lite.tiny_lite import tiny_inputs
 from tvu.video_llm.training.rough import roughened
 
-SAME = ("body", "has_slow", "has_motion", "has_body", "lengths")
+SAME = ("body", "hands", "has_slow", "has_motion", "has_body", "has_hands", "lengths")
 
 
 def test_pictures_and_motions_are_shaken_and_nothing_else():
