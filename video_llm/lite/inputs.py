@@ -10,9 +10,8 @@ GRID = (2, 2)
 SLOW_CHANNELS = 1280  # of EfficientNet-Lite0's last map
 MOTION_FPS = 8  # frames that SqueezeTime sees in a second
 BODY_CHANNELS = 33 * 3 + 5  # landmarks as (x, y, visibility), then centre (x, y), size, tilt, probability of a person
-HAND_CHANNELS = 2 * (
-    21 * 2 + 4
-)  # of the left and the right: points as (x, y), wrist (x, y), size, probability of a hand
+# Of the left and the right hand: points as (x, y), then wrist (x, y), size, probability of a hand.
+HAND_CHANNELS = 2 * (21 * 2 + 4)
 
 
 FEATURES = ("slow", "motion", "body", "hands")

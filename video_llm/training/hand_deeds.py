@@ -11,7 +11,6 @@ import numpy as np
 from tvu.video_llm.training.hand_shapes import GRIPS, NAMES, Array
 from tvu.video_llm.training.kinematics import Track
 
-Side = Literal["left", "right"]
 SIDES: Final = (0, 1)  # left, right
 _AT: Final = {name: place for place, name in enumerate(NAMES)}
 _GRIP: Final = slice(_AT["thumb"], _AT["oppose"] + 1)
