@@ -57,7 +57,7 @@ CARDS = (
         "seen throughout",
         "the checkpoint that ships, development videos: R@1 at IoU 0.5 82.9 % of six clips, 73.1 % of eight, AUROC of "
         "`not there` 87, 82; 20 unseen clips 65.0, 66.2, 79, 75; 43 % of multiple choices of the drawn MVBench, "
-        "chance 27; names for captions, 18 of 25 right on 27 real clips",
+        "chance 27; names for captions, 18 of 25 right on 27 real clips, by the weights before",
         "a token each half second of at most a minute; spans off what tokens make of the question, calibrated",
         "the checkpoint that ships (`lite`; weights/lite/README.md) on two cores, an earlier one on an H200",
     ),

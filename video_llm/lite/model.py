@@ -193,11 +193,14 @@ class Eyes(nn.Module):
 
 
 def _unheard(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
-    """Layers that add nothing until they have learned, so that a model may get them later."""
-    last = nn.Linear(hidden, outputs)
+    """Layers that add nothing until they have learned, so that a model may get them later; the same in every run, or
+    the mean of two that got them knows less than each (LOG.md)."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        first, last = nn.Linear(inputs, hidden), nn.Linear(hidden, outputs)
     nn.init.zeros_(last.weight)
     nn.init.zeros_(last.bias)
-    return nn.Sequential(nn.Linear(inputs, hidden), nn.GELU(), last)
+    return nn.Sequential(first, nn.GELU(), last)
 
 
 GAINS = 0.15  # by which channels of pictures differ between videos in training

@@ -73,7 +73,7 @@ class TrainConfig:
                  eyes, head and judge alone, without the language model, which is most of what a step costs; "judge":
                  the judge alone, of what eyes and head of `start` tell, which two cores can do; "hands": what hands
                  add alone, all else as in `start`, which two cores can do as well; "words": the language model
-                 alone, of what eyes and head of `start` tell; "mean": no training, the mean of
+                 alone, of what those of `start` tell, which stay as they are; "mean": no training, the mean of
                  the weights of `mean_of` ("model soups", Wortsman et al. 2022, arXiv 2203.05482: the uniform one).
     start:       weights to begin with, `model.safetensors` of an earlier run of either stage; None: random ones.
     mean_of:     the same of several runs that began with the same weights, for the stage "mean".

@@ -8,12 +8,11 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from tvu.video_llm.training.hand_shapes import GRIPS, NAMES, Array
+from tvu.video_llm.training.hand_shapes import GRIPS, NAMES, PLACES, Array
 from tvu.video_llm.training.kinematics import Track
 
 SIDES: Final = (0, 1)  # left, right
-_AT: Final = {name: place for place, name in enumerate(NAMES)}
-_GRIP: Final = slice(_AT["thumb"], _AT["oppose"] + 1)
+_GRIP: Final = slice(PLACES["thumb"], PLACES["oppose"] + 1)
 View = Literal["table", "front"]
 
 
@@ -33,14 +32,14 @@ class HandAnimator:
     def _rest(self, hand: int) -> Array:
         rng, sign = self.rng, 1 if hand else -1
         numbers = np.zeros(len(NAMES))
-        numbers[_AT["x"]] = sign * self.home[0] if len(self.hands) > 1 else rng.uniform(-0.15, 0.25)
-        numbers[_AT["y"]] = self.home[1]
+        numbers[PLACES["x"]] = sign * self.home[0] if len(self.hands) > 1 else rng.uniform(-0.15, 0.25)
+        numbers[PLACES["y"]] = self.home[1]
         is_table = self.view == "table"
-        numbers[_AT["yaw"]] = (180 if is_table else 0) + rng.normal(0, 20)
-        numbers[_AT["pitch"]] = rng.normal(10 if is_table else 0, 10)
-        numbers[_AT["roll"]] = rng.normal(-22 if is_table else 0, 10)  # fingers of both point inwards
+        numbers[PLACES["yaw"]] = (180 if is_table else 0) + rng.normal(0, 20)
+        numbers[PLACES["pitch"]] = rng.normal(10 if is_table else 0, 10)
+        numbers[PLACES["roll"]] = rng.normal(-22 if is_table else 0, 10)  # fingers of both point inwards
         numbers[_GRIP] = GRIPS["relaxed"]
-        numbers[_AT["there"]] = float(hand in self.hands)
+        numbers[PLACES["there"]] = float(hand in self.hands)
         return numbers
 
     def last(self, hand: int) -> Array:
@@ -53,10 +52,10 @@ class HandAnimator:
         if grip is not None:
             value[_GRIP] = np.clip(GRIPS[grip] + self.rng.normal(0, 0.04, 7), 0, 1)
         for name, number in numbers.items():
-            if name in _AT:
-                value[_AT[name]] = number
+            if name in PLACES:
+                value[PLACES[name]] = number
             else:
-                value[_AT[name[1:]]] = self.rests[hand][_AT[name[1:]]] + number
+                value[PLACES[name[1:]]] = self.rests[hand][PLACES[name[1:]]] + number
         self.put(at, hand, value)
 
     def put(self, at: float, hand: int, value: Array) -> None:
@@ -74,9 +73,9 @@ class HandAnimator:
     def rest(self, at: float) -> None:
         """Both are back at `at`."""
         for hand in SIDES:
-            there = self.last(hand)[_AT["there"]]
+            there = self.last(hand)[PLACES["there"]]
             value = self.rests[hand].copy()
-            value[_AT["there"]] = there
+            value[PLACES["there"]] = there
             self.put(at, hand, value)
 
     def tracks(self) -> tuple[Track, Track]:
@@ -206,7 +205,7 @@ def _typing(keys_apart: float, walk: float) -> Move:
                     pitch=20,
                 )
                 value = a.last(hand).copy()
-                value[_AT["index"] : _AT["little"] + 1] = a.rng.uniform(0.25, 0.6, 4)
+                value[PLACES["index"] : PLACES["little"] + 1] = a.rng.uniform(0.25, 0.6, 4)
                 a.put(float(at), hand, value)
         a.rest(end)
 
@@ -236,7 +235,7 @@ def _coming(a: HandAnimator, start: float, end: float) -> None:
         a.keys[hand] = [(0.0, _away(a, hand))]
         a.put(start, hand, a.last(hand))
         value = a.rests[hand].copy()
-        a.put(start + 0.35 * (end - start), hand, np.where(np.arange(len(NAMES)) == _AT["there"], 1.0, a.last(hand)))
+        a.put(start + 0.35 * (end - start), hand, np.where(np.arange(len(NAMES)) == PLACES["there"], 1.0, a.last(hand)))
         a.put(end, hand, value)
 
 
@@ -244,14 +243,14 @@ def _going(a: HandAnimator, start: float, end: float) -> None:
     a.pin(start)
     for hand in a.hands:
         value = _away(a, hand)
-        value[_AT["there"]] = 1.0
+        value[PLACES["there"]] = 1.0
         a.put(start + 0.75 * (end - start), hand, 0.3 * a.rests[hand] + 0.7 * value)
         a.put(end, hand, _away(a, hand))
 
 
 def _away(a: HandAnimator, hand: int) -> Array:
     value = a.rests[hand].copy()
-    value[_AT["y"]], value[_AT["there"]] = -0.85, 0.0
+    value[PLACES["y"]], value[PLACES["there"]] = -0.85, 0.0
     return value
 
 

@@ -18,7 +18,7 @@ NAMES: Final = (
     *("spread", "oppose"),  # of the fingers, and of the thumb before the palm, 0 to 1
     "there",
 )
-NUM_NUMBERS: Final = len(NAMES)
+PLACES: Final[Mapping[str, int]] = {name: place for place, name in enumerate(NAMES)}
 
 GRIPS: Final[Mapping[str, tuple[float, ...]]] = {
     "open": (0.0, 0.0, 0.0, 0.0, 0.0, 0.7, 0.0),

@@ -16,7 +16,7 @@ from tvu.video_llm.lite.hands import hand_features
 from tvu.video_llm.lite.inputs import HAND_CHANNELS, STEPS_PER_SECOND
 from tvu.video_llm.training.conjugation import wording
 from tvu.video_llm.training.hand_deeds import DEEDS, SIDES, Deed, HandAnimator, View
-from tvu.video_llm.training.hand_shapes import NAMES, found, seen, shape_of, turned
+from tvu.video_llm.training.hand_shapes import NAMES, PLACES, found, seen, shape_of, turned
 from tvu.video_llm.training.kinematics import Track, values_at
 from tvu.video_llm.training.motion_list import phrases_of
 from tvu.video_llm.training.scenes import Event, Scene, Split, Wording
@@ -30,7 +30,6 @@ _PEOPLE: Final[dict[Split, tuple[tuple[str, str], ...]]] = {
 }
 USUAL_PALM = 0.17  # picture heights, where deeds are as they are written down
 _HAND: Final = "a hand"
-_REST: Final = {name: place for place, name in enumerate(NAMES)}
 
 
 @dataclass(frozen=True)
@@ -165,7 +164,7 @@ def _rendered(plan: HandPlan) -> NDArray[np.float32]:
         numbers = values_at([track], [seconds])
         rate, phase = rng.uniform(0.1, 0.7, len(NAMES)), rng.uniform(0, 2 * np.pi, len(NAMES))
         numbers = numbers + sway * np.sin(2 * np.pi * seconds[:, None] * rate + phase)
-        there[:, hand] = numbers[:, _REST["there"]]
+        there[:, hand] = numbers[:, PLACES["there"]]
         points = turned(shape_of(np.clip(numbers[:, 6:13], 0, 1.1)), numbers, is_left=hand == 0)
         numbers[:, :2] *= plan.palm / USUAL_PALM
         flat = seen(points, numbers, plan.palm)

@@ -8,7 +8,7 @@ import torch
 
 from tests.video_llm.lite.tiny_lite import KNOWN, byte_tokenizer, tiny_config, tiny_inputs, tiny_model
 from tvu.video_llm.lite.inputs import LiteInputs
-from tvu.video_llm.lite.model import CELLS, GAINS, LiteModel, Reading, relative_time
+from tvu.video_llm.lite.model import CELLS, GAINS, Eyes, LiteModel, Reading, relative_time
 from tvu.video_llm.lite.prompt import LiteTokenizer, sequences
 from tvu.video_llm.models.parts import build_codec
 
@@ -81,6 +81,17 @@ def test_paths_that_a_model_does_not_look_at_do_not_count():
     model, inputs = tiny_model(paths=("body",)), tiny_inputs([8])
     other = replace(inputs, slow=inputs.slow + 1, motion=inputs.motion + 1, hands=inputs.hands + 1)
     assert torch.equal(model.eyes(inputs)[1], model.eyes(other)[1])
+
+
+def test_layers_for_hands_begin_the_same_in_every_run():
+    """So that trainings which got them apart from each other have a mean."""
+    eyes = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        eyes.append(Eyes(tiny_config()))
+    one, other = eyes
+    assert torch.equal(one.hands[0].weight, other.hands[0].weight) and one.hands[0].weight.any()
+    assert not torch.equal(one.body[0].weight, other.body[0].weight)
 
 
 def test_hands_add_nothing_before_they_have_learned_and_then_only_where_there_are_any():
